@@ -1,0 +1,49 @@
+"""Checks shared by every room: an error names the key, the value, the rule and the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["finite", "in_range", "one_of", "positive", "same_shape"]
+
+
+def _fail(key: str, value: Any, rule: str, remedy: str) -> ValueError:
+    return ValueError(f"{key}={value!r}: {rule}." + (f" {remedy}" if remedy else ""))
+
+
+def finite(key: str, value: float, *, remedy: str = "") -> float:
+    """Return `value` as float; ValueError if it is NaN or infinite."""
+    if not math.isfinite(value):
+        raise _fail(key, value, "must be a finite number", remedy)
+    return float(value)
+
+
+def positive(key: str, value: float, *, remedy: str = "") -> float:
+    """Return `value` as float; ValueError unless finite and > 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise _fail(key, value, "must be a positive number", remedy)
+    return float(value)
+
+
+def in_range(key: str, value: float, low: float, high: float, *, remedy: str = "") -> float:
+    """Return `value`; ValueError unless low <= value <= high (NaN is refused)."""
+    if not (low <= value <= high):
+        raise _fail(key, value, f"must lie between {low:g} and {high:g}", remedy)
+    return value
+
+
+def one_of(key: str, value: str, choices: Sequence[str], *, remedy: str = "") -> str:
+    """Return `value`; ValueError unless it is one of `choices`."""
+    if value not in choices:
+        raise _fail(key, value, "must be one of " + ", ".join(choices), remedy)
+    return value
+
+
+def same_shape(key: str, a: np.ndarray, other_key: str, b: np.ndarray) -> None:
+    """ValueError unless the two arrays have one shape."""
+    if a.shape != b.shape:
+        raise ValueError(f"{key} has shape {a.shape} but {other_key} has {b.shape}: they must agree.")
