@@ -1,0 +1,1 @@
+"""Plain functions that do one whole piece of work each and give back one flat row."""

@@ -1,0 +1,169 @@
+"""One job, one flat row: plain numbers, strings, booleans or None, written at once or not at all.
+
+A key carries its unit (`hd95_dynamic_mm`). An undefined value is None and, where it helps, the
+reason stands beside it under `<key>_reason`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "FAILED",
+    "ROW",
+    "Row",
+    "plain",
+    "read_row",
+    "read_rows",
+    "read_table",
+    "write_bytes",
+    "write_failure",
+    "write_row",
+    "write_table",
+]
+
+Row = dict[str, Any]
+ROW = "row.json"
+FAILED = "failed.json"
+
+
+def plain(key: str, value: Any) -> tuple[Any, str | None]:
+    """(builtin value, reason it is undefined): NaN and infinity become None with a reason.
+
+    Raises:
+        TypeError: the value is neither a number, a string, a boolean nor None.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, f"not a finite number ({value})"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value, None
+    if isinstance(value, Path):
+        return str(value), None
+    raise TypeError(
+        f"row key {key}: {type(value).__name__} is not a plain value. "
+        "A row holds numbers, strings, booleans and None; store arrays beside it."
+    )
+
+
+def _plain_row(row: Mapping[str, Any]) -> Row:
+    out: Row = {}
+    for key, value in row.items():
+        out[key], reason = plain(key, value)
+        if reason is not None:
+            out.setdefault(f"{key}_reason", reason)
+    return out
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write `content` to a temporary file in the same folder, then move it into place."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # mkstemp makes files that only the owner can read
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:
+    """Write one row as JSON with sorted keys, atomically; a stale `failed.json` beside it goes.
+
+    Args:
+        path: the file, or a folder that receives `row.json`.
+        row: flat mapping of plain values; NaN becomes None with a `<key>_reason`.
+    """
+    path = Path(path)
+    if path.suffix != ".json":
+        path = path / ROW
+    text = json.dumps(_plain_row(row), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_bytes(path, text.encode())
+    if path.name == ROW:
+        (path.parent / FAILED).unlink(missing_ok=True)
+    return path
+
+
+def write_failure(folder: str | Path, error: BaseException) -> Path:
+    """Leave `failed.json` in `folder`: what `collect` reports for this cell."""
+    content = {
+        "error": f"{type(error).__name__}: {error}",
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    return write_bytes(Path(folder) / FAILED, text.encode())
+
+
+def read_row(path: str | Path) -> Row:
+    """Read one row; ValueError naming the file if it is not a JSON object."""
+    path = Path(path)
+    try:
+        row = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: not valid JSON ({error}). Delete it and run the job again."
+        ) from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{path}: holds a {type(row).__name__}, expected one flat JSON object.")
+    return row
+
+
+def read_rows(folder: str | Path) -> list[Row]:
+    """Every `row.json` below `folder`, in order of path."""
+    return [read_row(path) for path in sorted(Path(folder).rglob(ROW))]
+
+
+def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]],
+                *, first: Sequence[str] = ()) -> Path:
+    """Write rows as CSV, atomically; None is an empty cell.
+
+    Args:
+        path: the CSV file.
+        rows: flat rows; a key that some rows lack is empty there.
+        first: keys that lead the columns; the others follow sorted.
+    """
+    kept = [_plain_row(row) for row in rows]
+    keys = {key for row in kept for key in row}
+    columns = [key for key in first if key in keys] + sorted(keys - set(first))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(kept)
+    return write_bytes(path, buffer.getvalue().encode())
+
+
+def read_table(path: str | Path) -> list[Row]:
+    """Read a CSV of `write_table`: empty cells are None, numbers are numbers again."""
+    with Path(path).open(newline="") as file:
+        return [{key: _typed(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _typed(text: str) -> Any:
+    if text == "":
+        return None
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,99 @@
+"""Which cells a sweep should hold, read from the YAML files that its launcher left behind.
+
+Plain YAML: nothing of Hydra is imported, so a table can be collected where only the rows are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["cell_overrides", "expected_cells", "normalise"]
+
+_FUNCTION = re.compile(r"^(choice|range)\((.*)\)$", re.DOTALL)
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+def normalise(override: str) -> tuple[str, str]:
+    """`+a.b="c"` -> ("a.b", "c"): key without `+`, value without quotes."""
+    key, _, value = override.partition("=")
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    return key.strip().lstrip("+"), value
+
+
+def _split(text: str) -> list[str]:
+    """Split on commas outside brackets and quotes."""
+    parts, depth, quote, start = [], 0, "", 0
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in _OPENING:
+            depth += 1
+        elif char in _CLOSING:
+            depth -= 1
+        elif char == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    return [part.strip() for part in [*parts, text[start:]]]
+
+
+def _values(text: str) -> list[str]:
+    """The values one override sweeps over: `a,b`, `choice(a,b)`, `range(1,4)` or a single one."""
+    match = _FUNCTION.match(text.strip())
+    if match is None:
+        return _split(text)
+    name, inside = match.groups()
+    items = _split(inside)
+    if name == "choice":
+        return items
+    try:
+        return [str(i) for i in range(*(int(item) for item in items))]
+    except ValueError:
+        return [text]  # a float range: left as it stands, its cells then match nothing
+
+
+def expected_cells(multirun: Path) -> list[dict[str, str]]:
+    """The cells of a sweep in the launcher's order: key -> value, from its `multirun.yaml`.
+
+    Reads `hydra.sweeper.params` and the command line's overrides, which win over them.
+
+    Raises:
+        ValueError: the file has no `hydra` section.
+    """
+    content = _load(multirun)
+    hydra = content.get("hydra")
+    if not isinstance(hydra, Mapping):
+        raise ValueError(f"{multirun}: no `hydra` section, so the sweep's cells are unknown.")
+    params = (hydra.get("sweeper") or {}).get("params") or {}
+    sweeps = {key.lstrip("+"): _values(str(value)) for key, value in params.items()}
+    for override in (hydra.get("overrides") or {}).get("task") or []:
+        key, _, value = str(override).partition("=")
+        sweeps[key.strip().lstrip("+")] = _values(value)
+    names = list(sweeps)
+    return [
+        dict(normalise(f"{key}={value}") for key, value in zip(names, cell, strict=True))
+        for cell in itertools.product(*sweeps.values())
+    ]
+
+
+def cell_overrides(folder: Path) -> dict[str, str]:
+    """What the job in `folder` was started with: key -> value; empty if nothing is on record."""
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        return {}
+    content = yaml.safe_load(path.read_text()) or []
+    return dict(normalise(str(override)) for override in content)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text())
+    return content if isinstance(content, dict) else {}
