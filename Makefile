@@ -1,0 +1,51 @@
+# Every target makes the virtual environment it needs: `make demo` or `make test` may come first.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROFILE ?= smoke
+PIP_ARGS ?=
+# The first interpreter that is new enough; say `make PYTHON=/path/to/python3.12 setup` for another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint types wheel clean experiment
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## make .venv and install everything by constraints.txt (PIP_ARGS=... is passed on to pip)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(STAMP)  ## forecast one embedded patient with the packaged weights: NIfTI, PNG and an HTML page
+	$(BIN)/python -m mechlearn.forecast +experiment=demo
+
+test: $(STAMP)  ## the fast tests
+	$(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+test-slow: $(STAMP)  ## the slow tests: whole commands, training, sweeps
+	$(BIN)/python -m pytest -n 2 -q -m slow
+
+lint: $(STAMP)  ## ruff
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## mypy
+	$(BIN)/mypy
+
+wheel: $(STAMP)  ## build dist/mechlearn-*.whl
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+experiment: $(STAMP)  ## make experiment NAME=... PROFILE=smoke|full: run it and compare with its expected.json
+	@test -n "$(NAME)" || { echo "Which one? make experiment NAME=... PROFILE=smoke; there are:"; ls -d experiments/*/run.sh experiments/*/*/run.sh 2>/dev/null | sed -E 's|experiments/(.*)/run.sh|  \1|'; exit 1; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/$(NAME)/run.sh $(PROFILE)
+	$(BIN)/python experiments/compare.py $(NAME) $(PROFILE)
+
+clean:  ## remove what was built, keep .venv, outputs and multirun
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
+	find mechlearn tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
