@@ -50,7 +50,8 @@ def test_rows_failures_and_gaps_are_told_apart(tmp_path):
     write_failure(_job(root, 1, ["sampler.nl=200"]), ValueError("sampler.nl=200: too much"))
     _job(root, 2, ["sampler.nl=300"])
     result = collect(root)
-    assert result.n_rows == 1 and not result.complete
+    assert result.n_rows == 1
+    assert not result.complete
     assert [(c.name, c.reason) for c in result.failed] == [
         ("1", "ValueError: sampler.nl=200: too much")]
     assert [(c.name, c.overrides) for c in result.missing] == [
@@ -63,13 +64,16 @@ def test_a_failure_after_a_row_is_a_failure(tmp_path):
     write_row(tmp_path / "0", {"n": 1})
     write_failure(tmp_path / "0", RuntimeError("second run"))
     result = collect(tmp_path)
-    assert result.n_rows == 0 and result.table is None and len(result.failed) == 1
+    assert result.n_rows == 0
+    assert result.table is None
+    assert len(result.failed) == 1
 
 
 def test_a_single_job_is_a_sweep_of_one(tmp_path):
     write_row(tmp_path, {"n": 1})
     result = collect(tmp_path)
-    assert result.complete and result.rows[0]["cell"] == "."
+    assert result.complete
+    assert result.rows[0]["cell"] == "."
 
 
 def test_cells_come_in_number_order(tmp_path):

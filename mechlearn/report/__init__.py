@@ -1,0 +1,1 @@
+"""Figures and one self-contained page, drawn from records and flat rows alone."""

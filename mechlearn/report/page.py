@@ -1,0 +1,118 @@
+"""One HTML file that needs nothing else: figures, tables, settings and commands inside it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import mechlearn
+
+__all__ = ["NOTICE", "Picture", "Section", "Table", "number", "write_page"]
+
+NOTICE = (
+    "Research software. Not a medical device, not validated for clinical use, and not to be used "
+    "for the diagnosis or treatment of any patient."
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its caption; `alt` says in words what it shows."""
+
+    content: bytes
+    caption: str
+    alt: str = ""
+
+    @cached_property
+    def source(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.content).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; numbers are rounded to three significant digits."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.caption!r}: a row has {len(row)} cells, expected "
+                    f"{len(self.columns)}."
+                )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with paragraphs, tables and pictures, drawn in this order."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = field(default_factory=tuple)
+
+
+def number(value: Any) -> str:
+    """What a cell shows: three significant digits, a dash for an undefined value."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value != value:
+            return "–"
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
+
+
+def write_page(
+    path: str | Path,
+    *,
+    title: str,
+    sections: Sequence[Section],
+    model: str = "",
+    settings: Mapping[str, Any] | None = None,
+    commands: Sequence[str] = (),
+    notice: str = NOTICE,
+) -> Path:
+    """Write one self-contained page, at once or not at all.
+
+    Args:
+        path: the HTML file.
+        title: its heading.
+        sections: what it holds; all text is escaped.
+        model: which weights made it, such as a version and a training record.
+        settings: every setting that was used, by key.
+        commands: the command lines that make this page again.
+        notice: the warning on top.
+    """
+    env = Environment(loader=PackageLoader("mechlearn.report"), autoescape=True,
+                      undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters["number"] = number
+    env.filters["is_number"] = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
+    text = env.get_template("page.html.j2").render(
+        title=title, sections=sections, model=model, settings=dict(settings or {}),
+        commands=list(commands), notice=notice, version=mechlearn.__version__,
+    )
+    return _write(Path(path), text)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".html.part")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(name, 0o644)
+    os.replace(name, path)
+    return path

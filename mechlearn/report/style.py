@@ -1,0 +1,94 @@
+"""One look for every figure: sizes, and colours that stay apart for the colour-blind.
+
+The colours are Okabe and Ito's (2008). Figures are made with the object interface on the Agg
+canvas: nothing here touches pyplot or any other global state, so threads may draw at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "METHOD_COLOURS",
+    "ORANGE",
+    "PURPLE",
+    "SKY",
+    "VERMILION",
+    "YELLOW",
+    "label_axes",
+    "new_figure",
+    "png",
+    "save",
+    "stacked",
+]
+
+BLACK, GREY = "#1a1a1a", "#767676"
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+METHOD_COLOURS = {
+    "no_change": GREY,
+    "dilation_true": YELLOW,
+    "dilation_forecast": ORANGE,
+    "heat_kernel": PURPLE,
+    "static": SKY,
+    "dynamic": BLUE,
+}
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure on the Agg canvas; sizes in inches, 150 dots per inch."""
+    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained",
+                    facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def stacked(figure: Figure, upper: float, lower: float) -> tuple[SubFigure, SubFigure]:
+    """Two parts of a figure above each other, with heights in this ratio."""
+    parts = np.asarray(figure.subfigures(2, 1, height_ratios=[upper, lower]), object)
+    return parts[0], parts[1]
+
+
+def label_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
+    """Axis labels with their units, a light frame, and a title set left."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if title:
+        ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG bytes, without time stamps, so that equal figures are equal bytes."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"metadata": {"Software": None}}
+    figure.savefig(buffer, format="png", **options)
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write the figure as a PNG, at once or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".png.part")
+    with os.fdopen(handle, "wb") as file:
+        file.write(png(figure))
+    os.chmod(name, 0o644)
+    os.replace(name, path)
+    return path

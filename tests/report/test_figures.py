@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+
+from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, scan_figure
+from mechlearn.report.grid import GridExample, grid_figure, scale_word, table_of
+from mechlearn.report.images import brain_window
+from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
+from mechlearn.report.sizes import size_figure
+from mechlearn.report.style import png, save
+
+
+def _labels(figure):
+    return {text for ax in figure.axes for text in (ax.get_xlabel(), ax.get_ylabel())}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_forecast_sheet_draws_with_and_without_the_truth(patient, known):
+    given = {**vars(patient), "follow_up": patient.follow_up if known else None}
+    figure = forecast_figure(**given)
+    assert png(figure).startswith(b"\x89PNG")
+    titles = " ".join(ax.get_title() for ax in figure.axes)
+    assert ("true scan, day 150" in titles) is known
+
+
+def test_fan_chart_names_its_units(patient):
+    labels = _labels(fan_figure(patient.timeline, patient.forecast))
+    assert labels == {"days since the first visit", "tumour area in this slice (mm²)"}
+
+
+def test_fan_chart_keeps_the_visits_in_sight_of_a_wild_bootstrap(patient):
+    curves = patient.forecast.curves_mm2.copy()
+    curves[:3] *= 1e6
+    forecast = type(patient.forecast)("P01/z060", 150.0, curves[:, -1],
+                                      patient.forecast.curve_days, curves, "ode")
+    ax = fan_figure(patient.timeline, forecast).axes[0]
+    assert ax.get_ylim()[1] < 10 * float(np.median(curves[:, -1]))
+
+
+def test_scan_figure_draws_a_single_generation(patient):
+    figure = scan_figure(patient.reference, patient.generations[:1], patient.growth_map)
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_low_median_and_high_targets_are_chosen(patient):
+    names = [(name, g.target) for name, g in chosen(patient.generations[::-1])]
+    ranked = [g.target for g in patient.generations]
+    assert names == list(zip(("low", "median", "high"), ranked, strict=True))
+
+
+def test_window_holds_the_whole_brain(patient):
+    brain = patient.reference.brain
+    assert brain[brain_window(brain)].sum() == brain.sum()
+
+
+def test_anterior_rows_are_drawn_on_top(patient):
+    ax = scan_figure(patient.reference, patient.generations, patient.growth_map).axes[0]
+    bottom, top = ax.get_ylim()
+    assert bottom > top
+    left, right = ax.get_xlim()
+    assert left < right
+
+
+def _grid_rows():
+    return [
+        {"noise_level": nl, "scale": s, "ssim_inside": 0.9, "ssim_outside": 0.97,
+         "size_error_fraction": 0.01, "ratio_requested": 1.5, "ratio_achieved": 1.2}
+        for nl in (100, 200) for s in (1e4, 5e4)
+    ]
+
+
+def test_grid_has_a_gap_where_a_cell_has_no_row():
+    levels, scales, values = table_of(_grid_rows()[:-1], "ssim_inside")
+    assert (levels, scales) == ([100, 200], [1e4, 5e4])
+    assert np.isnan(values[1, 1])
+    assert np.isfinite(values).sum() == 3
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_grid_figure_draws(patient, pictures):
+    r = patient.reference
+    examples = [
+        GridExample(row["noise_level"], row["scale"], r.image[3], r.image[3], r.brain, r.tumour)
+        for row in _grid_rows()[:-1]
+    ]
+    figure = grid_figure(_grid_rows()[:-1], examples if pictures else ())
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_scale_is_written_as_the_paper_writes_it():
+    assert [scale_word(s) for s in (500, 1e4, 5e5)] == ["500", "10k", "500k"]
+
+
+def test_size_figure_draws_with_an_undefined_value():
+    rows = [{"slice_id": "a", "multiple": m, "ratio_achieved": a, "ratio_guide": m,
+             "ssim_outside": 0.96} for m, a in ((0.5, 0.7), (1.0, None), (2.0, 1.8))]
+    assert png(size_figure(rows)).startswith(b"\x89PNG")
+
+
+def test_box_plots_say_how_many_distances_are_undefined():
+    rows = [{"hd95_no_change_mm": 5.0, "dice_no_change": 0.8, "hd95_dynamic_mm": value,
+             "dice_dynamic": 0.7} for value in (3.0, None, None)]
+    ticks = [t.get_text() for t in longitudinal_figure(rows).axes[0].get_xticklabels()]
+    assert "(2 undefined)" in ticks[1]
+    assert "undefined" not in ticks[0]
+
+
+def test_without_the_initial_mask_baselines_keep_their_own_numbers():
+    rows = [{"hd95_no_change_mm": 5.0, "dice_no_change": 0.8, "hd95_dynamic_alone_mm": 9.0,
+             "dice_dynamic_alone": 0.3}] * 2
+    figure = longitudinal_figure(rows, include_initial=False)
+    assert len(figure.axes[0].get_xticklabels()) == 2
+
+
+def test_forecast_scores_draw_without_any_forecast():
+    assert png(forecast_scores_figure([])).startswith(b"\x89PNG")
+
+
+def test_saved_figures_are_png_files_and_leave_nothing_else(tmp_path, patient):
+    path = save(fan_figure(patient.timeline, patient.forecast), tmp_path / "a" / "fan.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert [p.name for p in path.parent.iterdir()] == ["fan.png"]
+
+
+def test_drawing_leaves_matplotlib_as_it_was(patient):
+    before = dict(matplotlib.rcParams)
+    forecast_figure(**vars(patient))
+    assert dict(matplotlib.rcParams) == before
