@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,12 @@ def collect(folder: str | Path, *, table: str | Path | None = None) -> CollectRe
 def _job_folders(root: Path) -> list[Path]:
     found = {p.parent for name in (ROW, FAILED) for p in root.rglob(name)}
     found |= {p.parent.parent for p in root.rglob(".hydra/overrides.yaml")}
-    return sorted(found, key=lambda p: [(len(part), part) for part in p.relative_to(root).parts])
+    return sorted(found, key=lambda p: _natural(p.relative_to(root).as_posix()))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key under which cell 9 stands before cell 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _never_started(root: Path, jobs: list[Path]) -> list[Cell]:

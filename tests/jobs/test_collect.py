@@ -77,9 +77,9 @@ def test_a_single_job_is_a_sweep_of_one(tmp_path):
 
 
 def test_cells_come_in_number_order(tmp_path):
-    for number in (10, 9, 2):
-        write_row(tmp_path / str(number), {"n": number})
-    assert [row["cell"] for row in collect(tmp_path).rows] == ["2", "9", "10"]
+    for name in ("10_a=1", "9_a=2", "2_a=3"):
+        write_row(tmp_path / name, {"n": 1})
+    assert [row["cell"] for row in collect(tmp_path).rows] == ["2_a=3", "9_a=2", "10_a=1"]
 
 
 def test_a_wrong_folder_is_named(tmp_path):
