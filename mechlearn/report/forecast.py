@@ -33,10 +33,11 @@ from mechlearn.report.style import (
     stacked,
 )
 
-__all__ = ["fan_figure", "forecast_figure", "scan_figure"]
+__all__ = ["fan_figure", "forecast_figure", "map_figure", "scan_figure"]
 
 RT_DAYS = 42.0  # width of the band where a course's end is not known
 COLUMNS = 5
+WIDTH = 13.0  # inches
 
 
 def forecast_figure(
@@ -58,7 +59,7 @@ def forecast_figure(
         growth_map: over the same reference.
         follow_up: the true scan where it is known; it is drawn and was never fitted.
     """
-    figure = new_figure(13, 9.4)
+    figure = new_figure(WIDTH, 9.4)
     top, below = stacked(figure, 1.0, 1.45)
     axes = top.subplots(1, 2, width_ratios=[1.9, 1.0])
     _fan(axes[0], timeline, forecast, _truth(follow_up))
@@ -76,18 +77,24 @@ def fan_figure(timeline: Timeline, forecast: GrowthForecast, *, truth: Visit | N
     return figure
 
 
+def map_figure(
+    reference: AxialSlice, growth_map: GrowthMap, *, follow_up: AxialSlice | None = None
+) -> Figure:
+    """The growth map over the last scan, with the initial and, if known, the true outline."""
+    figure = new_figure(6.0, 6.2)
+    _map(figure.subplots(), reference, growth_map, follow_up, figure)
+    return figure
+
+
 def scan_figure(
     reference: AxialSlice,
     generations: Sequence[Generation],
-    growth_map: GrowthMap,
     *,
     follow_up: AxialSlice | None = None,
 ) -> Figure:
-    """Last scan, generations with their differences, and the growth map over the last scan."""
-    figure = new_figure(13, 8.6)
-    top, below = stacked(figure, 1.0, 1.6)
-    _map(top.subplots(), reference, growth_map, follow_up, figure)
-    _scans(below, reference, generations, follow_up)
+    """Last scan, generations with their differences from it and, if known, the true scan."""
+    figure = new_figure(WIDTH, 5.6)
+    _scans(figure, reference, generations, follow_up)
     return figure
 
 

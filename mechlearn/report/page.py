@@ -25,11 +25,15 @@ NOTICE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its caption; `alt` says in words what it shows."""
+    """A PNG with its caption; `alt` says in words what it shows.
+
+    max_width_px bounds it on a wide screen; None lets it fill the page.
+    """
 
     content: bytes
     caption: str
     alt: str = ""
+    max_width_px: int | None = None
 
     @cached_property
     def source(self) -> str:

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, scan_figure
+from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, map_figure, scan_figure
 from mechlearn.report.grid import GridExample, grid_figure, scale_word, table_of
 from mechlearn.report.images import brain_window
 from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
@@ -40,7 +40,7 @@ def test_fan_chart_keeps_the_visits_in_sight_of_a_wild_bootstrap(patient):
 
 
 def test_scan_figure_draws_a_single_generation(patient):
-    figure = scan_figure(patient.reference, patient.generations[:1], patient.growth_map)
+    figure = scan_figure(patient.reference, patient.generations[:1])
     assert png(figure).startswith(b"\x89PNG")
 
 
@@ -56,7 +56,7 @@ def test_window_holds_the_whole_brain(patient):
 
 
 def test_anterior_rows_are_drawn_on_top(patient):
-    ax = scan_figure(patient.reference, patient.generations, patient.growth_map).axes[0]
+    ax = map_figure(patient.reference, patient.growth_map).axes[0]
     bottom, top = ax.get_ylim()
     assert bottom > top
     left, right = ax.get_xlim()
