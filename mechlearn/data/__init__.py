@@ -1,0 +1,1 @@
+"""From NIfTI and dates to slices: manifest, adapters, prepare, slice store, loaders, write-back."""

@@ -1,0 +1,265 @@
+"""The canonical manifest: a CSV with one row a visit, whatever the data set it came from.
+
+Columns: patient, session, day, t1n, t1c, t2w, t2f, seg, label_scheme, rt_start_day, rt_end_day,
+dose_gy, fractions, surgery_day, source. Relative paths start at the manifest's folder. Days count
+from the patient's first visit; an empty day means that the data set gives no dates.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from mechlearn.data.labels import SCHEMES
+from mechlearn.records import CONTRASTS, Radiotherapy
+
+__all__ = ["COLUMNS", "VisitRecord", "check_records", "read_manifest", "write_manifest"]
+
+COLUMNS = (
+    "patient", "session", "day", *CONTRASTS, "seg", "label_scheme", "rt_start_day", "rt_end_day",
+    "dose_gy", "fractions", "surgery_day", "source",
+)  # fmt: skip
+REQUIRED = ("patient", "session", "seg", "label_scheme")
+NUMBERS = ("day", "rt_start_day", "rt_end_day", "dose_gy", "surgery_day")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders of the slice store
+
+
+@dataclass(frozen=True)
+class VisitRecord:
+    """One visit: files, day and treatment. Paths are absolute or relative to the working folder."""
+
+    patient: str
+    session: str
+    images: Mapping[str, Path]  # contrast -> file
+    seg: Path
+    label_scheme: str
+    day: float | None = None
+    rt_start_day: float | None = None
+    rt_end_day: float | None = None
+    dose_gy: float | None = None
+    fractions: int | None = None
+    surgery_day: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for key in ("patient", "session"):
+            if not NAME.fullmatch(getattr(self, key)):
+                raise ValueError(
+                    f"{key}={getattr(self, key)!r}: must be letters, digits, '.', '_' and '-', "
+                    "beginning with a letter or digit (it names a folder). Rename it."
+                )
+        unknown = sorted(set(self.images) - set(CONTRASTS))
+        if unknown or not self.images:
+            raise ValueError(
+                f"images={sorted(self.images)}: must be one or more of {', '.join(CONTRASTS)}."
+            )
+        if self.label_scheme not in SCHEMES:
+            raise ValueError(
+                f"label_scheme={self.label_scheme!r}: must be one of {', '.join(SCHEMES)}."
+            )
+        for key in NUMBERS:
+            value = getattr(self, key)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{key}={value!r}: must be a finite number or empty.")
+        for key in ("dose_gy", "fractions"):
+            value = getattr(self, key)
+            if value is not None and value <= 0:
+                raise ValueError(f"{key}={value:g}: must be positive, or empty if unknown.")
+        self._check_rt()
+
+    def _check_rt(self) -> None:
+        start, end = self.rt_start_day, self.rt_end_day
+        if start is not None and end is not None and end < start:
+            raise ValueError(
+                f"rt_end_day={end:g}: must not lie before rt_start_day={start:g}. "
+                "Swap or mend the days."
+            )
+
+    @property
+    def name(self) -> str:
+        return f"{self.patient}/{self.session}"
+
+    def radiotherapy(self, *, duration_days: float = 42.0) -> Radiotherapy | None:
+        """The course, or None. If only its end is known it began `duration_days` earlier."""
+        start = self.rt_start_day
+        if start is None and self.rt_end_day is not None:
+            start = self.rt_end_day - duration_days
+        if start is None:
+            return None
+        return Radiotherapy(start, self.rt_end_day, self.dose_gy, self.fractions)
+
+    def files(self) -> dict[str, Path]:
+        """Contrast or `seg` -> file."""
+        return {**self.images, "seg": self.seg}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain builtins with absolute paths, for JSON."""
+        card = {f.name: getattr(self, f.name) for f in fields(self)}
+        card["images"] = {c: os.path.abspath(p) for c, p in self.images.items()}
+        card["seg"] = os.path.abspath(self.seg)
+        return card
+
+    @classmethod
+    def from_dict(cls, card: Mapping[str, Any]) -> VisitRecord:
+        """Inverse of `as_dict`."""
+        images = {c: Path(p) for c, p in card["images"].items()}
+        return cls(**{**card, "images": images, "seg": Path(card["seg"])})
+
+
+def read_manifest(path: str | Path, *, check_files: bool = True) -> list[VisitRecord]:
+    """Read a manifest, in the order of its rows.
+
+    Args:
+        path: CSV file; relative paths inside start at its folder.
+        check_files: refuse rows whose files are not on disk.
+
+    Raises:
+        FileNotFoundError: no such manifest.
+        ValueError: a row that breaks a rule; the message names file, row, key, value and remedy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"manifest {path}: no such file. Give the path of the CSV file.")
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle, skipinitialspace=True)
+        _check_header(path, [f.strip() for f in reader.fieldnames or []])
+        records = []
+        for row in reader:
+            where = f"{path}, row {reader.line_num}"
+            cells = {(k or "").strip(): v for k, v in row.items()}
+            if "" in cells:
+                raise ValueError(f"{where}: more cells than columns. Quote cells with commas.")
+            cells = {k: (v or "").strip() for k, v in cells.items()}
+            records.append(_record(where, cells, path.parent, check_files))
+    if not records:
+        raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
+    check_records(records, where=str(path))
+    return records
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    unknown = [c for c in header if c not in COLUMNS]
+    missing = [c for c in REQUIRED if c not in header]
+    if not set(CONTRASTS) & set(header):
+        missing.append("one of " + ", ".join(CONTRASTS))
+    double = sorted({c for c in header if header.count(c) > 1})
+    if unknown or missing or double:
+        raise ValueError(
+            f"{path}: unknown columns {unknown}, missing columns {missing}, columns twice "
+            f"{double}. The columns are {', '.join(COLUMNS)}."
+        )
+
+
+def _record(
+    where: str, cells: Mapping[str, str], folder: Path, check_files: bool
+) -> VisitRecord:
+    def path_of(key: str) -> Path:
+        file = Path(os.path.normpath(folder / cells[key]))
+        if check_files and not file.is_file():
+            raise ValueError(
+                f"{where}: {key}={cells[key]!r}: no such file ({file}); relative paths start at "
+                "the manifest's folder. Mend the path or drop the row."
+            )
+        return file
+
+    for key in REQUIRED:
+        if not cells[key]:
+            raise ValueError(f"{where}: {key} is empty; every visit needs one. Fill it in.")
+    numbers = {key: _number(where, key, cells.get(key, "")) for key in NUMBERS}
+    fractions = _number(where, "fractions", cells.get("fractions", ""))
+    if fractions is not None and fractions != int(fractions):
+        raise ValueError(f"{where}: fractions={fractions:g}: must be a whole number.")
+    try:
+        return VisitRecord(
+            patient=cells["patient"],
+            session=cells["session"],
+            images={c: path_of(c) for c in CONTRASTS if cells.get(c)},
+            seg=path_of("seg"),
+            label_scheme=cells["label_scheme"],
+            fractions=None if fractions is None else int(fractions),
+            source=cells.get("source", ""),
+            **numbers,
+        )
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(where) else f"{where}: {text}") from error
+
+
+def _number(where: str, key: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: {key}={text!r}: must be a number (days count from the first visit; no "
+            "dates), or empty if unknown."
+        ) from error
+
+
+def check_records(records: Iterable[VisitRecord], *, where: str) -> None:
+    """Rules across rows; ValueError naming `where`, patient and session.
+
+    A patient's session stands once; either all or none of a patient's visits have a day; the rows
+    of one patient do not contradict each other on radiotherapy.
+    """
+    ordered = sorted(records, key=lambda r: r.patient)
+    for patient, group in groupby(ordered, key=lambda r: r.patient):
+        visits = list(group)
+        sessions = [v.session for v in visits]
+        twice = sorted({s for s in sessions if sessions.count(s) > 1})
+        if twice:
+            raise ValueError(
+                f"{where}: patient={patient} session={twice[0]} stands {sessions.count(twice[0])} "
+                "times; a session stands once. Drop a row or rename a session."
+            )
+        undated = [v.session for v in visits if v.day is None]
+        if undated and len(undated) < len(visits):
+            raise ValueError(
+                f"{where}: patient={patient}: sessions {undated} have no day but others have; "
+                "visits cannot be put in order. Give a day to all or to none."
+            )
+        for key in ("rt_start_day", "rt_end_day", "dose_gy", "fractions"):
+            values = {getattr(v, key) for v in visits} - {None}
+            if len(values) > 1:
+                raise ValueError(
+                    f"{where}: patient={patient}: {key} is {sorted(values)} on different rows; "
+                    "a patient has one course. Write the same value on all rows."
+                )
+
+
+def write_manifest(records: Iterable[VisitRecord], path: str | Path) -> Path:
+    """Write a manifest, atomically; paths below its folder become relative. Returns its path."""
+    path = Path(path)
+    records = list(records)
+    check_records(records, where=str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent.resolve()
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_cells(record, folder) for record in records)
+    os.replace(partial, path)
+    return path
+
+
+def _cells(record: VisitRecord, folder: Path) -> dict[str, str]:
+    def relative(file: Path) -> str:
+        whole = Path(os.path.abspath(file))
+        return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+
+    cells = {c: relative(p) for c, p in record.files().items()}
+    for key in COLUMNS:
+        if key not in cells and key not in CONTRASTS:
+            value = getattr(record, key)
+            cells[key] = "" if value is None else (f"{value:.17g}" if isinstance(value, float)
+                                                   else str(value))
+    return cells
