@@ -1,0 +1,183 @@
+"""The slice store: prepared axial slices on disk, opened quickly and read by row.
+
+    <root>/store.json       spec of the slices
+    <root>/splits.json      patient -> train | val | test
+    <root>/visits/<patient>/<session>/
+        images.npy  (S, C, H, W) float16 in [-1, 1], background -1
+        labels.npy  (S, H, W) uint8, canonical
+        brain.npy   (S, H, W) bool
+        visit.json  record, grid placement, intensity range, index of the slices
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mechlearn.data.files import read_json
+from mechlearn.data.spec import PrepareSpec
+from mechlearn.data.splits import SPLITS, read_splits
+from mechlearn.data.visit import SliceRow, StoredVisit, check_registered
+from mechlearn.imaging.intensity import BACKGROUND
+from mechlearn.records import AxialSlice, LongitudinalSlice, Radiotherapy, Timeline, Visit
+
+__all__ = ["FORMAT", "SliceRow", "SliceStore", "StoredVisit"]
+
+FORMAT = 1
+
+
+class SliceStore:
+    """A slice store opened for reading. The index is read once; arrays are memory-mapped."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        if not (self.root / "store.json").is_file():
+            raise FileNotFoundError(
+                f"{self.root}: no slice store here (store.json is missing). "
+                "Make one with python -m mechlearn.prepare."
+            )
+        card = read_json(self.root / "store.json")
+        if card.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.root}: store format {card.get('format')!r}, this version reads {FORMAT}. "
+                "Prepare the data again."
+            )
+        self.spec = PrepareSpec(**card["spec"])
+        self.splits = read_splits(self.root / "splits.json")
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        return self.spec.contrasts
+
+    def card(self) -> dict[str, Any]:
+        """What a checkpoint must know of its data, in plain builtins."""
+        return {
+            "contrasts": list(self.spec.contrasts),
+            "size": self.spec.size,
+            "pixel_mm": self.spec.pixel_mm,
+            "intensity": {
+                "percentiles": list(self.spec.percentiles),
+                "of": "brain voxels of each volume and contrast",
+                "range": [-1.0, 1.0],
+                "background": BACKGROUND,
+            },
+        }
+
+    @cached_property
+    def _visits(self) -> dict[tuple[str, str], StoredVisit]:
+        folders = sorted(self.root.glob("visits/*/*/visit.json"))
+        visits = [StoredVisit.open(path.parent) for path in folders]
+        visits.sort(key=lambda v: (v.patient, v.day if v.day is not None else 0.0, v.session))
+        return {(v.patient, v.session): v for v in visits}
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str], list[SliceRow]]:
+        return {key: visit.rows() for key, visit in self._visits.items()}
+
+    def patients(self, split: str | None = None) -> list[str]:
+        """Patients with at least one prepared visit, sorted; of one split if given."""
+        present = dict.fromkeys(patient for patient, _ in self._visits)
+        if split is None:
+            return list(present)
+        if split not in SPLITS:
+            raise ValueError(f"split={split!r}: must be one of {', '.join(SPLITS)}.")
+        return [p for p in present if self.splits.get(p) == split]
+
+    def visits(self, patient: str) -> list[StoredVisit]:
+        """A patient's visits in order of day (of session where there are no days)."""
+        found = [v for (p, _), v in self._visits.items() if p == patient]
+        if not found:
+            raise KeyError(
+                f"{self.root}: no patient {patient!r}; it holds {len(self.patients())} patients, "
+                f"such as {self.patients()[:3]}."
+            )
+        return found
+
+    def visit(self, patient: str, session: str) -> StoredVisit:
+        """One visit; KeyError with the sessions there are if it is not in the store."""
+        if (patient, session) not in self._visits:
+            sessions = [v.session for v in self.visits(patient)]
+            raise KeyError(f"{patient}: no session {session!r}; the store holds {sessions}.")
+        return self._visits[patient, session]
+
+    def slices(
+        self, split: str | None = None, *, patient: str | None = None, session: str | None = None
+    ) -> list[SliceRow]:
+        """Index rows, in order of patient, day and z."""
+        wanted = set(self.patients(split)) if patient is None else {patient}
+        if patient is not None:
+            self.visits(patient)
+        return [
+            row
+            for (p, s), rows in self._rows.items()
+            if p in wanted and session in (None, s)
+            for row in rows
+        ]
+
+    def arrays(self, row: SliceRow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(image (C, H, W) float16, labels (H, W) uint8, brain (H, W) bool), memory-mapped."""
+        visit = self._visits[row.patient, row.session]
+        image, labels, brain = (visit.array(n)[row.row] for n in ("images", "labels", "brain"))
+        return image, labels, brain
+
+    def read(self, row: SliceRow) -> AxialSlice:
+        """The slice of an index row, copied into memory, image as float32."""
+        image, labels, brain = self.arrays(row)
+        return AxialSlice(
+            patient=row.patient,
+            session=row.session,
+            day=float("nan") if row.day is None else row.day,
+            z=row.z,
+            image=image.astype(np.float32),
+            labels=np.array(labels),
+            brain=np.array(brain),
+            spacing_mm=(self.spec.pixel_mm, self.spec.pixel_mm),
+            contrasts=self.spec.contrasts,
+        )
+
+    def radiotherapy(self, patient: str) -> Radiotherapy | None:
+        """The patient's course: the first value of each field over the visits."""
+        courses = [v.record.radiotherapy() for v in self.visits(patient)]
+        return next((c for c in courses if c is not None), None)
+
+    def common_zs(self, patient: str) -> list[int]:
+        """Slices that every visit of the patient has; the visits must be co-registered."""
+        visits = self.visits(patient)
+        check_registered(visits)
+        return sorted(set(visits[0].zs).intersection(*(v.zs for v in visits[1:])))
+
+    def timeline(self, patient: str, z: int) -> Timeline:
+        """Tumour area of one slice over the visits, from the index alone (no image is read)."""
+        visits = self.visits(patient)
+        undated = [v.session for v in visits if v.day is None]
+        if undated:
+            raise ValueError(
+                f"{patient}: sessions {undated} have no day; growth needs days. Fill in the "
+                "manifest's day column and prepare again."
+            )
+        points = tuple(
+            Visit(float(v.day or 0.0), v.tumour_area_mm2(z), v.session) for v in visits
+        )
+        return Timeline(f"{patient}/z{z:03d}", patient, points, self.radiotherapy(patient))
+
+    def longitudinal(
+        self, patient: str, *, zs: Sequence[int] | None = None
+    ) -> list[LongitudinalSlice]:
+        """The same slices over all visits of a patient: all common z, or those asked for.
+
+        Raises:
+            ValueError: visits on different source grids (not co-registered).
+            KeyError: a z that some visit does not have.
+        """
+        visits, rt = self.visits(patient), self.radiotherapy(patient)
+        check_registered(visits)
+        return [
+            LongitudinalSlice(
+                tuple(self.read(self._rows[patient, v.session][v.row_of(z)]) for v in visits), rt
+            )
+            for z in (self.common_zs(patient) if zs is None else zs)
+        ]

@@ -1,0 +1,122 @@
+"""One visit's NIfTI files -> slices on the model's grid and intensity range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mechlearn.data.grid import GridPlacement, reorient
+from mechlearn.data.labels import to_canonical
+from mechlearn.data.manifest import VisitRecord
+from mechlearn.data.spec import PrepareSpec
+from mechlearn.imaging.intensity import BACKGROUND, IntensityScale, brain_mask
+
+__all__ = ["PreparedVisit", "load_visit", "prepare_visit"]
+
+TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
+SAME_PLACE_MM = 0.1  # corners of the files of a visit may differ by this much
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedVisit:
+    """One visit on the model's grid: (S, C, H, W), (S, H, W), (S, H, W) and its maps back."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    brain: np.ndarray
+    zs: tuple[int, ...]
+    placement: GridPlacement
+    intensity: IntensityScale
+
+
+def prepare_visit(
+    record: VisitRecord, spec: PrepareSpec, *, offset: tuple[int, int] | None = None
+) -> PreparedVisit:
+    """Load one visit and bring it to the model's grid and intensity range.
+
+    Args:
+        record: the visit.
+        spec: grid, percentiles, contrasts.
+        offset: of the grid, from the patient's first visit (None: this is the first).
+
+    Raises:
+        ValueError: a missing contrast, files on different voxel grids, labels outside the
+            scheme, no brain, a constant contrast, a brain that does not fit; it names the visit.
+    """
+    volumes, labels, affine = load_visit(record, spec.contrasts)
+    brain = brain_mask(volumes)
+    outside = float((labels > 0)[~brain].sum()) / max(float((labels > 0).sum()), 1.0)
+    if outside > TUMOUR_OUTSIDE:
+        raise ValueError(
+            f"visit {record.name}: {outside:.0%} of the labelled voxels of {record.seg} lie "
+            "outside the brain; the segmentation belongs to another image or is shifted."
+        )
+    brain |= labels > 0
+    scale = IntensityScale.fit(
+        volumes, brain, contrasts=spec.contrasts, percentiles=spec.percentiles
+    )
+    placement = spec.grid.place(brain, affine, name=record.name, offset=offset)
+    areas = brain.sum((1, 2)) * float(np.prod(placement.spacing_mm[1:]))
+    zs = np.flatnonzero(areas >= max(spec.min_brain_mm2, 1.0))
+    if zs.size == 0:
+        raise ValueError(
+            f"visit {record.name}: no slice has {spec.min_brain_mm2:g} mm2 of brain (the largest "
+            f"has {areas.max():.0f}). Lower min_brain_mm2."
+        )
+    scaled = scale.apply(volumes[:, zs], brain[zs])
+    images, kept = placement.images(scaled, brain[zs], background=BACKGROUND)
+    on_grid = placement.labels(labels[zs])
+    on_grid[~kept] = 0
+    return PreparedVisit(
+        images.transpose(1, 0, 2, 3).astype(np.float16), on_grid, kept,
+        tuple(zs.tolist()), placement, scale,
+    )  # fmt: skip
+
+
+def load_visit(
+    record: VisitRecord, contrasts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(volumes (C, Z, H, W) float32, canonical labels (Z, H, W), affine), canonical order."""
+    missing = [c for c in contrasts if c not in record.images]
+    if missing:
+        raise ValueError(
+            f"visit {record.name}: has no {', '.join(missing)} (it has "
+            f"{', '.join(record.images)}). Complete it or drop the contrast from data.contrasts."
+        )
+    reference = _open(record, record.images[contrasts[0]])
+    stack = [_volume(record, record.images[c], reference) for c in contrasts]
+    seg = _volume(record, record.seg, reference)
+    try:
+        labels = to_canonical(seg, record.label_scheme)
+    except ValueError as error:
+        raise ValueError(f"visit {record.name}: {record.seg}: {error}") from error
+    return np.stack(stack), labels, reference.affine
+
+
+def _open(record: VisitRecord, path: Path) -> nib.Nifti1Image:
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Image):
+        raise ValueError(
+            f"visit {record.name}: {path} is a {type(image).__name__}, expected NIfTI. Convert it."
+        )
+    return image
+
+
+def _volume(record: VisitRecord, path: Path, reference: nib.Nifti1Image) -> np.ndarray:
+    image = _open(record, path)
+    apart = np.inf
+    if image.shape == reference.shape and len(image.shape) == 3:
+        corners = np.array(np.meshgrid(*([0, n - 1] for n in image.shape))).reshape(3, -1)
+        moved = nib.affines.apply_affine(image.affine - reference.affine, corners.T)
+        apart = float(np.abs(moved).max())
+    if apart > SAME_PLACE_MM:
+        raise ValueError(
+            f"visit {record.name}: {path} has shape {image.shape} and lies {apart:g} mm from "
+            f"{reference.get_filename()} with shape {reference.shape}; contrasts and segmentation "
+            "must share one 3D voxel grid. Co-register and resample them."
+        )
+    return reorient(np.asanyarray(image.dataobj).astype(np.float32), reference.affine)
