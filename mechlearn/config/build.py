@@ -1,0 +1,167 @@
+"""From a composed config to the library's objects: specs are values, the rest is instantiated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+
+from mechlearn.config.hardware import resolve_devices, resolve_precision
+from mechlearn.data.module import SliceDataModule
+from mechlearn.data.store import SliceStore
+from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.growth.spec import GrowthSpec
+from mechlearn.training.base import NoisedModule
+from mechlearn.training.ddpm import DDPMModule
+from mechlearn.training.guides import GuideModule
+
+__all__ = [
+    "build_callbacks",
+    "build_datamodule",
+    "build_module",
+    "build_trainer",
+    "flat",
+    "growth_spec",
+    "noise_schedule",
+    "output_dir",
+    "resume_path",
+    "running_logger",
+    "sampler_spec",
+]
+
+log = logging.getLogger(__name__)
+PREVIEWS = "mechlearn.training.previews.PreviewCallback"
+
+
+def output_dir() -> Path:
+    """Hydra's output folder of this job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def sampler_spec(cfg: DictConfig) -> SamplerSpec:
+    """`cfg.sampler`, ranges checked."""
+    spec = OmegaConf.to_object(cfg.sampler)
+    assert isinstance(spec, SamplerSpec)
+    return spec
+
+
+def growth_spec(cfg: DictConfig) -> GrowthSpec:
+    """`cfg.growth`, ranges checked."""
+    spec = OmegaConf.to_object(cfg.growth)
+    assert isinstance(spec, GrowthSpec)
+    return spec
+
+
+def noise_schedule(cfg: DictConfig) -> NoiseSchedule:
+    """`cfg.schedule` as the library's frozen value."""
+    return NoiseSchedule(**{str(k): v for k, v in _plain(cfg.schedule).items()})
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def flat(cfg: DictConfig) -> dict[str, Any]:
+    """The config as plain nested builtins, for a logger; Hydra's own part left out."""
+    return _plain(cfg)
+
+
+def build_module(cfg: DictConfig, *, data: dict[str, Any]) -> NoisedModule:
+    """The LightningModule of `cfg.model`; `data` is the card of the slices it is trained on."""
+    model = _plain(cfg.model)
+    kind, network = model.pop("kind"), model.pop("network")
+    model.pop("ema_decay")  # of the averaging callback
+    vlb_weight = model.pop("vlb_weight")
+    options: dict[str, Any] = {"schedule": noise_schedule(cfg), "data": data, "lr": cfg.optimizer.lr}
+    network = {**network, "contrasts": len(data["contrasts"])}
+    if kind == "ddpm":
+        return DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
+    return GuideModule(kind, network, **options, **model)
+
+
+def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
+    """Loaders over a store, as `cfg.data.loader` says."""
+    return SliceDataModule(store.root, seed=cfg.seed, **_plain(cfg.data.loader))
+
+
+def build_callbacks(cfg: DictConfig) -> list[Callback]:
+    """`cfg.callbacks` in their order; an entry of null is left out."""
+    built = []
+    for name, node in cfg.callbacks.items():
+        if node is None or (not cfg.trainer.enable_progress_bar and name == "progress"):
+            continue
+        values = {"sampler": sampler_spec(cfg)} if node.get("_target_") == PREVIEWS else {}
+        built.append(instantiate(node, **values))
+    return built
+
+
+def build_trainer(cfg: DictConfig, *, logger: Logger) -> pl.Trainer:
+    """`cfg.trainer` with precision and devices for this machine."""
+    values = {
+        "precision": resolve_precision(cfg.trainer.precision, accelerator=cfg.trainer.accelerator),
+        "devices": resolve_devices(
+            _container(cfg.trainer.devices),
+            accelerator=cfg.trainer.accelerator,
+            strategy=cfg.trainer.strategy,
+        ),
+    }
+    log.info("precision %(precision)s, devices %(devices)s", values)
+    trainer: pl.Trainer = instantiate(
+        cfg.trainer, callbacks=build_callbacks(cfg), logger=logger, **values
+    )
+    return trainer
+
+
+def _container(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+@contextmanager
+def running_logger(cfg: DictConfig) -> Iterator[Logger]:
+    """`cfg.logger`, with the whole config as hyperparameters; finished at the end.
+
+    W&B keeps one run a process unless it is finished: without this the jobs of a sweep would all
+    write into the first one's.
+    """
+    logger: Logger = instantiate(cfg.logger)
+    status = "failed"
+    try:
+        yield logger
+        status = "success"
+    finally:
+        logger.finalize(status)
+        finish = getattr(logger.experiment, "finish", None)
+        if callable(finish):
+            finish(exit_code=int(status == "failed"))
+
+
+def resume_path(cfg: DictConfig) -> Path | None:
+    """The checkpoint to go on from: none, the newest of this experiment, or the given one.
+
+    Raises:
+        FileNotFoundError: the given path does not exist.
+    """
+    if cfg.resume is None:
+        return None
+    if cfg.resume != "auto":
+        path = Path(cfg.resume).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"resume={cfg.resume}: no such checkpoint; auto takes the newest.")
+        return path
+    found = sorted(
+        output_dir().parent.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime
+    )
+    log.info("resume=auto: %s", f"going on from {found[-1]}" if found else "no checkpoint yet")
+    return found[-1] if found else None

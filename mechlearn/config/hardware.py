@@ -1,0 +1,64 @@
+"""Precision and devices follow the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["cpu_multiplies_bf16", "device_count", "resolve_device", "resolve_devices",
+           "resolve_precision"]
+
+BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+
+
+def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU has bf16 matrix instructions (AMX or AVX512-BF16); False if unknown.
+
+    Without them bf16 is emulated and far slower than float32, so it must never be a blind default.
+    """
+    if not cpuinfo.is_file():
+        return False
+    lines = (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags"))
+    return bool(BF16_FLAGS & set(next(lines, "").split()))
+
+
+def resolve_device(accelerator: str = "auto") -> str:
+    """`auto` -> the best device there is: cuda, mps or cpu; `gpu` -> cuda."""
+    if accelerator == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    return {"gpu": "cuda"}.get(accelerator, accelerator)
+
+
+def resolve_precision(precision: str | int, *, accelerator: str = "auto") -> str:
+    """`auto` -> bf16-mixed where the hardware multiplies bf16, else 32-true; others as given."""
+    if precision != "auto":
+        return str(precision)
+    device = resolve_device(accelerator)
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = device == "cpu" and cpu_multiplies_bf16()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def device_count(devices: Any) -> int | None:
+    """How many devices `trainer.devices` asks for; None where only the machine knows (auto, -1)."""
+    if isinstance(devices, str) and devices.strip().isdigit():
+        devices = int(devices)
+    if isinstance(devices, str):
+        parts = [part for part in devices.strip("[] ").split(",") if part.strip()]
+        return None if devices.strip() in ("auto", "-1") else len(parts)
+    if isinstance(devices, int):
+        return None if devices == -1 else devices
+    return len(devices)
+
+
+def resolve_devices(devices: Any, *, accelerator: str = "auto", strategy: str = "auto") -> Any:
+    """`auto` -> all GPUs, or one CPU process, or two of them under `ddp`; others as given."""
+    if devices == "auto" and resolve_device(accelerator) == "cpu":
+        return 2 if strategy.startswith("ddp") else 1
+    return int(devices) if isinstance(devices, str) and devices.strip().isdigit() else devices

@@ -1,0 +1,40 @@
+"""Names of folders and groups: OmegaConf resolvers that the recipes use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+__all__ = ["cell_folder", "in_multirun", "register_resolvers", "sweep_group"]
+
+LONGEST = 120  # characters, well below what file systems allow
+
+
+def cell_folder(number: Any, overrides: str) -> str:
+    """`3_sampler.nl=200,sampler.scale=10k`: readable, unique and never a path of several parts."""
+    words = re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", overrides or "")[:LONGEST]
+    return f"{number}_{words}" if words else str(number)
+
+
+def in_multirun() -> bool:
+    """Whether this job belongs to a sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def sweep_group() -> str | None:
+    """`grid_search/2026-01-31_12-00-00`, the same for all jobs of a sweep; None outside one."""
+    if not in_multirun():
+        return None
+    folder = Path(HydraConfig.get().sweep.dir)
+    return "/".join(folder.parts[-2:])
+
+
+def register_resolvers() -> None:
+    """Make `${cell_folder:...}` and `${sweep_group:}` known; may be called twice."""
+    OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
+    OmegaConf.register_new_resolver("sweep_group", sweep_group, replace=True)

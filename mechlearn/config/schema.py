@@ -1,0 +1,169 @@
+"""The typed shape of every recipe: a misspelt key or a word for a number is refused at once.
+
+Sampler, growth, grid and phantom values are the library's own specs, so that a default lives in
+one place; their ranges are checked when `build` turns a node into its spec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from mechlearn.config.names import register_resolvers
+from mechlearn.data.phantom.spec import PhantomSpec
+from mechlearn.data.spec import PrepareSpec, SplitSpec
+from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.growth.spec import GrowthSpec
+
+__all__ = [
+    "CollectConfig",
+    "DataConfig",
+    "EvaluateConfig",
+    "ForecastConfig",
+    "ModelConfig",
+    "PrepareConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "register",
+]
+
+
+@dataclass
+class PathsConfig:
+    outputs: str = "outputs"
+    data: str = MISSING
+    stores: str = MISSING
+
+
+@dataclass
+class ScheduleConfig:
+    """Of the models in training; a trained model carries its own."""
+
+    kind: str = "linear"
+    levels: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+
+
+@dataclass
+class LoaderConfig:
+    """How slices are fed to a training run."""
+
+    batch_size: int = 10
+    num_workers: int = 2
+    flip: bool = True
+    tumour_share: float | None = None  # of the drawn slices; null draws each slice once an epoch
+    contrasts: list[str] | None = None  # channels; null for all of the store
+
+
+@dataclass
+class DataConfig:
+    """Where slices come from: `kind` is phantom, brats or manifest."""
+
+    kind: str = MISSING
+    name: str | None = None  # of the store below paths.stores
+    root: Any = None  # brats: one folder or several; phantom: where the cohort is written
+    manifest: str | None = None  # CSV of your own NIfTI files
+    label_scheme: str | None = None  # brats: only where the names leave it open
+    workers: int = 1  # processes that prepare or generate
+    skip_bad: bool = False
+    prepare: PrepareSpec = field(default_factory=PrepareSpec)
+    splits: SplitSpec = field(default_factory=SplitSpec)  # where the source brings none
+    phantom: PhantomSpec = field(default_factory=PhantomSpec)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+
+
+@dataclass
+class ModelConfig:
+    """A network in training; warm-up and decay belong to it because they depend on its size."""
+
+    kind: str = MISSING  # ddpm, regressor or segmenter
+    network: dict[str, Any] = MISSING
+    ema_decay: float = 0.9999
+    vlb_weight: float = 0.001  # ddpm alone
+    low_level_share: float = 0.0
+    low_level: int = 500
+    warmup_steps: int = 0
+    decay: bool = False
+
+
+@dataclass
+class OptimizerConfig:
+    lr: float = 1e-4
+
+
+@dataclass
+class GuideConfig:
+    kind: str = "segmenter"
+
+
+@dataclass
+class CheckpointsConfig:
+    """Paths; `demo` is the packaged model."""
+
+    denoiser: str = "demo"
+    guide: str = "demo"
+
+
+@dataclass
+class CommonConfig:
+    """What every command that samples or trains composes."""
+
+    name: str = MISSING  # of the experiment: names output folders and W&B runs
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    guide: GuideConfig = field(default_factory=GuideConfig)
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    sampler: SamplerSpec = field(default_factory=SamplerSpec)
+    growth: GrowthSpec = field(default_factory=GrowthSpec)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class TaskConfig:
+    """What a job does: train, grid, longitudinal or sizes."""
+
+    name: str = MISSING
+    split: str = "test"
+
+
+@dataclass
+class TrainConfig(CommonConfig):
+    resume: str | None = None  # auto: the newest checkpoint of this experiment; or a path
+    task: TaskConfig = field(default_factory=TaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: dict[str, Any] = MISSING
+    callbacks: dict[str, Any] = MISSING
+    logger: dict[str, Any] = MISSING
+
+
+@dataclass
+class PrepareConfig:
+    name: str = "prepare"
+    data: DataConfig = field(default_factory=DataConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class CollectConfig:
+    folder: str = MISSING
+
+
+SCHEMAS = {
+    "train": TrainConfig,
+    "prepare": PrepareConfig,
+    "collect": CollectConfig,
+}
+
+
+def register() -> None:
+    """Make the schemas and resolvers that the recipes name known to Hydra; may be called twice."""
+    register_resolvers()
+    store = ConfigStore.instance()
+    for name, schema in SCHEMAS.items():
+        store.store(group="schema", name=name, node=schema, package="_global_")

@@ -1,0 +1,63 @@
+"""Everything that can be refused in seconds, before data is read or a network is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from mechlearn.checks import one_of
+from mechlearn.config.build import growth_spec, noise_schedule, resume_path, sampler_spec
+from mechlearn.config.hardware import device_count
+from mechlearn.config.names import in_multirun
+from mechlearn.config.stores import check_store, data_config
+from mechlearn.training.checkpoints import KINDS, load_denoiser, load_guide
+
+__all__ = ["check_devices", "check_train"]
+
+
+def check_train(cfg: DictConfig) -> None:
+    """All that a training run can be refused for."""
+    one_of("model.kind", cfg.model.kind, KINDS)
+    check_devices(cfg)
+    spec, schedule = sampler_spec(cfg), noise_schedule(cfg)
+    if spec.nl > schedule.levels:
+        raise ValueError(
+            f"sampler.nl={spec.nl}: schedule.levels={schedule.levels} is all there is. Lower it."
+        )
+    growth_spec(cfg)
+    data_config(cfg)
+    resume_path(cfg)
+    check_store(cfg)
+    _check_partner(cfg)
+
+
+def check_devices(cfg: DictConfig) -> None:
+    """Refuse several devices in a sweep: each process would start the whole sweep again."""
+    devices = cfg.trainer.devices
+    number = device_count(OmegaConf.to_container(devices) if OmegaConf.is_config(devices) else devices)
+    several = number is None and str(cfg.trainer.strategy) != "auto"
+    if in_multirun() and (several or (number or 1) > 1):
+        raise ValueError(
+            f"trainer.devices={devices}, trainer.strategy={cfg.trainer.strategy}: several devices "
+            "in a multirun would start the whole sweep once a device. Use trainer.devices=1 and "
+            "run jobs side by side (launcher=joblib, slurm or ray), or start the jobs one by one "
+            "without -m."
+        )
+
+
+def _check_partner(cfg: DictConfig) -> None:
+    """The other half of the pair in the previews must have been trained on this schedule."""
+    previews = cfg.callbacks.get("previews")
+    partner = previews.get("partner") if previews is not None else None
+    if partner is None:
+        return
+    if cfg.model.kind == "ddpm":
+        model = load_guide(Path(partner) if partner != "demo" else partner, kind=cfg.guide.kind)
+    else:
+        model = load_denoiser(partner)
+    if model.schedule != noise_schedule(cfg):
+        raise ValueError(
+            f"callbacks.previews.partner={partner}: trained on {model.schedule}, this run on "
+            f"{noise_schedule(cfg)}. Take a partner of the same schedule, or null."
+        )

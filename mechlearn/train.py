@@ -1,0 +1,56 @@
+"""Train a denoiser or a guide: python -m mechlearn.train +experiment=ddpm_phantom."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import hydra
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from mechlearn.config import build, errors, recipes, schema, stores, validate
+from mechlearn.jobs.rows import write_row
+from mechlearn.training.checkpoints import export
+
+log = logging.getLogger(__name__)
+
+
+schema.register()
+
+
+@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="train")
+@errors.clear_errors
+def main(cfg: DictConfig) -> None:
+    """One training run; leaves checkpoints, metrics, model.pt and row.json in its folder."""
+    validate.check_train(cfg)
+    pl.seed_everything(cfg.seed, workers=True)
+    store = stores.open_store(cfg, splits=("train", "val"))
+    data = build.build_datamodule(cfg, store)
+    module = build.build_module(cfg, data=data.card())
+    with build.running_logger(cfg) as logger:
+        trainer = build.build_trainer(cfg, logger=logger)
+        logger.log_hyperparams(build.flat(cfg))
+        trainer.fit(module, data, ckpt_path=build.resume_path(cfg))
+    if trainer.is_global_zero:
+        _finish(cfg, trainer)
+
+
+def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
+    """Export the best weights (the last, where nothing was validated) and write the row."""
+    folder = build.output_dir()
+    saved = trainer.checkpoint_callback
+    best = saved.best_model_path if isinstance(saved, ModelCheckpoint) else ""
+    last = folder / "checkpoints" / "last.ckpt"
+    source = Path(best) if best else last
+    row = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    row |= {"job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed}
+    if source.is_file():
+        row["model"] = str(export(source, folder / "model.pt", half=False))
+        log.info("weights and card: %s (from %s)", row["model"], source.name)
+    write_row(folder, row)
+
+
+if __name__ == "__main__":
+    main()
