@@ -1,0 +1,151 @@
+"""The laws against integration, against each other, and at their edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import odeint
+
+from mechlearn.growth.laws import LAWS, get_law, log_cosh
+from mechlearn.records import Radiotherapy
+
+TRUTH = {
+    "initial_area": 900.0, "growth_rate": 0.012, "survival_fraction": 0.12,
+    "decay_rate": 0.04, "delay": 20.0, "slope": 0.15, "capacity": 5.0, "slowing_rate": 0.005,
+}
+DAYS = np.array([0.0, 12, 35, 36, 60, 120, 240])
+WITH_RT = [name for name, law in LAWS.items() if "survival_fraction" in law.names]
+
+
+def integrate(days, p, rt_start):
+    """Eqs. (3) to (5) and the ODE of the dying part through odeint, as in the paper."""
+
+    def living(a, t):
+        return p["growth_rate"] * a
+
+    def dying(a, t):
+        rate = p["decay_rate"] * np.tanh(p["slope"] * (t - rt_start - p["delay"]))
+        return -rate * a
+
+    tight = {"rtol": 1e-11, "atol": 1e-11}
+    before = days[days < rt_start]
+    area = list(odeint(living, p["initial_area"], before, **tight)[:, 0])
+    at_start = odeint(living, p["initial_area"], [0.0, rt_start], **tight)[-1, 0]
+    after = np.concatenate([[rt_start], days[days >= rt_start]])
+    survival = p["survival_fraction"]
+    alive = odeint(living, survival * at_start, after, **tight)[1:, 0]
+    dead = odeint(dying, (1 - survival) * at_start, after, **tight)[1:, 0]
+    return np.array(area + list(alive + dead))
+
+
+@pytest.mark.parametrize("change", [{}, {"slope": 3.0}, {"decay_rate": 0.2}, {"delay": 0.5}])
+def test_ode_law_is_the_integral_of_the_ode(change):
+    p = TRUTH | change
+    exact = LAWS["ode"].area(DAYS, p, Radiotherapy(35.0))
+    assert exact == pytest.approx(integrate(DAYS, p, 35.0), rel=1e-6)
+
+
+def dying_share(law: str, slope: float) -> float:
+    p = {
+        "initial_area": 1.0, "growth_rate": 0.03, "survival_fraction": 0.0, "decay_rate": 0.03,
+        "delay": 20.0, "slope": slope,
+    }
+    return float(LAWS[law].area(np.array([67.0]), p, Radiotherapy(0.0))[0])
+
+
+def test_dying_compartment_of_the_ode_at_day_67():
+    assert dying_share("ode", 0.2) == pytest.approx(0.445, abs=5e-4)
+
+
+def test_algorithm_1_does_not_solve_the_ode():
+    assert dying_share("algorithm1", 0.2) == pytest.approx(0.134, abs=5e-4)
+
+
+@pytest.mark.parametrize("name", list(LAWS))
+def test_area_on_day_zero_is_the_initial_area(name):
+    area = LAWS[name].area(np.zeros(1), TRUTH, Radiotherapy(35.0))
+    assert area[0] == pytest.approx(900.0)
+
+
+@pytest.mark.parametrize("name", WITH_RT)
+def test_radiotherapy_before_the_first_visit_keeps_the_initial_area(name):
+    area = LAWS[name].area(np.zeros(1), TRUTH, Radiotherapy(-30.0))
+    assert area[0] == pytest.approx(900.0)
+
+
+@pytest.mark.parametrize("name", WITH_RT)
+def test_without_radiotherapy_growth_is_exponential(name):
+    area = LAWS[name].area(DAYS, TRUTH, None)
+    assert area == pytest.approx(900 * np.exp(0.012 * DAYS))
+
+
+@pytest.mark.parametrize("name", WITH_RT)
+def test_area_is_continuous_at_the_start_of_radiotherapy(name):
+    before, after = LAWS[name].area(np.array([35 - 1e-7, 35 + 1e-7]), TRUTH, Radiotherapy(35.0))
+    assert after == pytest.approx(before, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", list(LAWS))
+def test_parameter_arrays_give_one_curve_each(name):
+    law = LAWS[name]
+    rt = Radiotherapy(35.0)
+    stacked = {k: np.array([v, 0.9 * v]) for k, v in TRUTH.items()}
+    curves = law.area(DAYS, stacked, rt)
+    second = law.area(DAYS, {k: 0.9 * v for k, v in TRUTH.items()}, rt)
+    assert curves.shape == (2, DAYS.size)
+    assert curves[1] == pytest.approx(second)
+
+
+@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_area_stays_finite_on_the_bounds(name, end):
+    law = LAWS[name]
+    corner = {p.name: getattr(p, end) for p in law.parameters}
+    assert np.isfinite(law.area(np.array([0.0, 100, 5000]), corner, Radiotherapy(35.0))).all()
+
+
+def test_logistic_saturates_at_its_capacity():
+    assert LAWS["logistic"].area(np.array([1e4]), TRUTH)[0] == pytest.approx(4500.0)
+
+
+def test_gompertz_saturates_at_rate_over_slowing():
+    expected = 900 * np.exp(0.012 / 0.005)
+    assert LAWS["gompertz"].area(np.array([1e5]), TRUTH)[0] == pytest.approx(expected)
+
+
+def test_linear_area_stops_at_zero():
+    shrinking = {"initial_area": 900.0, "growth_rate": -0.01}
+    assert LAWS["linear"].area(np.array([200.0]), shrinking)[0] == 0.0
+
+
+def test_log_cosh_does_not_overflow():
+    assert log_cosh(np.array([1000.0]))[0] == pytest.approx(1000 - np.log(2))
+
+
+def test_paper_bounds_of_the_ode():
+    bounds = {p.name: (p.low, p.high) for p in LAWS["ode"].parameters}
+    assert bounds == {
+        "initial_area": (0.9, 1.1), "growth_rate": (0.001, 2.0), "survival_fraction": (0.001, 0.2),
+        "decay_rate": (0.001, 100.0), "delay": (0.001, 300.0), "slope": (0.001, 600.0),
+    }
+
+
+def test_other_bounds_move_the_start_inside():
+    law = LAWS["ode"].with_bounds({"delay": (50.0, 200.0)})
+    (delay,) = [p for p in law.parameters if p.name == "delay"]
+    assert delay.start == pytest.approx(100.0)
+
+
+def test_unknown_bound_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"growth.bounds='capacity'"):
+        LAWS["ode"].with_bounds({"capacity": (1.0, 2.0)})
+
+
+def test_crossed_bounds_are_refused():
+    with pytest.raises(ValueError, match="low below high"):
+        LAWS["ode"].with_bounds({"delay": (50.0, 20.0)})
+
+
+def test_unknown_law_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match=r"growth.law='oed'.*ode"):
+        get_law("oed")
