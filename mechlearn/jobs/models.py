@@ -1,0 +1,113 @@
+"""The models a job runs on: denoiser, guide and the sampler built from both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.jobs.rows import Row
+from mechlearn.records import AxialSlice, Generation, GuidanceTarget
+from mechlearn.training.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
+
+__all__ = ["ModelBundle", "Sampler", "generate", "load_models", "sampler_row", "unguided"]
+
+
+class Sampler(Protocol):
+    """What jobs need of a sampler; `diffusion.sampler.GuidedSampler` is the one."""
+
+    @property
+    def spec(self) -> SamplerSpec: ...
+
+    @property
+    def effective_scale(self) -> float: ...
+
+    def sample(
+        self, x0: Tensor, targets: Sequence[GuidanceTarget], *, brain: Tensor, seed: int = 0,
+        slice_id: str = "",
+    ) -> list[Generation]: ...  # fmt: skip
+
+    def reconstruct(
+        self, x0: Tensor, *, brain: Tensor, seed: int = 0, slice_id: str = ""
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A checked pair of checkpoints and their sampler."""
+
+    denoiser: LoadedModel
+    guide: LoadedModel
+    sampler: GuidedSampler
+
+    @property
+    def name(self) -> str:
+        """One line for a reader: which weights these are."""
+        words = [f"denoiser {Path(self.denoiser.source).name}",
+                 f"guide {Path(self.guide.source).name} ({self.guide.kind})",
+                 f"version {self.denoiser.card.get('version', '?')}"]
+        trained_on = self.denoiser.card.get("trained_on")
+        return ", ".join([*words, f"trained on {trained_on}"] if trained_on else words)
+
+    @property
+    def row(self) -> Row:
+        """Keys that identify models and sampler in a row."""
+        return {
+            "denoiser": Path(self.denoiser.source).name,
+            "guide": self.guide.kind,
+            "guide_gain": self.guide.gain,
+            "model_version": str(self.denoiser.card.get("version", "")),
+            "size_px": self.denoiser.size,
+            "pixel_mm": self.denoiser.pixel_mm,
+            **sampler_row(self.sampler),
+        }
+
+
+def load_models(
+    denoiser: str | Path = "demo",
+    guide: str | Path = "demo",
+    *,
+    spec: SamplerSpec,
+    guide_kind: str = "segmenter",
+    device: str = "cpu",
+) -> ModelBundle:
+    """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
+    pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
+    return ModelBundle(*pair, build_sampler(*pair, spec, device=device))
+
+
+def sampler_row(sampler: Sampler) -> Row:
+    """The sampler's settings as row keys; scales as numbers, given and effective."""
+    spec = sampler.spec
+    return {
+        "noise_level": spec.nl,
+        "scale": spec.scale_value,
+        "effective_scale": float(sampler.effective_scale),
+        "encode": spec.encode,
+        "steps": spec.steps if spec.steps is not None else spec.nl,
+        "clip_x0": spec.clip_x0,
+        "target_boost": spec.target_boost,
+    }
+
+
+def generate(
+    sampler: Sampler, reference: AxialSlice, targets: Sequence[GuidanceTarget], *, seed: int
+) -> list[Generation]:
+    """Guided generations from one slice, one a target, in their order."""
+    return sampler.sample(
+        torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
+        seed=seed, slice_id=reference.slice_id,
+    )  # fmt: skip
+
+
+def unguided(sampler: Sampler, reference: AxialSlice, *, seed: int) -> Tensor:
+    """What encoding and denoising change by themselves, (C, H, W)."""
+    return sampler.reconstruct(
+        torch.from_numpy(reference.image), brain=torch.from_numpy(reference.brain), seed=seed,
+        slice_id=reference.slice_id,
+    )
