@@ -1,0 +1,1 @@
+"""Images of one axial slice: intensities, regions, growth maps, baselines, measured size."""
