@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,19 @@ def _run(
             tasks: dict[Future[dict[str, str]], list[VisitRecord]] = {
                 pool.submit(_prepare_patient, g, root, scratch, spec): g for g in groups
             }
-            for task in as_completed(tasks):
-                bad |= task.result()
-                advance(len(tasks[task]), note=tasks[task][0].patient)
-                if len(bad) >= MAX_BAD and not skip_bad:
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    break
+            try:
+                for task in as_completed(tasks):
+                    bad |= task.result()
+                    advance(len(tasks[task]), note=tasks[task][0].patient)
+                    if len(bad) >= MAX_BAD and not skip_bad:
+                        break
+            except BrokenProcessPool as error:
+                raise RuntimeError(
+                    f"prepare: one of {workers} worker processes was killed, most likely for want "
+                    "of memory (about 1 GB each). Lower workers; finished visits are kept."
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
     return bad
 
 
