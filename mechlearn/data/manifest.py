@@ -157,9 +157,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _record(
-    where: str, cells: Mapping[str, str], folder: Path, check_files: bool
-) -> VisitRecord:
+def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: bool) -> VisitRecord:
     def path_of(key: str) -> Path:
         file = Path(os.path.normpath(folder / cells[key]))
         if check_files and not file.is_file():
@@ -260,6 +258,9 @@ def _cells(record: VisitRecord, folder: Path) -> dict[str, str]:
     for key in COLUMNS:
         if key not in cells and key not in CONTRASTS:
             value = getattr(record, key)
-            cells[key] = "" if value is None else (f"{value:.17g}" if isinstance(value, float)
-                                                   else str(value))
+            cells[key] = (
+                ""
+                if value is None
+                else (f"{value:.17g}" if isinstance(value, float) else str(value))
+            )
     return cells

@@ -1,12 +1,12 @@
 """The slice store: prepared axial slices on disk, opened quickly and read by row.
 
-    <root>/store.json       spec of the slices
-    <root>/splits.json      patient -> train | val | test
-    <root>/visits/<patient>/<session>/
-        images.npy  (S, C, H, W) float16 in [-1, 1], background -1
-        labels.npy  (S, H, W) uint8, canonical
-        brain.npy   (S, H, W) bool
-        visit.json  record, grid placement, intensity range, index of the slices
+<root>/store.json       spec of the slices
+<root>/splits.json      patient -> train | val | test
+<root>/visits/<patient>/<session>/
+    images.npy  (S, C, H, W) float16 in [-1, 1], background -1
+    labels.npy  (S, H, W) uint8, canonical
+    brain.npy   (S, H, W) bool
+    visit.json  record, grid placement, intensity range, index of the slices
 """
 
 from __future__ import annotations
@@ -159,9 +159,7 @@ class SliceStore:
                 f"{patient}: sessions {undated} have no day; growth needs days. Fill in the "
                 "manifest's day column and prepare again."
             )
-        points = tuple(
-            Visit(float(v.day or 0.0), v.tumour_area_mm2(z), v.session) for v in visits
-        )
+        points = tuple(Visit(float(v.day or 0.0), v.tumour_area_mm2(z), v.session) for v in visits)
         return Timeline(f"{patient}/z{z:03d}", patient, points, self.radiotherapy(patient))
 
     def longitudinal(

@@ -161,9 +161,7 @@ class IntensityScale:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain builtins, for JSON and checkpoints."""
-        ranges = {
-            c: [a, b] for c, a, b in zip(self.contrasts, self.low, self.high, strict=True)
-        }
+        ranges = {c: [a, b] for c, a, b in zip(self.contrasts, self.low, self.high, strict=True)}
         return {"percentiles": list(self.percentiles), "ranges": ranges}
 
     @classmethod
