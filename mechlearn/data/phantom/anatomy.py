@@ -119,18 +119,22 @@ class Anatomy:
 
     def _fit_into_box(self) -> None:
         """Centre the brain and shrink it where it would leave the model's field of view."""
-        grid = Grid(4.0)
         limit = np.array([MAX_AXIAL_MM, MAX_AXIAL_MM, BOX_MM[2] - 5])
         for _ in range(3):
-            brain = self.tissues(grid).brain.numpy()
-            found = [np.flatnonzero(brain.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
-            low = np.array([f[0] for f in found]) * 4.0
-            high = np.array([f[-1] + 1 for f in found]) * 4.0
+            low, high = self.extent_mm()
             offset = (low + high) / 2 - np.array(BOX_MM) / 2
             self._shift += torch.from_numpy(offset).float().view(3, 1, 1, 1)
-            excess = float(((high - low) / limit).max())
+            excess = float(((high - low - 8) / limit).max())
             if excess > 1:
                 self._to_mni = self._to_mni * (excess + 0.01)
+
+    def extent_mm(self) -> tuple[np.ndarray, np.ndarray]:
+        """Corners (3,), (3,) of a box around the brain, with room for the mask's ragged edge."""
+        brain = self.tissues(Grid(4.0)).brain.numpy()
+        found = [np.flatnonzero(brain.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
+        low = np.array([f[0] for f in found]) * 4.0
+        high = np.array([f[-1] + 1 for f in found]) * 4.0
+        return low - 4, high + 4
 
     def to_mni(self, points: torch.Tensor, grid: Grid) -> torch.Tensor:
         """Template coordinates of a whole grid's points (3, X, Y, Z)."""
@@ -149,8 +153,7 @@ class Anatomy:
         bias = self._tissue_bias.on(grid) * 0.35 + torch.from_numpy(self._bias_mean).view(2, 1, 1, 1)
         edge = self._edge.on(grid)[0]
         if displacement is not None:
-            source = (grid.points() - displacement) / grid.voxel_mm - 0.5
-            moved = sample(torch.cat([mni, bias]), source.clamp_min(0))
+            moved = grid.pull(torch.cat([mni, bias]), displacement)
             mni, bias = moved[:3], moved[3:]
         grey, white, csf, residual, mask, ventricles = load_atlas().at(mni)
         brain = mask + 0.16 * edge.clamp(-2, 2) > 0.5

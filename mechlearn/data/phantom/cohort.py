@@ -131,8 +131,8 @@ def write_patient(root: Path, spec: PhantomSpec, key: PatientKey) -> float:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     written = []
-    for session, day, images, seg, density in visits:
-        _write_visit(scratch / session, session, images, seg, spec.voxel_mm)
+    for session, day, images, seg, density, low in visits:
+        _write_visit(scratch / session, session, (*images, seg), (spec.voxel_mm, low))
         if spec.keep_density:
             np.savez_compressed(scratch / session / "density.npz", density=density)
         volumes = [float((seg == label).sum()) * spec.voxel_mm**3 / 1000 for label in (1, 2, 3)]
@@ -147,7 +147,7 @@ def write_patient(root: Path, spec: PhantomSpec, key: PatientKey) -> float:
 
 
 def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Iterable[tuple]]:
-    """Truth of a patient and a stream of (session, day, images, labels, density) a visit."""
+    """Truth of a patient and a stream of (session, day, images, labels, density, corner)."""
     rng = {name: key.rng(spec.seed, number) for name, number in _PURPOSE.items()}
     anatomy = Anatomy(rng["anatomy"], child=key.kind == "DMG")
     parameters = TumourParameters.draw(key.kind, rng["tumour"])
@@ -157,7 +157,7 @@ def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Itera
     course = Course.draw(key.kind, count, rng["course"])
     tumour = Tumour(anatomy, key.kind, parameters, rng["growth"])
     states = tumour.states(course)
-    look, grid = Look(rng["look"]), Grid(spec.voxel_mm)
+    look, grid = Look(rng["look"]), Grid(spec.voxel_mm).crop(*anatomy.extent_mm())
 
     def visits() -> Iterator[tuple]:
         for number, state in enumerate(states):
@@ -167,7 +167,7 @@ def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Itera
             images = look.paint(tissues, maps, grid, visit=number, displacement=moved)
             session = f"{key.name}-{number:03d}"
             density = state.density.numpy().astype(np.float16)
-            yield session, state.day, images, labels(maps, tissues.brain), density
+            yield session, state.day, images, labels(maps, tissues.brain), density, grid.low
 
     truth = {"patient": key.name, "split": key.split, "phantom": True,
              "parameters": asdict(parameters), "course": asdict(course),
@@ -175,19 +175,24 @@ def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Itera
     return truth, visits()
 
 
-def _write_visit(folder: Path, session: str, images: np.ndarray, seg: np.ndarray,
-                 voxel_mm: float) -> None:
+def _write_visit(
+    folder: Path, session: str, volumes: tuple[np.ndarray, ...],
+    place: tuple[float, tuple[int, int, int]],
+) -> None:
     folder.mkdir()
-    for name, volume in zip((*CONTRASTS, "seg"), (*images, seg), strict=True):
-        _write_nifti(folder / f"{session}-{name}.nii.gz", volume, voxel_mm)
+    for name, volume in zip((*CONTRASTS, "seg"), volumes, strict=True):
+        _write_nifti(folder / f"{session}-{name}.nii.gz", volume, *place)
 
 
-def _write_nifti(path: Path, volume: np.ndarray, voxel_mm: float) -> None:
-    """RAS volume of the box -> BraTS-like LPS volume on a 240 x 240 x 156 mm field, gzip level 1."""
+def _write_nifti(
+    path: Path, volume: np.ndarray, voxel_mm: float, low: tuple[int, int, int]
+) -> None:
+    """RAS part of the box from voxel `low` on -> LPS volume of 240 x 240 x 156 mm, gzip level 1."""
     shape = [round(side / voxel_mm) for side in _FIELD_MM]
     full = np.zeros(shape, volume.dtype)
-    low = [(n - m) // 2 for n, m in zip(shape, volume.shape, strict=True)]
-    where = tuple(slice(a, a + m) for a, m in zip(low, volume.shape, strict=True))
+    margin = [(n - m) // 2 for n, m in zip(shape, Grid(voxel_mm).shape, strict=True)]
+    where = tuple(slice(m + a, m + a + n)
+                  for m, a, n in zip(margin, low, volume.shape, strict=True))
     full[where] = volume
     affine = np.diag([-voxel_mm, -voxel_mm, voxel_mm, 1.0])
     affine[1, 3] = voxel_mm * (shape[1] - 1)

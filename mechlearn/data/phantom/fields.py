@@ -21,29 +21,49 @@ BOX_MM = (192.0, 192.0, 156.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxel grid over the whole box: voxel i of an axis is centred at (i + 0.5) * voxel_mm."""
+    """Voxel grid over the box, or over a part of it that begins at voxel `low` and has `size`.
+
+    Voxel i of an axis of the whole box is centred at (i + 0.5) * voxel_mm.
+    """
 
     voxel_mm: float
+    low: tuple[int, int, int] = (0, 0, 0)
+    size: tuple[int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        if self.size is not None:
+            return self.size
         x, y, z = (round(side / self.voxel_mm) for side in BOX_MM)
         return x, y, z
 
-    def axes(self) -> list[torch.Tensor]:
-        """Voxel centres in mm of the three axes."""
-        return [(torch.arange(n, dtype=torch.float32) + 0.5) * self.voxel_mm for n in self.shape]
+    def crop(self, low_mm: np.ndarray, high_mm: np.ndarray) -> Grid:
+        """The voxels of this grid that cover [low_mm, high_mm), both (3,)."""
+        low = np.clip(np.floor(low_mm / self.voxel_mm), 0, None).astype(int)
+        high = np.minimum(np.ceil(high_mm / self.voxel_mm).astype(int), Grid(self.voxel_mm).shape)
+        return Grid(self.voxel_mm, tuple(low.tolist()), tuple((high - low).tolist()))
 
     def points(self) -> torch.Tensor:
         """Voxel centres in mm, (3, X, Y, Z)."""
-        return torch.stack(torch.meshgrid(*self.axes(), indexing="ij"))
+        axes = [(torch.arange(n, dtype=torch.float32) + 0.5 + a) * self.voxel_mm
+                for n, a in zip(self.shape, self.low, strict=True)]
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+    def pull(self, volume: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
+        """What a displacement (3, X, Y, Z) in mm brings to each voxel: volume (C, ...) at x - d."""
+        index = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in self.shape),
+                               indexing="ij")
+        end = torch.tensor(self.shape).view(3, 1, 1, 1) - 1
+        source = torch.stack(index) - displacement / self.voxel_mm
+        return sample(volume, torch.minimum(source.clamp_min(0), end))
 
 
 @lru_cache(maxsize=256)
-def _spline_matrix(n: int, voxel_mm: float, spacing_mm: float) -> torch.Tensor:
-    """Cubic B-spline weights, (n, control points), of voxel centres for a control spacing."""
-    u = (torch.arange(n, dtype=torch.float64) + 0.5) * voxel_mm / spacing_mm
-    knots = torch.arange(_n_control(n * voxel_mm, spacing_mm), dtype=torch.float64) - 1
+def _spline_matrix(axis: int, grid: Grid, spacing_mm: float) -> torch.Tensor:
+    """Cubic B-spline weights, (n, control points), of an axis' voxel centres."""
+    voxel = torch.arange(grid.shape[axis], dtype=torch.float64) + 0.5 + grid.low[axis]
+    u = voxel * grid.voxel_mm / spacing_mm
+    knots = torch.arange(_n_control(BOX_MM[axis], spacing_mm), dtype=torch.float64) - 1
     distance = (u[:, None] - knots[None]).abs()
     inner = 2 / 3 - distance**2 + distance**3 / 2
     outer = (2 - distance).clamp_min(0) ** 3 / 6
@@ -75,7 +95,7 @@ class SplineField:
 
     def on(self, grid: Grid) -> torch.Tensor:
         """Values on a grid, (channels, X, Y, Z)."""
-        matrices = [_spline_matrix(n, grid.voxel_mm, self.spacing_mm) for n in grid.shape]
+        matrices = [_spline_matrix(axis, grid, self.spacing_mm) for axis in range(3)]
         return _along_axes(self.control, matrices)
 
 

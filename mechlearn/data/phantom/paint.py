@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mechlearn.data.phantom.anatomy import Tissues
-from mechlearn.data.phantom.fields import Grid, SplineField, gaussian, sample
+from mechlearn.data.phantom.fields import Grid, SplineField, gaussian
 from mechlearn.records import CONTRASTS
 
 __all__ = ["Look", "TumourMaps"]
@@ -78,8 +78,7 @@ class Look:
         extras = torch.cat([self._vessel_fields.on(grid), self._choroid.on(grid),
                             self._lesions.on(grid)])
         if displacement is not None:
-            source = (grid.points() - displacement) / grid.voxel_mm - 0.5
-            extras = sample(extras, source.clamp_min(0))
+            extras = grid.pull(extras, displacement)
         vessels = self._vessels(tissues, extras)
         healthy = {"white": tissues.white, "grey": tissues.grey, "csf": tissues.csf}
         lesion = {name: getattr(tumour, name) for name in TumourMaps.__dataclass_fields__}

@@ -110,9 +110,9 @@ class TumourParameters:
         """Adult: large necrotic rim-enhancing; DMG: diffuse, pontine, rarely enhancing."""
         dmg = kind == "DMG"
         return cls(
-            volume_cm3=_log_uniform(rng, 6, 26) if dmg else _log_uniform(rng, 8, 110),
-            growth_rate=_log_uniform(rng, 0.010, 0.030),
-            diffusivity=_log_uniform(rng, 0.10, 0.35),
+            volume_cm3=_log_uniform(rng, 5, 18) if dmg else _log_uniform(rng, 7, 75),
+            growth_rate=_log_uniform(rng, 0.004, 0.016),
+            diffusivity=_log_uniform(rng, 0.04, 0.15),
             anisotropy=float(rng.uniform(0.5, 0.9)),
             heterogeneity=float(rng.uniform(0.4, 0.8)),
             n_satellites=int(rng.poisson(0.8 if dmg else 1.6)),
@@ -122,7 +122,7 @@ class TumourParameters:
             necrosis=float(rng.uniform(0.0, 0.4)) if dmg else float(rng.beta(2.5, 1.5)),
             enhancement=float(rng.choice([0.0, 0.0, 0.35])) if dmg
             else float(rng.choice([0.15, 0.8, 1.0, 1.0], p=[0.12, 0.2, 0.34, 0.34])),
-            oedema_reach=float(rng.uniform(0.5, 1.0)) if dmg else float(rng.uniform(0.8, 2.2)),
+            oedema_reach=float(rng.uniform(0.5, 1.0)) if dmg else float(rng.uniform(0.6, 1.7)),
             oedema_drift=float(rng.uniform(0.15, 0.35)),
             survival_fraction=float(np.clip(rng.lognormal(np.log(0.08), 0.6), 0.01, 0.35)),
             decay_rate=_log_uniform(rng, 0.008, 0.030),

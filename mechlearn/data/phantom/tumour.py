@@ -204,12 +204,14 @@ class Tumour:
         return states
 
     def _grow_to_first_visit(self, u: torch.Tensor) -> torch.Tensor:
-        """Grow until the visible volume reaches the drawn one (or two and a half years have gone)."""
+        """Grow until the visible volume is the drawn one and a core shows (at most three years)."""
         target = self.parameters.volume_cm3 * 1000 / GROWTH_MM**3
         level = 10 ** (np.log10(_CORE_DENSITY) - self.parameters.oedema_reach)
-        for _ in range(100):
-            white_enough = self.tissues.white > 0.35
-            if int(((u > level) & white_enough).sum() + ((u > _CORE_DENSITY) & ~white_enough).sum()) > target:
+        white_enough = self.tissues.white > 0.35
+        for _ in range(110):
+            core = u > _CORE_DENSITY
+            visible = int((((u > level) & white_enough) | core).sum())
+            if visible > 2 * target or (visible > target and int(core.sum()) > 0.08 * target):
                 break
             u = self._advance(u, 0, 10, None, None)
         return u
