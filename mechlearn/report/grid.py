@@ -24,10 +24,11 @@ from mechlearn.report.style import (
     stacked,
 )
 
-__all__ = ["GridExample", "example_figure", "grid_figure", "heat_maps"]
+__all__ = ["GridExample", "grid_figure", "grids"]
 
 Row = Mapping[str, Any]
 WIDTH = 13.0  # inches
+OTHER_KEYS = ("denoiser", "guide", "encode", "steps", "clip_x0", "target_boost", "seed")
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 
 
@@ -68,18 +69,17 @@ def grid_figure(rows: Sequence[Row], examples: Sequence[GridExample] = ()) -> Fi
     return figure
 
 
-def example_figure(examples: Sequence[GridExample]) -> Figure:
-    """Only the pictures of `grid_figure`."""
-    figure = new_figure(WIDTH, _panel_height(examples))
-    _example_panel(figure, examples)
-    return figure
+def grids(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of one figure each: a sweep over more than noise level and scale is several grids.
 
-
-def heat_maps(rows: Sequence[Row]) -> Figure:
-    """Only the heat maps of `grid_figure`."""
-    figure = new_figure(WIDTH, 3.6)
-    _heat_row(figure, rows)
-    return figure
+    Returns:
+        What sets a grid apart, such as `guide=regressor`, -> its rows; "" if there is one grid.
+    """
+    varied = [k for k in OTHER_KEYS if len({str(r.get(k)) for r in rows}) > 1]
+    out: dict[str, list[Row]] = {}
+    for row in rows:
+        out.setdefault(",".join(f"{k}={row.get(k)}" for k in varied), []).append(row)
+    return out
 
 
 def _panel_height(examples: Sequence[GridExample]) -> float:

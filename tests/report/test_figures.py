@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, map_figure, scan_figure
-from mechlearn.report.grid import GridExample, grid_figure, scale_word, table_of
+from mechlearn.report.grid import GridExample, grid_figure, grids, scale_word, table_of
 from mechlearn.report.images import brain_window
 from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
 from mechlearn.report.sizes import size_figure
@@ -87,6 +87,13 @@ def test_grid_figure_draws(patient, pictures):
     ]
     figure = grid_figure(_grid_rows()[:-1], examples if pictures else ())
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_sweep_over_guides_is_a_grid_a_guide():
+    rows = [{**row, "guide": g, "seed": 0} for row in _grid_rows() for g in ("a", "b")]
+    found = grids(rows)
+    assert {name: len(part) for name, part in found.items()} == {"guide=a": 4, "guide=b": 4}
+    assert list(grids(_grid_rows())) == [""]
 
 
 def test_scale_is_written_as_the_paper_writes_it():
