@@ -77,7 +77,7 @@ class FlairMeter:
         *,
         contrasts: Sequence[str] = CONTRASTS,
         smooth_px: float = 1.0,
-        reach_mm: float = 5.0,
+        reach_mm: float = 2.0,
         pixel_mm: float = 1.0,
         candidates: int = 128,
     ) -> FlairMeter:
