@@ -11,8 +11,13 @@ from scipy import ndimage
 
 from mechlearn.checks import finite, same_shape
 
-__all__ = ["dilate_to_area", "double_area_dilation", "outside_region", "signed_distance",
-           "tumour_region"]
+__all__ = [
+    "dilate_to_area",
+    "double_area_dilation",
+    "outside_region",
+    "signed_distance",
+    "tumour_region",
+]
 
 
 def signed_distance(
