@@ -18,6 +18,7 @@ from mechlearn.imaging.intensity import BACKGROUND, IntensityScale, brain_mask
 __all__ = ["PreparedVisit", "load_visit", "prepare_visit"]
 
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
+BLOCK = 8  # slices at once: their arrays stay in the cache
 SAME_PLACE_MM = 0.1  # corners of the files of a visit may differ by this much
 
 
@@ -67,20 +68,35 @@ def prepare_visit(
             f"visit {record.name}: no slice has {spec.min_brain_mm2:g} mm2 of brain (the largest "
             f"has {areas.max():.0f}). Lower min_brain_mm2."
         )
+    parts = [
+        _to_grid(volumes, labels, brain, zs=zs[i : i + BLOCK], scale=scale, placement=placement)
+        for i in range(0, zs.size, BLOCK)
+    ]
+    images, on_grid, kept = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return PreparedVisit(images, on_grid, kept, tuple(zs.tolist()), placement, scale)
+
+
+def _to_grid(
+    volumes: np.ndarray,
+    labels: np.ndarray,
+    brain: np.ndarray,
+    *,
+    zs: np.ndarray,
+    scale: IntensityScale,
+    placement: GridPlacement,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Some slices on the grid: images (S, C, H, W) float16, labels, brain."""
     scaled = scale.apply(volumes[:, zs], brain[zs])
     images, kept = placement.images(scaled, brain[zs], background=BACKGROUND)
     on_grid = placement.labels(labels[zs])
     on_grid[~kept] = 0
-    return PreparedVisit(
-        images.transpose(1, 0, 2, 3).astype(np.float16), on_grid, kept,
-        tuple(zs.tolist()), placement, scale,
-    )  # fmt: skip
+    return images.swapaxes(0, 1).astype(np.float16), on_grid, kept
 
 
 def load_visit(
     record: VisitRecord, contrasts: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(volumes (C, Z, H, W) float32, canonical labels (Z, H, W), affine), canonical order."""
+    """(volumes (C, Z, H, W), canonical labels (Z, H, W), affine), in canonical order."""
     missing = [c for c in contrasts if c not in record.images]
     if missing:
         raise ValueError(
@@ -119,4 +135,4 @@ def _volume(record: VisitRecord, path: Path, reference: nib.Nifti1Image) -> np.n
             f"{reference.get_filename()} with shape {reference.shape}; contrasts and segmentation "
             "must share one 3D voxel grid. Co-register and resample them."
         )
-    return reorient(np.asanyarray(image.dataobj).astype(np.float32), reference.affine)
+    return reorient(np.asanyarray(image.dataobj), reference.affine)

@@ -129,7 +129,10 @@ class IntensityScale:
     def apply(self, volumes: np.ndarray, brain: np.ndarray) -> np.ndarray:
         """Source intensities (C, ...) -> float32 in [-1, 1], exactly -1 outside `brain`."""
         low, span = self._columns(volumes.ndim)
-        scaled = (volumes.astype(np.float32) - low) * (2.0 / span) - 1.0
+        scaled = volumes.astype(np.float32)
+        scaled -= low
+        scaled *= 2.0 / span
+        scaled -= 1.0
         np.clip(scaled, -1.0, 1.0, out=scaled)
         scaled[:, ~brain] = BACKGROUND
         return scaled
@@ -140,7 +143,10 @@ class IntensityScale:
         Voxels that `apply` clipped come back at the percentile they were clipped to.
         """
         low, span = self._columns(images.ndim)
-        source = (images.astype(np.float32) + 1.0) * (0.5 * span) + low
+        source = images.astype(np.float32)
+        source += 1.0
+        source *= 0.5 * span
+        source += low
         source[:, ~brain] = 0.0
         return source
 
