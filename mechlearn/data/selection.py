@@ -18,14 +18,18 @@ def equally_spaced(zs: Sequence[int], count: int) -> list[int]:
     """`count` of the sorted `zs`, equally spaced and with the central one (odd `count`).
 
     The extent is cut into count + 1 equal parts and the inner cuts are taken: its two end slices
-    are tips of a few pixels, whose relative growth says nothing. All of `zs` if they are fewer.
+    are tips of a few pixels, whose relative growth says nothing. Where so few slices would fall
+    together the ends are taken in. All of `zs` if they are not more than `count`.
     """
     if count < 1:
         raise ValueError(f"count={count}: must be 1 or more.")
     ordered = sorted(zs)
-    if len(ordered) <= count:
+    last = len(ordered) - 1
+    if last < count:
         return ordered
-    at = np.arange(1, count + 1) * (len(ordered) - 1) / (count + 1)
+    at = np.arange(1, count + 1) * last / (count + 1)
+    if last < count + 1:
+        at = np.linspace(0, last, count)
     return [ordered[i] for i in np.floor(at + 0.5).astype(int)]
 
 
