@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mechlearn.data.brats import find_brats
+
+
+def make_2021(root: Path, number: str = "00006", *, without: str = "") -> Path:
+    case = root / f"BraTS2021_{number}"
+    case.mkdir(parents=True)
+    for suffix in ("t1", "t1ce", "t2", "flair", "seg"):
+        if suffix != without:
+            (case / f"{case.name}_{suffix}.nii.gz").touch()
+    return case
+
+
+def make_2023(root: Path, name: str = "BraTS-GLI-00000-000") -> Path:
+    case = root / name
+    case.mkdir(parents=True)
+    for suffix in ("t1n", "t1c", "t2w", "t2f", "seg"):
+        (case / f"{name}-{suffix}.nii.gz").touch()
+    return case
+
+
+def test_brats2021_contrasts_go_by_their_canonical_names(tmp_path):
+    case = make_2021(tmp_path)
+    (record,) = find_brats(tmp_path)
+    assert record.images["t1c"] == case / "BraTS2021_00006_t1ce.nii.gz"
+    assert record.images["t2f"] == case / "BraTS2021_00006_flair.nii.gz"
+
+
+def test_brats2021_scheme_and_source(tmp_path):
+    make_2021(tmp_path)
+    (record,) = find_brats(tmp_path)
+    assert (record.label_scheme, record.source, record.day) == ("brats2021", "BraTS2021", None)
+
+
+def test_brats2023_splits_patient_and_time_point(tmp_path):
+    make_2023(tmp_path, "BraTS-GLI-00005-001")
+    (record,) = find_brats(tmp_path)
+    assert (record.patient, record.session) == ("BraTS-GLI-00005", "001")
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("BraTS-GLI-00000-000", "brats2023"),
+        ("BraTS-SSA-00002-000", "brats2023"),
+        ("BraTS-GLI-00005-100", "brats2024"),
+    ],
+)
+def test_scheme_follows_from_the_name(tmp_path, name, scheme):
+    make_2023(tmp_path, name)
+    assert find_brats(tmp_path)[0].label_scheme == scheme
+
+
+def test_paediatric_case_without_a_year_is_refused(tmp_path):
+    make_2023(tmp_path, "BraTS-PED-00002-000")
+    with pytest.raises(ValueError, match=r"names no year.*data\.label_scheme=brats2023"):
+        find_brats(tmp_path)
+
+
+@pytest.mark.parametrize(("year", "scheme"), [("2023", "brats2023"), ("2024", "peds2024")])
+def test_paediatric_scheme_follows_from_the_year_in_the_path(tmp_path, year, scheme):
+    make_2023(tmp_path / f"BraTS{year}-PED", "BraTS-PED-00002-000")
+    assert find_brats(tmp_path)[0].label_scheme == scheme
+
+
+def test_given_scheme_wins(tmp_path):
+    make_2023(tmp_path, "BraTS-PED-00002-000")
+    assert find_brats(tmp_path, label_scheme="peds2024")[0].label_scheme == "peds2024"
+
+
+def test_several_roots_and_deeper_folders_are_joined(tmp_path):
+    make_2021(tmp_path / "a" / "training")
+    make_2023(tmp_path / "b")
+    names = [r.name for r in find_brats([tmp_path / "a", tmp_path / "b"])]
+    assert names == ["BraTS-GLI-00000/000", "BraTS2021_00006/000"]
+
+
+def test_a_case_folder_is_a_root_of_itself(tmp_path):
+    assert len(find_brats(make_2021(tmp_path))) == 1
+
+
+def test_missing_file_is_refused_with_found_and_expected(tmp_path):
+    make_2021(tmp_path, without="seg")
+    with pytest.raises(ValueError, match=r"BraTS2021_00006_seg\.nii\.gz.*found 0.*_flair"):
+        find_brats(tmp_path)
+
+
+def test_folder_of_another_layout_is_refused(tmp_path):
+    make_2021(tmp_path)
+    other = tmp_path / "UPENN-GBM-00001_11"
+    other.mkdir()
+    (other / "UPENN-GBM-00001_11_T1.nii.gz").touch()
+    with pytest.raises(ValueError, match=r"UPENN.*found images.*expected case folders"):
+        find_brats(tmp_path)
+
+
+def test_empty_root_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="found no BraTS case"):
+        find_brats(tmp_path)
+
+
+def test_missing_root_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        find_brats(tmp_path / "gone")
+
+
+def test_case_in_two_roots_is_refused(tmp_path):
+    make_2021(tmp_path / "a")
+    make_2021(tmp_path / "b")
+    with pytest.raises(ValueError, match="was found before"):
+        find_brats([tmp_path / "a", tmp_path / "b"])
+
+
+def test_hidden_files_are_overlooked(tmp_path):
+    make_2021(tmp_path)
+    (tmp_path / "._BraTS2021_00006_t1.nii.gz").touch()
+    assert len(find_brats(tmp_path)) == 1
+
+
+def test_real_cases_are_found(real_brats):
+    assert [r.patient[-5:] for r in find_brats(real_brats)] == [
+        "01476", "01477", "01478", "01480", "01482", "01484",
+    ]  # fmt: skip

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mechlearn.data.prepare import prepare
+from mechlearn.data.store import SliceStore
+
+
+def test_index_agrees_with_the_arrays(store):
+    for row in store.slices(patient="P2"):
+        read = store.read(row)
+        assert read.brain_area_mm2 == pytest.approx(row.brain_area_mm2)
+        assert read.tumour_fraction == pytest.approx(row.tumour_fraction)
+        assert (read.z, read.session, read.day) == (row.z, row.session, row.day)
+
+
+def test_splits_are_disjoint_and_complete(store):
+    parts = [store.patients(s) for s in ("train", "val", "test")]
+    assert sorted(sum(parts, [])) == store.patients() == ["P0", "P1", "P2", "P3"]
+
+
+def test_slices_of_a_split_are_of_its_patients(store):
+    assert {r.patient for r in store.slices("val")} == set(store.patients("val"))
+
+
+def test_slices_of_one_session(store):
+    rows = store.slices(patient="P0", session="s1")
+    assert {(r.patient, r.session) for r in rows} == {("P0", "s1")}
+
+
+def test_unknown_split_patient_and_session_are_named(store):
+    with pytest.raises(ValueError, match="split='dev'"):
+        store.patients("dev")
+    with pytest.raises(KeyError, match="no patient 'P9'"):
+        store.visits("P9")
+    with pytest.raises(KeyError, match=r"no session 's7'.*'s0', 's1', 's2'"):
+        store.visit("P0", "s7")
+
+
+def test_missing_slice_names_the_range(store):
+    with pytest.raises(KeyError, match="slice z=99"):
+        store.visit("P0", "s0").row_of(99)
+
+
+def test_image_is_float32_and_label_writable(store):
+    read = store.read(store.slices()[0])
+    assert read.image.dtype == np.float32
+    read.labels[0, 0] = 1  # a copy: the store on disk stays as it is
+
+
+def test_card_is_plain_builtins(store):
+    card = store.card()
+    assert json.loads(json.dumps(card)) == card
+    assert (card["contrasts"], card["size"], card["pixel_mm"]) == (
+        ["t1n", "t1c", "t2w", "t2f"], 48, 1.0,
+    )  # fmt: skip
+
+
+def test_visits_are_in_order_of_day(store):
+    assert [v.day for v in store.visits("P1")] == [0.0, 30.0, 60.0]
+
+
+def test_longitudinal_slice_follows_the_tumour(store):
+    (middle,) = store.longitudinal("P1", zs=[5])
+    areas = middle.timeline.areas_mm2
+    assert np.all(np.diff(areas) > 0)
+    assert middle.slice_id == "P1/z005"
+
+
+def test_timeline_of_the_index_equals_that_of_the_images(store):
+    (middle,) = store.longitudinal("P1", zs=[5])
+    assert store.timeline("P1", 5) == middle.timeline
+
+
+def test_radiotherapy_travels_with_the_patient(store):
+    rt = store.radiotherapy("P1")
+    assert (rt.start_day, rt.end_day) == (10.0, 52.0)
+
+
+def test_store_can_be_sent_to_loader_workers(store):
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy.slices() == store.slices()
+
+
+def test_missing_store_says_how_to_make_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"python -m mechlearn\.prepare"):
+        SliceStore(tmp_path)
+
+
+def test_another_format_is_refused(tmp_path):
+    (tmp_path / "store.json").write_text('{"format": 99, "spec": {}}')
+    with pytest.raises(ValueError, match="store format 99"):
+        SliceStore(tmp_path)
+
+
+def test_broken_json_is_named(tmp_path):
+    (tmp_path / "store.json").write_text("{")
+    with pytest.raises(ValueError, match=r"store\.json: is no valid JSON"):
+        SliceStore(tmp_path)
+
+
+def test_visits_on_different_grids_are_not_matched(tmp_path, case_of, visit_of, spec):
+    moved = np.diag([-1.0, -1.0, 1.0, 1.0])
+    moved[0, 3] = 5.0
+    records = [visit_of(case_of(), session="s0"), visit_of(case_of(), session="s1", affine=moved)]
+    store = prepare(records, tmp_path / "store", spec=spec)
+    with pytest.raises(ValueError, match=r"session s1 .* 5\.0 mm.*Co-register"):
+        store.longitudinal("P1")
+
+
+def test_visits_without_days_have_slices_but_no_timeline(tmp_path, visit_of, spec):
+    store = prepare([replace(visit_of(), day=None)], tmp_path / "store", spec=spec)
+    assert np.isnan(store.read(store.slices()[0]).day)
+    with pytest.raises(ValueError, match=r"sessions \['s0'\] have no day"):
+        store.timeline("P1", 5)
