@@ -11,11 +11,20 @@ import torch
 from torch import Tensor
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.imaging.measure import FlairMeter
 from mechlearn.jobs.rows import Row
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
 
-__all__ = ["ModelBundle", "Sampler", "generate", "load_models", "sampler_row", "unguided"]
+__all__ = [
+    "ModelBundle",
+    "Sampler",
+    "generate",
+    "load_models",
+    "meter_of",
+    "sampler_row",
+    "unguided",
+]
 
 
 class Sampler(Protocol):
@@ -102,6 +111,14 @@ def generate(
     return sampler.sample(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
         seed=seed, slice_id=reference.slice_id,
+    )  # fmt: skip
+
+
+def meter_of(reference: AxialSlice) -> FlairMeter:
+    """What measures tumour sizes in pictures of this slice; ValueError without FLAIR or tumour."""
+    return FlairMeter.fit(
+        reference.image, reference.tumour, reference.brain, contrasts=reference.contrasts,
+        pixel_mm=reference.spacing_mm[0],
     )  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""Means and medians over what is known; None where nothing is."""
+"""Summaries over what is known; None where nothing is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-__all__ = ["mean", "median"]
+__all__ = ["mean", "median", "spearman"]
 
 
 def _known(values: Iterable[float | None]) -> list[float]:
@@ -23,3 +23,16 @@ def median(values: Iterable[float | None]) -> float | None:
     """Median of the values that are not None."""
     known = _known(values)
     return float(np.median(known)) if known else None
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Rank correlation with average ranks for ties; None for fewer than 3 pairs or no spread."""
+    if len(a) < 3 or len(set(a)) < 2 or len(set(b)) < 2:
+        return None
+    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    _, where, count = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return np.asarray((last - (count - 1) / 2)[where])
