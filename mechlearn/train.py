@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mechlearn.config import build, errors, recipes, schema, stores, validate
-from mechlearn.jobs.rows import write_row
+from mechlearn.jobs.rows import Row, write_row
 from mechlearn.training.checkpoints import export
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
     best = saved.best_model_path if isinstance(saved, ModelCheckpoint) else ""
     last = folder / "checkpoints" / "last.ckpt"
     source = Path(best) if best else last
-    row = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    row: Row = {key: float(value) for key, value in trainer.callback_metrics.items()}
     row |= {"job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed}
     if source.is_file():
         row["model"] = str(export(source, folder / "model.pt", half=False))

@@ -21,6 +21,7 @@ from mechlearn.data.store import SliceStore
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.growth.spec import GrowthSpec
+from mechlearn.jobs.slice_forecast import MapSpec
 from mechlearn.training.base import NoisedModule
 from mechlearn.training.ddpm import DDPMModule
 from mechlearn.training.guides import GuideModule
@@ -32,6 +33,7 @@ __all__ = [
     "build_trainer",
     "flat",
     "growth_spec",
+    "map_spec",
     "noise_schedule",
     "output_dir",
     "resume_path",
@@ -62,6 +64,13 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
     return spec
 
 
+def map_spec(node: DictConfig) -> MapSpec:
+    """A `maps` node, ranges checked."""
+    spec = OmegaConf.to_object(node)
+    assert isinstance(spec, MapSpec)
+    return spec
+
+
 def noise_schedule(cfg: DictConfig) -> NoiseSchedule:
     """`cfg.schedule` as the library's frozen value."""
     return NoiseSchedule(**{str(k): v for k, v in _plain(cfg.schedule).items()})
@@ -84,7 +93,9 @@ def build_module(cfg: DictConfig, *, data: dict[str, Any]) -> NoisedModule:
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # of the averaging callback
     vlb_weight = model.pop("vlb_weight")
-    options: dict[str, Any] = {"schedule": noise_schedule(cfg), "data": data, "lr": cfg.optimizer.lr}
+    options: dict[str, Any] = {
+        "schedule": noise_schedule(cfg), "data": data, "lr": cfg.optimizer.lr,
+    }  # fmt: skip
     network = {**network, "contrasts": len(data["contrasts"])}
     if kind == "ddpm":
         return DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
@@ -142,7 +153,7 @@ def running_logger(cfg: DictConfig) -> Iterator[Logger]:
         status = "success"
     finally:
         logger.finalize(status)
-        finish = getattr(logger.experiment, "finish", None)
+        finish = getattr(getattr(logger, "experiment", None), "finish", None)
         if callable(finish):
             finish(exit_code=int(status == "failed"))
 
@@ -158,7 +169,7 @@ def resume_path(cfg: DictConfig) -> Path | None:
     if cfg.resume != "auto":
         path = Path(cfg.resume).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f"resume={cfg.resume}: no such checkpoint; auto takes the newest.")
+            raise FileNotFoundError(f"resume={cfg.resume}: no such checkpoint. Take auto or null.")
         return path
     found = sorted(
         output_dir().parent.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime

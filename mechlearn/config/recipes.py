@@ -1,4 +1,4 @@
-"""Where the recipes (`conf/`) are: inside an installed wheel, or beside the package in a checkout."""
+"""Where the recipes (`conf/`) are: in an installed wheel, or beside the package in a checkout."""
 
 from __future__ import annotations
 

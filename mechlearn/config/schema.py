@@ -1,7 +1,7 @@
 """The typed shape of every recipe: a misspelt key or a word for a number is refused at once.
 
-Sampler, growth, grid and phantom values are the library's own specs, so that a default lives in
-one place; their ranges are checked when `build` turns a node into its spec.
+Values of sampler, growth, maps, slices and phantoms are the library's own specs, so that a default
+lives in one place; their ranges are checked when `build` turns a node into its spec.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mechlearn.data.phantom.spec import PhantomSpec
 from mechlearn.data.spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.growth.spec import GrowthSpec
+from mechlearn.jobs.slice_forecast import MapSpec
 
 __all__ = [
-    "CollectConfig",
     "DataConfig",
     "EvaluateConfig",
     "ForecastConfig",
@@ -124,10 +124,18 @@ class CommonConfig:
 
 @dataclass
 class TaskConfig:
-    """What a job does: train, grid, longitudinal or sizes."""
+    """What a job does: train, grid, longitudinal or sizes, and on which slices."""
 
     name: str = MISSING
     split: str = "test"
+    patients: int | None = None  # the first of the split; null for all
+    slices: int | None = None  # at most so many (pairs in the grid), spread over the patients
+    count: int = 5  # slices of a patient: equally spaced tumour slices (section 3.2)
+    min_growth: float | None = 0.10  # slices that grow less are left out; null keeps all
+    min_area_mm2: float = 0.0  # slices whose tumour is not larger at first are left out
+    maps: MapSpec = field(default_factory=MapSpec)
+    multiples: list[float] = field(default_factory=list)  # sizes: requested over initial size
+    examples: int = 4  # grid: pictures kept
 
 
 @dataclass
@@ -143,21 +151,34 @@ class TrainConfig(CommonConfig):
 
 
 @dataclass
+class EvaluateConfig(CommonConfig):
+    task: TaskConfig = field(default_factory=TaskConfig)
+    accelerator: str = "auto"
+    logger: dict[str, Any] = MISSING
+
+
+@dataclass
+class ForecastConfig(CommonConfig):
+    patient: str | None = None  # manifest CSV; null takes data.manifest or the embedded cohort
+    patient_id: str | None = None  # which one, where the manifest holds several
+    day: float | None = None  # null: that of the last visit, which is then held out
+    count: int = 3  # slices
+    maps: MapSpec = field(default_factory=MapSpec)
+    accelerator: str = "auto"
+
+
+@dataclass
 class PrepareConfig:
     name: str = "prepare"
     data: DataConfig = field(default_factory=DataConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
-@dataclass
-class CollectConfig:
-    folder: str = MISSING
-
-
 SCHEMAS = {
     "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "forecast": ForecastConfig,
     "prepare": PrepareConfig,
-    "collect": CollectConfig,
 }
 
 

@@ -20,7 +20,15 @@ from mechlearn.data.prepare import prepare
 from mechlearn.data.splits import splits_beside
 from mechlearn.data.store import SliceStore
 
-__all__ = ["KINDS", "check_source", "check_store", "data_config", "make_store", "open_store", "store_root"]
+__all__ = [
+    "KINDS",
+    "check_source",
+    "check_store",
+    "data_config",
+    "make_store",
+    "open_store",
+    "store_root",
+]
 
 log = logging.getLogger(__name__)
 KINDS = ("phantom", "brats", "manifest")
@@ -42,12 +50,13 @@ def _roots(data: DataConfig) -> list[Path]:
 
 
 def store_root(cfg: DictConfig) -> Path:
-    """Folder of the store; without a name it is called after the manifest, by name and place."""
+    """Folder of the store; without a name it is called after the manifest's place and the grid."""
     data = data_config(cfg)
     name = data.name
     if name is None and data.manifest is not None:
         path = Path(data.manifest).expanduser().resolve()
-        name = f"{path.stem}-{zlib.crc32(str(path).encode()):08x}"
+        grid = f"{data.prepare.size}x{data.prepare.pixel_mm:g}mm"
+        name = f"{path.stem}-{zlib.crc32(str(path).encode()):08x}-{grid}"
     if name is None:
         raise ValueError(
             "data.manifest=null: the manifest of your NIfTI files is needed. "
@@ -103,38 +112,54 @@ def check_store(cfg: DictConfig) -> None:
     )
 
 
-def _records(data: DataConfig) -> list[VisitRecord]:
-    if data.kind == "manifest":
-        return read_manifest(str(data.manifest))
-    return find_brats(_roots(data), label_scheme=data.label_scheme)
+def open_store(
+    cfg: DictConfig,
+    *,
+    splits: Collection[str] | None = None,
+    patients: Collection[str] | None = None,
+) -> SliceStore:
+    """The store of `cfg.data`; a phantom cohort is generated as far as it is needed.
 
-
-def open_store(cfg: DictConfig, *, splits: Collection[str] | None = None) -> SliceStore:
-    """The store of `cfg.data`; a phantom cohort is generated as far as `splits` need it."""
+    Args:
+        splits, patients: of a phantom cohort, all by default.
+    """
     check_store(cfg)
     if cfg.data.kind != "phantom":
         return SliceStore(store_root(cfg))
-    return make_store(cfg, splits=splits)
+    return make_store(cfg, splits=splits, patients=patients)
 
 
-def make_store(cfg: DictConfig, *, splits: Collection[str] | None = None) -> SliceStore:
+def make_store(
+    cfg: DictConfig,
+    *,
+    splits: Collection[str] | None = None,
+    patients: Collection[str] | None = None,
+) -> SliceStore:
     """Prepare `cfg.data`; resumable. Jobs that want the same store wait for one another."""
     check_source(cfg)
     data, root = data_config(cfg), store_root(cfg)
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(root.parent / f".{root.name}.lock")):
-        given = None
+        manifest = data.manifest
         if data.kind == "phantom":
-            manifest = write_cohort(
-                _roots(data)[0], data.phantom, splits=splits, workers=data.workers
-            )
-            records = read_manifest(manifest)
-            given = splits_beside(manifest)
-        else:
-            records = _records(data)
-            if data.kind == "manifest":
-                given = splits_beside(str(data.manifest))
+            manifest = str(write_cohort(
+                _roots(data)[0], data.phantom, patients=patients, splits=splits,
+                workers=data.workers,
+            ))  # fmt: skip
         return prepare(
-            records, root, spec=data.prepare, workers=data.workers, skip_bad=data.skip_bad,
-            splits=given or data.splits,
-        )  # fmt: skip
+            _records(data, manifest, patients),
+            root,
+            spec=data.prepare,
+            workers=data.workers,
+            skip_bad=data.skip_bad,
+            splits=(splits_beside(manifest) if manifest else None) or data.splits,
+        )
+
+
+def _records(
+    data: DataConfig, manifest: str | None, patients: Collection[str] | None
+) -> list[VisitRecord]:
+    if manifest is None:
+        return find_brats(_roots(data), label_scheme=data.label_scheme)
+    records = read_manifest(manifest)
+    return [r for r in records if patients is None or r.patient in patients]

@@ -1,4 +1,4 @@
-"""Everything that can be refused in seconds, before data is read or a network is built."""
+"""What a training run can be refused for in seconds, before data is read."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ def check_train(cfg: DictConfig) -> None:
 def check_devices(cfg: DictConfig) -> None:
     """Refuse several devices in a sweep: each process would start the whole sweep again."""
     devices = cfg.trainer.devices
-    number = device_count(OmegaConf.to_container(devices) if OmegaConf.is_config(devices) else devices)
-    several = number is None and str(cfg.trainer.strategy) != "auto"
-    if in_multirun() and (several or (number or 1) > 1):
+    plain = OmegaConf.to_container(devices) if OmegaConf.is_config(devices) else devices
+    number = device_count(plain)
+    all_there_are = str(plain) == "-1" or (number is None and str(cfg.trainer.strategy) != "auto")
+    if in_multirun() and (all_there_are or (number or 1) > 1):
         raise ValueError(
             f"trainer.devices={devices}, trainer.strategy={cfg.trainer.strategy}: several devices "
             "in a multirun would start the whole sweep once a device. Use trainer.devices=1 and "

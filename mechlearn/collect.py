@@ -1,0 +1,49 @@
+"""Gather a sweep's rows: python -m mechlearn.collect multirun/grid_search/2026-01-31_12-00-00."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from mechlearn.config.figures import draw_collected
+from mechlearn.jobs.collect import CollectResult, collect
+
+
+def show(result: CollectResult, folder: str) -> None:
+    """Say what was found, and name every cell without a row."""
+    console = Console()
+    for picture in draw_collected(result, folder):
+        console.print(f"figure: {picture}", highlight=False, soft_wrap=True)
+    if result.table is not None:
+        console.print(f"{result.n_rows} rows: {result.table}", highlight=False, soft_wrap=True)
+    else:
+        console.print("no row found", highlight=False)
+    unfinished = [("failed", c) for c in result.failed] + [("missing", c) for c in result.missing]
+    if unfinished:
+        table = Table("", "cell", "overrides", "why")
+        for word, cell in unfinished:
+            table.add_row(word, cell.name, cell.overrides, cell.reason)
+        console.print(table, highlight=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 complete, 1 some cell failed or is missing, 2 no such folder."""
+    parser = argparse.ArgumentParser(prog="python -m mechlearn.collect", description=__doc__)
+    parser.add_argument("folder", help="output folder of a sweep, of one job, or above several")
+    parser.add_argument("--table", help="the CSV to write; FOLDER/table.csv by default")
+    args = parser.parse_args(argv)
+    try:
+        result = collect(args.folder, table=args.table)
+    except (FileNotFoundError, ValueError) as error:
+        Console(stderr=True).print(f"collect: {error}", highlight=False, markup=False)
+        return 2
+    show(result, args.folder)
+    return 0 if result.complete else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""One patient's forecast: from a manifest to NIfTI files, figures, a page and a row."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mechlearn.config.build import flat, growth_spec, map_spec
+from mechlearn.config.models import check_grid
+from mechlearn.config.stores import data_config, make_store, open_store
+from mechlearn.data.manifest import read_manifest
+from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
+from mechlearn.data.store import SliceStore
+from mechlearn.jobs.forecast import ForecastResult, run_forecast
+from mechlearn.jobs.models import ModelBundle
+from mechlearn.jobs.rows import write_row, write_table
+from mechlearn.report.forecast import forecast_figure
+from mechlearn.report.page import Section, Table, write_page
+from mechlearn.report.sheets import slice_section
+from mechlearn.report.style import save
+
+__all__ = ["forecast_patient", "open_patient", "write_results"]
+
+log = logging.getLogger(__name__)
+
+
+def _one(names: list[str], wanted: str | None, where: str) -> str:
+    """The wanted patient, or the only one there is."""
+    if wanted is None and len(names) == 1:
+        return names[0]
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    if wanted is None:
+        raise ValueError(
+            f"patient_id=null: {where} holds {len(names)} patients ({shown}). Name one of them."
+        )
+    if wanted not in names:
+        raise ValueError(f"patient_id={wanted}: not in {where}, which holds {shown}.")
+    return wanted
+
+
+def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]:
+    """(store, patient): a manifest's patient is prepared on the grid that the models know."""
+    data = data_config(cfg)
+    if data.kind == "phantom":
+        names = [key.name for key in data.phantom.patients()]
+        patient = _one(names, cfg.patient_id or names[-1], "the embedded cohort")
+        check_grid(cfg, models)
+        return open_store(cfg, patients=[patient]), patient
+    if data.kind == "brats":
+        check_grid(cfg, models)
+        store = open_store(cfg)
+        return store, _one(store.patients(), cfg.patient_id, str(store.root))
+    records = read_manifest(str(data.manifest))
+    names = list(dict.fromkeys(record.patient for record in records))
+    patient = _one(names, cfg.patient_id, str(data.manifest))
+    model = models.denoiser
+    grid = {
+        "size": model.size, "pixel_mm": model.pixel_mm, "contrasts": list(model.contrasts),
+        "percentiles": list(model.intensity["percentiles"]),
+    }  # fmt: skip
+    own = OmegaConf.merge(cfg, {"data": {"prepare": grid}})
+    assert isinstance(own, DictConfig)
+    return make_store(own, patients=[patient]), patient
+
+
+def forecast_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, ForecastResult]:
+    """Prepare the patient of `cfg` and forecast the asked day, or the held-out last visit's."""
+    store, patient = open_patient(cfg, models)
+    return store, run_forecast(
+        store, patient, day=_day(cfg, store, patient), sampler=models.sampler,
+        growth=growth_spec(cfg), maps=map_spec(cfg.maps), count=cfg.count, seed=cfg.seed,
+    )  # fmt: skip
+
+
+def _day(cfg: DictConfig, store: SliceStore, patient: str) -> float:
+    if cfg.day is not None:
+        return float(cfg.day)
+    days = [visit.day for visit in store.visits(patient)]
+    if len(days) < 2 or days[-1] is None:
+        raise ValueError(
+            f"day=null holds the last visit out, but {patient} has {len(days)} visit(s) on days "
+            f"{days}. Give the day to forecast: day=120."
+        )
+    return float(days[-1])
+
+
+def write_results(
+    folder: Path, cfg: DictConfig, models: ModelBundle, store: SliceStore, result: ForecastResult
+) -> list[Path]:
+    """Write row.json, slices.csv, NIfTI files, one PNG a slice and forecast.html; their paths."""
+    write_table(folder / "slices.csv", [s.row for s in result.slices], first=("slice_id", "z"))
+    written = _write_nifti(folder, store, result)
+    for item in result.slices:
+        name = f"slice_z{item.reference.z:03d}.png"
+        written.append(save(forecast_figure(**item.drawing), folder / name))
+    sections = [_overview(result)] + [
+        slice_section(**item.drawing, comparison=item.comparison) for item in result.slices
+    ]
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    page = write_page(
+        folder / "forecast.html",
+        title=f"{result.patient}: forecast for day {result.day:g}",
+        sections=sections,
+        model=models.name,
+        settings=_settings(cfg),
+        commands=[" ".join(["python -m mechlearn.forecast", *given])],
+    )
+    write_row(folder, result.row | models.row)
+    return [page, *written]
+
+
+def _overview(result: ForecastResult) -> Section:
+    table = result.table()
+    keys = list(table[0])
+    rows = [[row.get(key) for key in keys] for row in table]
+    left_out = [f"Left out: {name}: {reason}" for name, reason in result.skipped]
+    return Section("Overview", left_out, [Table(keys, rows, "One line a slice.")])
+
+
+def _settings(cfg: DictConfig) -> dict[str, object]:
+    """Every value that took part, by its dotted key."""
+    out: dict[str, object] = {}
+
+    def walk(prefix: str, node: object) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), value)
+        else:
+            out[prefix] = str(node) if isinstance(node, list) else node
+
+    kept = ("seed", "patient", "patient_id", "day", "count", "maps", "sampler", "growth", "guide",
+            "checkpoints")
+    walk("", {key: value for key, value in flat(cfg).items() if key in kept})
+    return out
+
+
+def _write_nifti(folder: Path, store: SliceStore, result: ForecastResult) -> list[Path]:
+    """Growth probability, forecast mask and generated scans on the last scan's own voxel grid."""
+    visit = store.visit(result.patient, result.session)
+    paths = [
+        write_growth_map(visit, result.probabilities(), folder / "growth_probability.nii.gz"),
+        write_labels(visit, result.masks(), folder / "forecast_mask.nii.gz"),
+    ]
+    scans = write_scans(visit, result.scans(), folder, stem="forecast")
+    return [*paths, *scans.values()]

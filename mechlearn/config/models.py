@@ -1,0 +1,59 @@
+"""The models of an evaluation or a forecast, and what these can be refused for in seconds."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from mechlearn.checks import in_range
+from mechlearn.config.build import growth_spec, map_spec, sampler_spec
+from mechlearn.config.hardware import resolve_device
+from mechlearn.config.stores import check_source, check_store
+from mechlearn.config.tasks import task_config
+from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.jobs.models import ModelBundle, load_models
+
+__all__ = ["check_evaluate", "check_forecast", "check_grid"]
+
+
+def check_evaluate(cfg: DictConfig) -> ModelBundle:
+    """All that an evaluation can be refused for; the models, which have to fit data and sampler."""
+    spec = sampler_spec(cfg)
+    growth_spec(cfg)
+    task_config(cfg)
+    check_store(cfg)
+    models = _load(cfg, spec)
+    check_grid(cfg, models)
+    return models
+
+
+def check_forecast(cfg: DictConfig) -> ModelBundle:
+    """All that a forecast can be refused for; the models, whose grid the data is brought to."""
+    spec = sampler_spec(cfg)
+    growth_spec(cfg)
+    map_spec(cfg.maps)
+    in_range("count", cfg.count, 1, 1000)
+    check_source(cfg)
+    return _load(cfg, spec)
+
+
+def _load(cfg: DictConfig, spec: SamplerSpec) -> ModelBundle:
+    return load_models(
+        cfg.checkpoints.denoiser, cfg.checkpoints.guide, spec=spec, guide_kind=cfg.guide.kind,
+        device=resolve_device(cfg.accelerator),
+    )  # fmt: skip
+
+
+def check_grid(cfg: DictConfig, models: ModelBundle) -> None:
+    """The slices must lie on the grid, and hold the contrasts, that the models know."""
+    data, model = cfg.data.prepare, models.denoiser
+    pairs = {
+        "data.prepare.size": (data.size, model.size),
+        "data.prepare.pixel_mm": (data.pixel_mm, model.pixel_mm),
+        "data.prepare.contrasts": (list(data.contrasts), list(model.contrasts)),
+    }
+    for key, (mine, theirs) in pairs.items():
+        if mine != theirs:
+            raise ValueError(
+                f"{key}={mine}: the models were trained on {theirs} ({model.source}). Prepare the "
+                f"data with {key}={theirs}, or give other checkpoints."
+            )

@@ -1,0 +1,32 @@
+"""Score the models: python -m mechlearn.evaluate -m +experiment=grid_search sampler.nl=100,200."""
+
+from __future__ import annotations
+
+import logging
+
+import hydra
+from omegaconf import DictConfig
+
+from mechlearn.config import build, errors, models, recipes, schema, tasks
+from mechlearn.jobs.rows import write_row
+
+log = logging.getLogger(__name__)
+schema.register()
+
+
+@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="evaluate")
+@errors.clear_errors
+def main(cfg: DictConfig) -> None:
+    """One job, one row.json in its output folder; everything cheap is checked first."""
+    bundle = models.check_evaluate(cfg)
+    log.info("%s", bundle.name)
+    with build.running_logger(cfg) as logger:
+        logger.log_hyperparams(build.flat(cfg))
+        row = tasks.run_task(cfg, bundle)
+        path = write_row(build.output_dir(), row)
+        logger.log_metrics({k: v for k, v in row.items() if isinstance(v, (int, float))})
+    log.info("row: %s", path)
+
+
+if __name__ == "__main__":
+    main()

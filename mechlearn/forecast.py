@@ -1,0 +1,43 @@
+"""One patient to a day: python -m mechlearn.forecast patient=visits.csv day=120."""
+
+from __future__ import annotations
+
+import logging
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from mechlearn.config import build, errors, forecasting, models, recipes, schema
+from mechlearn.jobs.forecast import ForecastResult
+from mechlearn.report.page import number
+
+log = logging.getLogger(__name__)
+schema.register()
+
+
+def show(result: ForecastResult) -> None:
+    """The forecast in one table."""
+    rows = result.table()
+    table = Table(*rows[0], title=f"{result.patient}, day {result.day:g}")
+    for row in rows:
+        table.add_row(*(number(value) for value in row.values()))
+    Console().print(table)
+
+
+@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="forecast")
+@errors.clear_errors
+def main(cfg: DictConfig) -> None:
+    """NIfTI growth map and scans, PNG figures, one HTML page and row.json in the output folder."""
+    bundle = models.check_forecast(cfg)
+    log.info("%s", bundle.name)
+    store, result = forecasting.forecast_patient(cfg, bundle)
+    written = forecasting.write_results(build.output_dir(), cfg, bundle, store, result)
+    show(result)
+    for path in written:
+        Console().print(str(path), highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023."""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+
+from mechlearn.config import errors, recipes, schema, stores
+
+schema.register()
+
+
+@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="prepare")
+@errors.clear_errors
+def main(cfg: DictConfig) -> None:
+    """Make or complete the store of `cfg.data`; finished visits are kept."""
+    store = stores.make_store(cfg)
+    counts = {s: (len(store.patients(s)), len(store.slices(s))) for s in ("train", "val", "test")}
+    words = ", ".join(f"{s} {p} patients and {n} slices" for s, (p, n) in counts.items())
+    Console().print(f"{store.root}: {words}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
