@@ -1,0 +1,97 @@
+"""Every recipe composes: each experiment with its command, each option of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from mechlearn.config import build, recipes
+
+CONF = Path(recipes.conf_dir())
+Compose = Callable[..., DictConfig]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+EVALUATIONS = ("grid_search", "longitudinal", "sizes")
+COMMANDS = {
+    "train": ["data", "model", "schedule", "guide", "sampler", "growth", "trainer", "optimizer",
+              "callbacks", "logger", "launcher", "paths"],
+    "evaluate": ["task", "data", "guide", "sampler", "growth", "logger", "launcher", "paths"],
+    "forecast": ["data", "guide", "sampler", "growth", "launcher", "paths"],
+    "prepare": ["data", "launcher", "paths"],
+}  # fmt: skip
+EXTRA = {"slurm", "ray"}  # launchers that come with an extra of their own
+
+
+def command_of(experiment: str) -> str:
+    if experiment == "demo":
+        return "forecast"
+    return "evaluate" if experiment in EVALUATIONS else "train"
+
+
+def options() -> list[tuple[str, str, str]]:
+    found = []
+    for command, groups in COMMANDS.items():
+        for group in groups:
+            for path in sorted((CONF / group).glob("*.yaml")):
+                evaluates = path.stem in ("grid", "longitudinal", "sizes")
+                if path.stem not in EXTRA and (group != "task" or evaluates):
+                    found.append((command, group, path.stem))
+    return found
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_composes(composed: Compose, experiment: str) -> None:
+    cfg = composed(command_of(experiment), f"+experiment={experiment}")
+    assert cfg.name == experiment
+    assert OmegaConf.to_container(cfg, resolve=True)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_values_are_valid(composed: Compose, experiment: str) -> None:
+    cfg = composed(command_of(experiment), f"+experiment={experiment}")
+    assert build.sampler_spec(cfg).nl <= 1000
+    assert build.growth_spec(cfg).law == "ode"
+
+
+@pytest.mark.parametrize(("command", "group", "option"), options())
+def test_option_composes(composed: Compose, command: str, group: str, option: str) -> None:
+    cfg = composed(command, f"{group}={option}")
+    assert OmegaConf.to_container(cfg, resolve=True)
+
+
+@pytest.mark.parametrize("experiment", [e for e in EXPERIMENTS if command_of(e) == "train"])
+def test_targets_of_training_exist(composed: Compose, experiment: str) -> None:
+    cfg = composed("train", f"+experiment={experiment}")
+    nodes = [cfg.model.network, cfg.trainer, cfg.logger, *cfg.callbacks.values()]
+    for node in nodes:
+        if node is not None:
+            assert get_class(node["_target_"])
+
+
+@pytest.mark.parametrize("kind", ["ddpm", "regressor", "segmenter"])
+def test_paper_recipe_is_the_papers(composed: Compose, kind: str) -> None:
+    cfg = composed("train", f"+experiment={kind}_brats")
+    assert (cfg.data.prepare.size, cfg.data.prepare.pixel_mm) == (256, 1.0)
+    assert cfg.data.loader.batch_size == 10
+    assert cfg.trainer.max_steps == (175_000 if kind == "ddpm" else 60_000)
+    assert cfg.schedule.levels == 1000
+    assert cfg.optimizer.lr == 1e-4
+
+
+def test_default_sampler_is_the_papers_choice(composed: Compose) -> None:
+    spec = build.sampler_spec(composed("evaluate"))
+    assert (spec.nl, spec.scale_value) == (200, 50_000.0)
+
+
+@pytest.mark.parametrize("law", sorted(p.stem for p in (CONF / "growth").glob("*.yaml")))
+def test_growth_recipe_names_its_law(composed: Compose, law: str) -> None:
+    assert build.growth_spec(composed("evaluate", f"growth={law}")).law == law
+
+
+def test_every_law_has_a_recipe() -> None:
+    from mechlearn.growth.laws import LAWS
+
+    assert {p.stem for p in (CONF / "growth").glob("*.yaml")} == set(LAWS)

@@ -1,0 +1,113 @@
+"""Wrong overrides: one clear line with the key, before anything heavy is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., tuple[int, str]]
+
+
+def refused(outcome: tuple[int, str], *words: str) -> None:
+    """Exit status 1, no stack trace, and one line that holds all the words."""
+    status, err = outcome
+    assert status == 1
+    assert "Traceback" not in err
+    assert any(all(word in line for word in words) for line in err.splitlines()), err
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "forecast"])
+def test_scale_that_is_no_number(command: Command, name: str) -> None:
+    refused(command(name, "sampler.scale=10q"), "sampler.scale='10q'", "50k")
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "forecast"])
+def test_noise_level_out_of_range(command: Command, name: str) -> None:
+    refused(command(name, "sampler.nl=0"), "sampler.nl=0", "between 1 and 1000")
+
+
+def test_noise_level_that_is_no_number(command: Command) -> None:
+    status, err = command("evaluate", "sampler.nl=many")
+    assert status == 1
+    assert "could not be converted to Integer" in err
+    assert "Traceback" not in err
+
+
+def test_misspelt_key(command: Command) -> None:
+    status, err = command("train", "sampler.level=3")
+    assert status == 1
+    assert "sampler.level" in err
+    assert "Traceback" not in err
+
+
+def test_misspelt_trainer_key(command: Command) -> None:
+    status, err = command("train", "trainer.max_step=3")
+    assert status == 1
+    assert "max_step" in err
+
+
+def test_misspelt_experiment_lists_the_options(command: Command) -> None:
+    status, err = command("train", "+experiment=ddpm_brat")
+    assert status == 1
+    assert "experiment/ddpm_brat" in err
+    assert "ddpm_brats" in err.split("experiment/ddpm_brat'", 1)[1]
+    assert "Traceback" not in err
+
+
+def test_missing_data_root(command: Command) -> None:
+    refused(command("prepare", "data=brats"), "data.root=null", "data.root=/data/BraTS2023")
+
+
+def test_data_root_that_does_not_exist(command: Command) -> None:
+    refused(command("prepare", "data=brats", "data.root=/no/such/folder"), "data.root=/no/such/")
+
+
+def test_training_without_a_store_names_the_command(command: Command) -> None:
+    outcome = command("train", "+experiment=ddpm_brats", "data.root=/data/BraTS2023")
+    refused(
+        outcome, "no prepared slices",
+        "python -m mechlearn.prepare data=brats data.root=/data/BraTS2023",
+    )  # fmt: skip
+
+
+def test_missing_manifest(command: Command) -> None:
+    refused(command("forecast", "patient=visits.csv", "day=120"), "data.manifest=visits.csv")
+
+
+@pytest.mark.parametrize(
+    "override", ["trainer.devices=2", "trainer.devices=[0,1]", "trainer=ddp", "trainer.devices=-1"]
+)
+def test_several_devices_in_a_multirun(command: Command, override: str) -> None:
+    outcome = command("train", "-m", override, "seed=1,2")
+    refused(outcome, "trainer.devices", "launcher=joblib")
+
+
+def test_missing_checkpoint(command: Command) -> None:
+    refused(command("evaluate", "checkpoints.guide=no.ckpt", "checkpoints.denoiser=no.ckpt"),
+            "no.ckpt", "no such file")
+
+
+def test_missing_checkpoint_to_resume(command: Command) -> None:
+    refused(command("train", "resume=last.ckpt"), "resume=last.ckpt")
+
+
+def test_steps_beyond_noise_level(command: Command) -> None:
+    refused(command("evaluate", "sampler.nl=10", "sampler.steps=20"), "sampler.steps=20")
+
+
+def test_unknown_law(command: Command) -> None:
+    refused(command("evaluate", "growth.law=cubic"), "growth.law='cubic'", "ode")
+
+
+def test_failed_job_is_named_in_its_folder(command: Command, tmp_path: Path) -> None:
+    command("evaluate", "sampler.nl=0", f"hydra.run.dir={tmp_path}/job")
+    assert "sampler.nl=0" in (tmp_path / "job" / "failed.json").read_text()
+    assert not (tmp_path / "job" / "row.json").exists()
+
+
+def test_full_trace_on_demand(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(Exception, match=r"sampler\.nl=0"):
+        command("train", "sampler.nl=0")
