@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
+from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.jobs.models import generate, sampler_row, unguided
+from mechlearn.jobs.sizes import run_sizes
 from mechlearn.records import GuidanceTarget
 
 
@@ -21,3 +26,20 @@ def test_generations_come_in_the_order_of_their_targets(sampler, synthetic):
 def test_unguided_starts_from_the_reference(sampler, synthetic):
     item = synthetic.make_slice(0, 5)
     np.testing.assert_array_equal(unguided(sampler, item, seed=0).numpy(), item.image)
+
+
+class SoftFlair:
+    """A guide: mean brightness of FLAIR in the brain."""
+
+    def fraction(self, x_l, l, brain):
+        bright = torch.sigmoid(20 * (x_l[:, 3:] - 0.15)) * brain
+        return bright.sum((1, 2, 3)) / brain.sum((1, 2, 3))
+
+
+def test_the_real_sampler_fits_the_jobs(synthetic):
+    spec = SamplerSpec(nl=50, steps=2, encode="invert", batch_size=2)
+    real = GuidedSampler(lambda x, l: torch.zeros_like(x), SoftFlair(), schedule=NoiseSchedule(),
+                         spec=spec, pixel_mm=3.0)
+    row = run_sizes(real, [synthetic.make_slice(0, 5)], multiples=(0.5, 1.0, 2.0))
+    assert row["unguided_ratio_median"] == pytest.approx(1.0)
+    assert row["effective_scale"] == real.effective_scale
