@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import lmfit
 import numpy as np
 
+from mechlearn.checks import one_of
 from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.problem import FitProblem
 from mechlearn.records import Radiotherapy, Timeline
@@ -167,9 +168,12 @@ def fit(
 
     Raises:
         DegenerateSeriesError: too few visits, one day only, or no tumour at the first visit.
+        ValueError: an unknown law, or a start for a parameter that the law does not have.
         RuntimeError: no start converged.
     """
     law = get_law(law)
+    for name in start or {}:
+        one_of("start", name, law.names, remedy=f"Those are the parameters of {law.name}.")
     problem = FitProblem.of(timeline, law, ridge=ridge)
     if law.estimate is not None:
         named = law.estimate(problem.areas)

@@ -130,3 +130,14 @@ def test_aicc_prefers_the_law_behind_the_data():
     areas = LAWS["exponential"].area(DAYS, TRUTH) * (1 + 0.02 * np.cos(7 * DAYS))
     exponential, linear = fit(timeline(areas), "exponential"), fit(timeline(areas), "linear")
     assert exponential.aicc < linear.aicc
+
+
+def test_given_start_outside_the_bounds_is_moved_inside():
+    series = timeline([400.0, 500, 600, 720])
+    far = fit(series, "exponential", start={"growth_rate": 50.0}, n_starts=1)
+    assert far.area(DAYS) == pytest.approx(fit(series, "exponential").area(DAYS), rel=1e-4)
+
+
+def test_start_of_an_unknown_parameter_is_refused():
+    with pytest.raises(ValueError, match="start='speed'"):
+        fit(timeline([400.0, 500, 600]), "exponential", start={"speed": 1.0})
