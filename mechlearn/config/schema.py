@@ -55,6 +55,7 @@ class LoaderConfig:
     batch_size: int = 10
     num_workers: int = 2
     flip: bool = True
+    val_slices: int | None = None  # evenly spaced over all validation patients; null for every one
     tumour_share: float | None = None  # of the drawn slices; null draws each slice once an epoch
     contrasts: list[str] | None = None  # channels; null for all of the store
 

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from mechlearn.data.datasets import SliceDataset, balanced_sampler
 from mechlearn.data.spec import checked_contrasts
@@ -27,6 +28,8 @@ class SliceDataModule(pl.LightningDataModule):
         num_workers: loader processes; they stay alive between epochs.
         contrasts: channels, in this order; None for all of the store.
         flip: mirror training slices left and right at random.
+        val_slices: validate on this many slices, evenly spaced over all validation patients; None
+            for every one.
         tumour_share: share of training slices with tumour, drawn with replacement; None draws
             every slice once an epoch. Works under DDP: Lightning wraps the sampler.
         seed: of the balanced drawing.
@@ -43,6 +46,7 @@ class SliceDataModule(pl.LightningDataModule):
         num_workers: int = 0,
         contrasts: Sequence[str] | None = None,
         flip: bool = False,
+        val_slices: int | None = None,
         tumour_share: float | None = None,
         seed: int = 0,
     ) -> None:
@@ -54,6 +58,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.wanted_contrasts = contrasts
         self.flip = flip
+        self.val_slices = val_slices
         self.tumour_share = tumour_share
         self.seed = seed
 
@@ -94,12 +99,21 @@ class SliceDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[dict[str, torch.Tensor]] | list[Any]:
         """Validation slices in order; an empty list if no patient is in the split."""
-        return self._loader(self.dataset("val")) if self.store.patients("val") else []
+        if not self.store.patients("val"):
+            return []
+        dataset: Dataset[dict[str, torch.Tensor]] = self.dataset("val")
+        total = len(self.dataset("val"))
+        if self.val_slices is not None and self.val_slices < total:
+            chosen = np.linspace(0, total - 1, self.val_slices).round().astype(int)
+            dataset = Subset(dataset, chosen.tolist())
+        return self._loader(dataset)
 
     def test_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
         return self._loader(self.dataset("test"))
 
-    def _loader(self, dataset: SliceDataset, **options: Any) -> DataLoader[dict[str, torch.Tensor]]:
+    def _loader(
+        self, dataset: Dataset[dict[str, torch.Tensor]], **options: Any
+    ) -> DataLoader[dict[str, torch.Tensor]]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

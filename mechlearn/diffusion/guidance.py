@@ -48,6 +48,8 @@ def fraction_and_gradient(
     return fraction.detach(), gradient.detach()
 
 
-def guided_epsilon(epsilon: Tensor, gradient: Tensor, *, alpha_bar: Tensor, scale: Tensor) -> Tensor:
-    """Eq. (2): epsilon - s_R sqrt(1 - alpha_bar) grad R, with s_R = `scale` of each member, (B,)."""
+def guided_epsilon(
+    epsilon: Tensor, gradient: Tensor, *, alpha_bar: Tensor, scale: Tensor
+) -> Tensor:
+    """Eq. (2): epsilon - s_R sqrt(1 - alpha_bar) grad R, s_R being each member's `scale`, (B,)."""
     return epsilon - col(scale) * (1 - col(alpha_bar)).sqrt() * gradient

@@ -158,7 +158,7 @@ class GuidedSampler:
             ends = {"alpha_bar": self._alpha_bar(l), "alpha_bar_to": self._alpha_bar(l_to)}
             guess = x
             for _ in range(self.spec.invert_iterations):
-                # The denoising step from l_to will use epsilon(x_{l_to}, l_to): so does its inverse.
+                # Denoising from l_to will use epsilon(x_{l_to}, l_to): so does its inverse.
                 guess = ddim_step(x, self.denoiser(guess, self._level(l_to, x)), **ends)
             x = guess
         return x

@@ -1,1 +1,1 @@
-"""Training: Lightning wiring around the diffusion maths, and checkpoints that describe themselves."""
+"""Training: Lightning wiring around the diffusion maths; self-describing checkpoints."""

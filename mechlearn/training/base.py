@@ -9,10 +9,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mechlearn.diffusion.noise import sample_levels
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.training.checkpoints import CARD_KEY, build_network, make_card
-from mechlearn.diffusion.noise import sample_levels
 
 __all__ = ["NoisedModule"]
 

@@ -17,7 +17,7 @@ from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.records import GuidanceTarget
 from mechlearn.training.base import NoisedModule
-from mechlearn.training.checkpoints import check_pair, load_denoiser, load_guide
+from mechlearn.training.checkpoints import LoadedModel, check_pair, load_denoiser, load_guide
 
 __all__ = ["PreviewCallback"]
 
@@ -62,30 +62,22 @@ class PreviewCallback(pl.Callback):
         self.spec, self.partner, self.guide_kind = sampler, partner, guide_kind
         self.directory, self.n_slices = Path(directory), n_slices
         self.multiples, self.every = tuple(multiples), every_n_validations
-        self._kept: list[tuple[float, dict[str, Tensor]]] = []
+        self._items: list[dict[str, Tensor]] = []
         self._count = 0
 
-    def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
-    ) -> None:  # fmt: skip
-        if batch_idx >= 8 or trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        items = [{k: v[i].clone() for k, v in batch.items() if isinstance(v, Tensor)}
-                 for i in range(batch["image"].shape[0])]
-        self._kept += [(float(item["fraction"]), item) for item in items]
-        self._kept = sorted(self._kept, key=lambda pair: -pair[0])[: 4 * self.n_slices]
-
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        kept, self._kept = self._kept[:: 4][: self.n_slices], []
-        if not kept or trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.sanity_checking or not trainer.is_global_zero:
             return
         self._count += 1
         if (self._count - 1) % self.every:
             return
         assert isinstance(pl_module, NoisedModule)
+        self._items = self._items or _spread_slices(trainer.val_dataloaders, self.n_slices)
         with torch.no_grad():
-            rows = [self._row(pl_module, item) for _, item in kept]
+            rows = [self._row(pl_module, {k: v.to(pl_module.device) for k, v in item.items()})
+                    for item in self._items]
+        if not rows:
+            return
         panel = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"step_{trainer.global_step:07d}.png"
@@ -135,7 +127,8 @@ class PreviewCallback(pl.Callback):
                 _epsilon(module), module.network, schedule=module.schedule, spec=spec,  # type: ignore[arg-type]
                 device=module.device,
             )  # fmt: skip
-            pictures.append(_grey(sampler.reconstruct(item["image"], brain=item["brain"][0])[channel]))
+            made = sampler.reconstruct(item["image"], brain=item["brain"][0])
+            pictures.append(_grey(made[channel]))
         return pictures
 
     def _readings(
@@ -149,7 +142,8 @@ class PreviewCallback(pl.Callback):
             x_l = add_noise(x0, noise, alpha_bar=module.schedule.alpha_bar(l))
             out = module.network(x_l, l)
             if module.card["kind"] == "segmenter":
-                pictures.append(_outlined(x_l[0, channel], out[0, 0] > 0))
+                found = (out[0, 0] > 0) & (item["brain"][0] > 0)  # it is trained in the brain alone
+                pictures.append(_outlined(x_l[0, channel], found))
             else:  # a bar as long as the predicted fraction, above one of the true fraction
                 picture = _grey(x_l[0, channel])
                 width = picture.shape[1]
@@ -169,9 +163,16 @@ class PreviewCallback(pl.Callback):
         check_pair(_as_loaded(pl_module), partner)
 
 
-def _as_loaded(module: NoisedModule) -> Any:
-    from mechlearn.training.checkpoints import LoadedModel
+def _spread_slices(loader: Any, n: int, *, candidates: int = 90) -> list[dict[str, Tensor]]:
+    """The largest tumour of each of n equal parts of the validation set, so of several patients."""
+    dataset = loader.dataset
+    parts = np.array_split(np.unique(np.linspace(0, len(dataset) - 1, candidates).astype(int)), n)
+    best = [max((dataset[int(i)] for i in part), key=lambda item: float(item["fraction"]))
+            for part in parts if len(part)]
+    return [{k: v for k, v in item.items() if isinstance(v, Tensor)} for item in best]
 
+
+def _as_loaded(module: NoisedModule) -> LoadedModel:
     return LoadedModel(module.network, module.card, "the model in training")
 
 

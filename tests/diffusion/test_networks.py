@@ -31,7 +31,8 @@ def test_regressor_takes_any_image_size():
 def test_levels_cover_the_whole_range():
     levels = sample_levels(20_000, lowest=1, highest=50,
                            generator=torch.Generator().manual_seed(0))
-    assert levels.min() == 1 and levels.max() == 50
+    assert levels.min() == 1
+    assert levels.max() == 50
 
 
 def test_low_levels_get_their_share():

@@ -144,7 +144,7 @@ def test_wrong_spec_names_its_key(bad):
 
 def test_strided_levels_reach_both_ends():
     levels = SamplerSpec(nl=200, steps=20).levels
-    assert levels[0] == 0 and levels[-1] == 200 and len(levels) == 21
+    assert (levels[0], levels[-1], len(levels)) == (0, 200, 21)
 
 
 def test_member_seeds_differ_by_slice_member_and_seed():
