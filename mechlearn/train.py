@@ -45,7 +45,10 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
     last = folder / "checkpoints" / "last.ckpt"
     source = Path(best) if best else last
     row: Row = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    row |= {"job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed}
+    row |= {
+        "job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed,
+        "n_processes": trainer.world_size, "precision": str(trainer.precision),
+    }  # fmt: skip
     if source.is_file():
         row["model"] = str(export(source, folder / "model.pt", half=False))
         log.info("weights and card: %s (from %s)", row["model"], source.name)

@@ -46,7 +46,7 @@ def _roots(data: DataConfig) -> list[Path]:
     if data.root is None:
         return []
     listed = data.root if isinstance(data.root, list) else [data.root]
-    return [Path(str(root)).expanduser() for root in listed]
+    return [Path(str(root)).expanduser().absolute() for root in listed]
 
 
 def store_root(cfg: DictConfig) -> Path:
@@ -140,7 +140,7 @@ def make_store(
     data, root = data_config(cfg), store_root(cfg)
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(root.parent / f".{root.name}.lock")):
-        manifest = data.manifest
+        manifest = data.manifest if data.kind == "manifest" else None
         if data.kind == "phantom":
             manifest = str(write_cohort(
                 _roots(data)[0], data.phantom, patients=patients, splits=splits,
@@ -161,5 +161,6 @@ def _records(
 ) -> list[VisitRecord]:
     if manifest is None:
         return find_brats(_roots(data), label_scheme=data.label_scheme)
-    records = read_manifest(manifest)
+    # Absolute, because the store remembers its sources wherever it is opened later.
+    records = read_manifest(Path(manifest).expanduser().absolute())
     return [r for r in records if patients is None or r.patient in patients]

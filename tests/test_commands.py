@@ -1,0 +1,235 @@
+"""The commands from end to end on a tiny cohort with tiny networks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from mechlearn.data.manifest import VisitRecord, write_manifest
+from mechlearn.data.splits import write_splits
+from mechlearn.records import CONTRASTS
+
+pytestmark = pytest.mark.slow
+Command = Callable[..., tuple[int, str]]
+SPLITS = {"p1": "train", "p2": "train", "p3": "val", "p4": "test", "p5": "test"}
+GRID = ["data.prepare.size=32", "data.prepare.pixel_mm=2.0", "data.prepare.min_brain_mm2=500"]
+TINY = [
+    "model.network.channels=[8,16]", "model.network.attention_levels=[false,true]",
+    "+model.network.norm_num_groups=4", "model.network.stem=1", "model.warmup_steps=0",
+]  # fmt: skip
+SHORT = ["trainer.max_steps=4", "trainer.val_check_interval=2", "trainer.limit_val_batches=1",
+         "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "data.loader.batch_size=2",
+         "data.loader.num_workers=0", "callbacks=bare"]  # fmt: skip
+
+
+def write_patient(root: Path, name: str, rng: np.random.Generator, *, visits: int = 5) -> list:
+    """An ellipsoid brain with a growing ball in it, 60 mm wide, 2 mm voxels."""
+    axis = (np.indices((28, 28, 10)) - np.array([13.5, 13.5, 4.5])[:, None, None, None]) * 2.0
+    brain = (axis[0] / 26) ** 2 + (axis[1] / 26) ** 2 + (axis[2] / 12) ** 2 < 1
+    centre = rng.uniform(-6, 6, 2)
+    distance = np.hypot(axis[0] - centre[0], axis[1] - centre[1])
+    texture = rng.normal(0, 3, brain.shape)
+    records = []
+    for i in range(visits):
+        tumour = brain & (distance < 5 + 1.5 * i)
+        folder, images = root / name / f"v{i}", {}
+        folder.mkdir(parents=True)
+        for c, contrast in enumerate(CONTRASTS):
+            volume = np.where(brain, 100 + 10 * c + texture + 60 * tumour, 0).astype(np.float32)
+            images[contrast] = folder / f"{contrast}.nii.gz"
+            nib.save(nib.Nifti1Image(volume, np.diag([2.0, 2.0, 2.0, 1.0])), images[contrast])
+        seg = folder / "seg.nii.gz"
+        nib.save(nib.Nifti1Image((2 * tumour).astype(np.uint8), np.diag([2.0, 2, 2, 1])), seg)
+        records.append(VisitRecord(name, f"v{i}", images, seg, "brats2023", day=30.0 * i))
+    return records
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cohort")
+    rng = np.random.default_rng(0)
+    records = [r for name in SPLITS for r in write_patient(root, name, rng)]
+    write_splits(SPLITS, root / "splits.json")
+    return write_manifest(records, root / "visits.csv")
+
+
+@pytest.fixture(scope="module")
+def workshop(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with prepared slices and a trained pair: ddpm.pt, segmenter.pt."""
+    root = tmp_path_factory.mktemp("workshop")
+    data = ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID]
+    in_process(root, "prepare", *data)
+    for kind in ("ddpm", "segmenter"):
+        folder = root / "train" / kind
+        in_process(root, "train", *data, f"model={kind}_demo", *TINY, *SHORT,
+                   f"hydra.run.dir={folder}")  # fmt: skip
+        (folder / "model.pt").rename(root / f"{kind}.pt")
+    return root
+
+
+def in_process(root: Path, name: str, *overrides: str) -> None:
+    """Run a command to its end; it must succeed."""
+    line = [sys.executable, "-m", f"mechlearn.{name}", *overrides]
+    done = subprocess.run(line, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def pair(workshop: Path, manifest: Path) -> list[str]:
+    """Overrides that point an evaluation to the tiny store and the tiny pair."""
+    return [
+        "data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID,
+        f"paths.stores={workshop}/outputs/stores", "sampler=fast",
+        f"checkpoints.denoiser={workshop}/ddpm.pt", f"checkpoints.guide={workshop}/segmenter.pt",
+        "sampler.nl=20", "sampler.steps=2", "accelerator=cpu", "growth.n_bootstrap=6",
+    ]  # fmt: skip
+
+
+def row_of(folder: Path) -> dict:
+    return json.loads((folder / "row.json").read_text())
+
+
+def test_training_leaves_weights_metrics_and_a_row(workshop: Path) -> None:
+    folder = workshop / "train" / "ddpm"
+    assert row_of(folder)["steps"] == 4
+    assert (folder / "csv" / "metrics.csv").is_file()
+    card = torch.load(workshop / "ddpm.pt", weights_only=True)["mechlearn"]
+    assert (card["kind"], card["data"]["size"], card["schedule"]["levels"]) == ("ddpm", 32, 1000)
+
+
+def test_training_resumes_from_the_newest_checkpoint(
+    workshop: Path, manifest: Path, tmp_path: Path
+) -> None:
+    data = ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID,
+            f"paths.stores={workshop}/outputs/stores"]  # fmt: skip
+    words = [*data, "model=ddpm_demo", *TINY, *SHORT, "resume=auto", "name=again"]
+    in_process(tmp_path, "train", *words)
+    in_process(tmp_path, "train", *words, "trainer.max_steps=6", "hydra.job.env_set.X=1",
+               "hydra.run.dir=outputs/train/again/second")  # fmt: skip
+    assert row_of(tmp_path / "outputs/train/again/second")["steps"] == 6
+    with (tmp_path / "outputs/train/again/second/csv/metrics.csv").open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert min(steps) >= 4
+
+
+def test_two_cpu_processes_train_one_model(workshop: Path, manifest: Path, tmp_path: Path) -> None:
+    data = ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID,
+            f"paths.stores={workshop}/outputs/stores"]  # fmt: skip
+    in_process(tmp_path, "train", *data, "model=segmenter_demo", *TINY, *SHORT, "trainer=ddp",
+               "hydra.run.dir=run")  # fmt: skip
+    row = row_of(tmp_path / "run")
+    assert (row["steps"], row["n_processes"]) == (4, 2)
+    assert not (tmp_path / "outputs").exists()  # the second process made no folder of its own
+
+
+@pytest.mark.parametrize("task", ["grid", "longitudinal", "sizes"])
+def test_task_leaves_one_row(command: Command, pair: list[str], tmp_path: Path, task: str) -> None:
+    status, err = command(
+        "evaluate", f"task={task}", *pair, "task.count=2", "task.slices=3",
+        "task.min_growth=null", "task.maps.nodes=2", f"hydra.run.dir={tmp_path}/job",
+    )  # fmt: skip
+    assert status == 0, err
+    row = row_of(tmp_path / "job")
+    assert (row["job"], row["scale"], row["noise_level"]) == (task, 50_000.0, 20)
+
+
+def test_sweep_with_one_failing_job(command: Command, pair: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    status, err = command(
+        "evaluate", "-m", "task=grid", *pair, "task.count=1", "task.slices=1",
+        "sampler.nl=10,20,0", "sampler.scale=10k,50k", f"hydra.sweep.dir={sweep}",
+    )  # fmt: skip
+    assert status == 1
+    assert "sampler.nl=0" in err
+    assert len(list(sweep.glob("*/row.json"))) == 4
+    assert main_of_collect(sweep) == 1
+    with (sweep / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(r["noise_level"], float(r["scale"])) for r in rows} == {
+        (nl, scale) for nl in ("10", "20") for scale in (1e4, 5e4)
+    }
+    assert (sweep / "grid.png").is_file()
+
+
+def main_of_collect(folder: Path) -> int:
+    from mechlearn.collect import main
+
+    return main([str(folder)])
+
+
+def test_collect_names_failed_and_missing_cells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, nl in enumerate((100, 200, 500)):
+        job = tmp_path / str(number)
+        (job / ".hydra").mkdir(parents=True)
+        (job / ".hydra" / "overrides.yaml").write_text(f"- sampler.nl={nl}\n")
+    (tmp_path / "0" / "row.json").write_text('{"job": "sizes", "spearman": 0.9}')
+    (tmp_path / "1" / "failed.json").write_text('{"error": "ValueError: no tumour"}')
+    assert main_of_collect(tmp_path) == 1
+    out = capsys.readouterr().out
+    assert "1 rows" in out
+    assert "no tumour" in out
+    assert "sampler.nl=500" in out
+
+
+def test_forecast_writes_nifti_pictures_and_a_page(
+    command: Command, pair: list[str], manifest: Path, tmp_path: Path
+) -> None:
+    status, err = command(
+        "forecast", f"patient={manifest}", "patient_id=p4", "count=1", "maps.nodes=2",
+        *(word for word in pair if not word.startswith("data")), f"hydra.run.dir={tmp_path}/job",
+    )  # fmt: skip
+    assert status == 0, err
+    job = tmp_path / "job"
+    page = (job / "forecast.html").read_text()
+    assert "Not a medical device" in page
+    probability = nib.load(job / "growth_probability.nii.gz")
+    assert probability.shape == (28, 28, 10)
+    assert row_of(job)["day_follow_up"] == 120.0
+    assert list(job.glob("slice_z*.png"))
+
+
+def test_patient_has_to_be_named_among_several(
+    command: Command, pair: list[str], manifest: Path
+) -> None:
+    words = [word for word in pair if not word.startswith("data")]
+    status, err = command("forecast", f"patient={manifest}", "day=100", *words)
+    assert status == 1
+    assert "patient_id=null" in err
+    assert "p1, p2, p3, p4, p5" in err
+
+
+def test_pair_of_different_schedules_is_refused(
+    command: Command, pair: list[str], workshop: Path, tmp_path: Path
+) -> None:
+    content = torch.load(workshop / "segmenter.pt", weights_only=True)
+    content["mechlearn"]["schedule"]["kind"] = "cosine"
+    torch.save(content, tmp_path / "other.pt")
+    status, err = command("evaluate", *pair, f"checkpoints.guide={tmp_path}/other.pt")
+    assert status == 1
+    assert "schedule" in err
+    assert "Traceback" not in err
+
+
+def test_wandb_offline_has_one_run_a_job(
+    command: Command, pair: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sweep = tmp_path / "sweep"
+    status, err = command(
+        "evaluate", "-m", "task=sizes", *pair, "logger=wandb", "logger.offline=true",
+        "task.count=1", "task.slices=1", "seed=1,2", f"hydra.sweep.dir={sweep}",
+    )  # fmt: skip
+    assert status == 0, err
+    assert len(list(sweep.glob("*/wandb/offline-run-*"))) == 2
