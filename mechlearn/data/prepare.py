@@ -78,8 +78,9 @@ def prepare(
     write_json(root / "bad_visits.json", bad)
     if bad and (not skip_bad or len(bad) == len(records)):
         shown = "\n  ".join(list(bad.values())[:MAX_BAD])
+        stopped = "" if skip_bad or len(bad) < MAX_BAD else "at least "
         raise ValueError(
-            f"{len(bad)} of {len(records)} visits are bad:\n  {shown}\nMend them, drop them from "
+            f"{stopped}{len(bad)} of {len(records)} visits are bad:\n  {shown}\nMend them, drop them from "
             "the manifest, or leave them out with skip_bad=true. Finished visits are kept."
         )
     for message in bad.values():

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mechlearn.data.grid import reorient_back
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans, write_slices
 from mechlearn.data.prepare import PrepareSpec, prepare
 from mechlearn.records import GrowthMap
@@ -34,8 +35,6 @@ def slices_of(visit, name):
 
 def inside(visit):
     """Source voxels of the slices in the store."""
-    from mechlearn.data.grid import reorient_back
-
     mask = np.zeros(visit.placement.shape, bool)
     mask[list(visit.zs)] = True
     return reorient_back(mask, visit.placement.affine)
