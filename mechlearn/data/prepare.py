@@ -80,8 +80,8 @@ def prepare(
         shown = "\n  ".join(list(bad.values())[:MAX_BAD])
         stopped = "" if skip_bad or len(bad) < MAX_BAD else "at least "
         raise ValueError(
-            f"{stopped}{len(bad)} of {len(records)} visits are bad:\n  {shown}\nMend them, drop them from "
-            "the manifest, or leave them out with skip_bad=true. Finished visits are kept."
+            f"{stopped}{len(bad)} of {len(records)} visits are bad:\n  {shown}\nMend them, "
+            "drop them from the manifest, or leave them out with skip_bad=true. Finished visits are kept."
         )
     for message in bad.values():
         log.warning("left out: %s", message)
