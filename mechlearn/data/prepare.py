@@ -81,7 +81,8 @@ def prepare(
         stopped = "" if skip_bad or len(bad) < MAX_BAD else "at least "
         raise ValueError(
             f"{stopped}{len(bad)} of {len(records)} visits are bad:\n  {shown}\nMend them, "
-            "drop them from the manifest, or leave them out with skip_bad=true. Finished visits are kept."
+            "drop them from the manifest, or leave them out with skip_bad=true. "
+            "Finished visits are kept."
         )
     for message in bad.values():
         log.warning("left out: %s", message)
