@@ -23,6 +23,7 @@ from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.slice_forecast import MapSpec
 from mechlearn.training.base import NoisedModule
+from mechlearn.training.checkpoints import LoadedModel, load_model
 from mechlearn.training.ddpm import DDPMModule
 from mechlearn.training.guides import GuideModule
 
@@ -33,6 +34,7 @@ __all__ = [
     "build_trainer",
     "flat",
     "growth_spec",
+    "load_init",
     "map_spec",
     "noise_schedule",
     "output_dir",
@@ -97,9 +99,28 @@ def build_module(cfg: DictConfig, *, data: dict[str, Any]) -> NoisedModule:
         "schedule": noise_schedule(cfg), "data": data, "lr": cfg.optimizer.lr,
     }  # fmt: skip
     network = {**network, "contrasts": len(data["contrasts"])}
+    module: NoisedModule
     if kind == "ddpm":
-        return DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
-    return GuideModule(kind, network, **options, **model)
+        module = DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
+    else:
+        module = GuideModule(kind, network, **options, **model)
+    if cfg.init is not None:
+        start = load_init(cfg)
+        if start.card["network"] != module.card["network"]:
+            raise ValueError(
+                f"init={cfg.init}: its network is {start.card['network']}, this run's is "
+                f"{module.card['network']}. Take the model group it was trained with."
+            )
+        module.network.load_state_dict(start.module.state_dict())
+    return module
+
+
+def load_init(cfg: DictConfig) -> LoadedModel:
+    """The checkpoint whose weights training starts from; ValueError if it is of another kind."""
+    start = load_model(cfg.init, demo_kind=cfg.model.kind)
+    if start.kind != cfg.model.kind:
+        raise ValueError(f"init={cfg.init}: a {start.kind}; this run trains a {cfg.model.kind}.")
+    return start
 
 
 def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
@@ -171,8 +192,9 @@ def resume_path(cfg: DictConfig) -> Path | None:
         if not path.is_file():
             raise FileNotFoundError(f"resume={cfg.resume}: no such checkpoint. Take auto or null.")
         return path
+    runs = Path(cfg.paths.outputs) / "train" / cfg.name
     found = sorted(
-        output_dir().parent.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime
+        runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime
     )
     log.info("resume=auto: %s", f"going on from {found[-1]}" if found else "no checkpoint yet")
     return found[-1] if found else None

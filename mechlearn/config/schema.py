@@ -142,6 +142,7 @@ class TaskConfig:
 @dataclass
 class TrainConfig(CommonConfig):
     resume: str | None = None  # auto: the newest checkpoint of this experiment; or a path
+    init: str | None = None
     task: TaskConfig = field(default_factory=TaskConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

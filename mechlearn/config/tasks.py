@@ -13,20 +13,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.config.build import growth_spec, output_dir
+from mechlearn.config.hardware import resolve_device
 from mechlearn.config.schema import TaskConfig
 from mechlearn.config.stores import data_config, open_store
 from mechlearn.data.selection import growth_slices, pair_rows
 from mechlearn.data.store import SliceRow, SliceStore
 from mechlearn.jobs.forecast import choose_slices
+from mechlearn.jobs.gain import measure_gain
 from mechlearn.jobs.grid import run_grid
 from mechlearn.jobs.longitudinal import run_longitudinal
 from mechlearn.jobs.models import ModelBundle
-from mechlearn.jobs.rows import Row, read_table
+from mechlearn.jobs.rows import Row, read_table, write_table
 from mechlearn.jobs.sizes import run_sizes
 from mechlearn.records import AxialSlice
 from mechlearn.report.longitudinal import longitudinal_figure
 from mechlearn.report.sizes import size_figure
 from mechlearn.report.style import save
+from mechlearn.training.checkpoints import set_gain
 
 __all__ = ["TASKS", "phantom_patients", "run_task", "spread", "task_config"]
 
@@ -127,6 +130,28 @@ def _sizes(
     return row | models.row
 
 
+def _gain(
+    cfg: DictConfig, task: TaskConfig, models: ModelBundle, store: SliceStore, patients: list[str]
+) -> Row:
+    """Measure the guide's gain on validation slices and store it in the guide's checkpoint."""
+    groups = [_first_visit(store, patient, task.count) for patient in patients]
+    found = measure_gain(
+        models.denoiser, models.guide, spread(groups, task.slices), spec=models.sampler.spec,
+        device=resolve_device(cfg.accelerator),
+    )  # fmt: skip
+    responses = [
+        {"scale": s, "measured_response": m, "claimed_response": c}
+        for s, m, c in zip(found.scales, found.measured, found.claimed, strict=True)
+    ]
+    write_table(output_dir() / "responses.csv", responses, first=("scale",))
+    set_gain(models.guide.source, found.gain, gain_n_slices=found.n_slices)
+    log.info("gain %.4g stored in %s", found.gain, models.guide.source)
+    return {
+        "job": "gain", "guide": models.guide.kind, "gain": found.gain, "n_slices": found.n_slices,
+        "best_measured_response": max(found.measured),
+    }  # fmt: skip
+
+
 def _first_visit(store: SliceStore, patient: str, count: int) -> list[AxialSlice]:
     session = store.visits(patient)[0].session
     wanted = choose_slices(store, patient, session=session, count=count)
@@ -138,4 +163,4 @@ def _draw(path: Path, table: Path, figure: Callable[[list[Row]], Figure]) -> Non
     log.info("figure: %s", save(figure(read_table(table)), path))
 
 
-TASKS = {"grid": _grid, "longitudinal": _longitudinal, "sizes": _sizes}
+TASKS = {"gain": _gain, "grid": _grid, "longitudinal": _longitudinal, "sizes": _sizes}

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
-from mechlearn.config.build import growth_spec, noise_schedule, resume_path, sampler_spec
+from mechlearn.config.build import growth_spec, load_init, noise_schedule, resume_path, sampler_spec
 from mechlearn.config.hardware import device_count
 from mechlearn.config.names import in_multirun
 from mechlearn.config.stores import check_store, data_config
@@ -28,6 +28,8 @@ def check_train(cfg: DictConfig) -> None:
     growth_spec(cfg)
     data_config(cfg)
     resume_path(cfg)
+    if cfg.init is not None:
+        load_init(cfg)
     check_store(cfg)
     _check_partner(cfg)
 
