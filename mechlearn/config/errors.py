@@ -13,6 +13,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mechlearn.config.names import in_multirun
 from mechlearn.jobs.rows import write_failure
 
 __all__ = ["UserError", "clear_errors"]
@@ -53,11 +54,10 @@ def clear_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], N
         try:
             task(cfg)
         except Exception as error:
-            hydra_cfg = HydraConfig.get()
-            write_failure(Path(hydra_cfg.runtime.output_dir), error)
+            write_failure(Path(HydraConfig.get().runtime.output_dir), error)
             short = _shorten(error)
-            if hydra_cfg.mode is not None and hydra_cfg.mode.name == "MULTIRUN":
-                log.error("job %s failed: %s", hydra_cfg.job.id, error)
+            if in_multirun():
+                log.error("job %s failed: %s", HydraConfig.get().job.num, error)
             if short is error:
                 raise
             raise short from error

@@ -38,3 +38,6 @@ def register_resolvers() -> None:
     """Make `${cell_folder:...}` and `${sweep_group:}` known; may be called twice."""
     OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
     OmegaConf.register_new_resolver("sweep_group", sweep_group, replace=True)
+
+
+register_resolvers()  # on import: a launcher's worker unpickles the task, it runs no entry point
