@@ -6,10 +6,17 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mechlearn.diffusion.steps import col
 
-__all__ = ["Guide", "effective_scale", "fraction_and_gradient", "guided_epsilon"]
+__all__ = [
+    "Guide",
+    "effective_scale",
+    "fraction_and_gradient",
+    "guided_epsilon",
+    "smooth_gradient",
+]
 
 
 class Guide(Protocol):
@@ -46,6 +53,24 @@ def fraction_and_gradient(
         fraction = guide.fraction(x, l, brain)
         (gradient,) = torch.autograd.grad(fraction.sum(), x)
     return fraction.detach(), gradient.detach()
+
+
+def smooth_gradient(gradient: Tensor, sigma_px: float) -> Tensor:
+    """Gaussian mean of the gradient over `sigma_px` pixels, (B, C, H, W); 0 leaves it as it is.
+
+    A network's gradient is rough from pixel to pixel (a pixel-unshuffle stem even chequers it), and
+    that part raises R without growing a tumour. Smoothing keeps a direction of ascent: the kernel
+    is positive definite, so <smooth(g), g> > 0.
+    """
+    if sigma_px <= 0:
+        return gradient
+    reach = max(int(3 * sigma_px + 0.5), 1)
+    x = torch.arange(-reach, reach + 1, device=gradient.device, dtype=gradient.dtype)
+    kernel = torch.exp(-0.5 * (x / sigma_px) ** 2)
+    kernel = (kernel / kernel.sum()).expand(gradient.shape[1], 1, 1, -1)
+    for weight, padding in ((kernel, (0, reach)), (kernel.transpose(2, 3), (reach, 0))):
+        gradient = F.conv2d(gradient, weight, padding=padding, groups=gradient.shape[1])
+    return gradient
 
 
 def guided_epsilon(

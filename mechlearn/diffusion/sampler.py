@@ -18,6 +18,7 @@ from mechlearn.diffusion.guidance import (
     effective_scale,
     fraction_and_gradient,
     guided_epsilon,
+    smooth_gradient,
 )
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.steps import add_noise, ddim_step, predict_epsilon, predict_x0
@@ -66,6 +67,7 @@ class SamplerSpec:
             denoising step; 1 is plain DDIM inversion.
         dynamic: s_dyn = target - R (signed); False: s_dyn = 1, guidance always upwards.
         clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
+        smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
         target_boost: share by which the target is raised above level 20 (reference code: 0.15).
         keep_background: set pixels outside the brain mask to -1 at the end.
         batch_size: generations sampled at once; no effect on the results.
@@ -78,6 +80,7 @@ class SamplerSpec:
     invert_iterations: int = 3
     dynamic: bool = True
     clip_x0: bool = False
+    smooth_px: float = 0.0
     target_boost: float = 0.0
     keep_background: bool = True
     batch_size: int = 8
@@ -90,6 +93,7 @@ class SamplerSpec:
             in_range("sampler.steps", self.steps, 1, self.nl,
                      remedy="At most sampler.nl levels can be visited; null visits all.")
         in_range("sampler.invert_iterations", self.invert_iterations, 1, 50)
+        in_range("sampler.smooth_px", self.smooth_px, 0.0, 20.0)
         in_range("sampler.target_boost", self.target_boost, 0.0, 10.0)
         in_range("sampler.batch_size", self.batch_size, 1, 4096)
 
@@ -171,6 +175,7 @@ class GuidedSampler:
             epsilon = self.denoiser(x, level)
             if target is not None and self.effective_scale > 0:
                 fraction, gradient = fraction_and_gradient(self.guide, x, level, brain=brain)
+                gradient = smooth_gradient(gradient, self.spec.smooth_px)
                 wanted = target * (1 + self.spec.target_boost * (l > 20))
                 s_dyn = wanted - fraction if self.spec.dynamic else torch.ones_like(target)
                 epsilon = guided_epsilon(

@@ -23,7 +23,7 @@ __all__ = ["GainResult", "measure_gain"]
 
 log = logging.getLogger(__name__)
 REFERENCE_SCALE = 50_000.0
-LADDER = tuple(float(s) for s in np.geomspace(1e2, 1e7, 16))  # s_ct on a 1 mm grid, gain 1
+LADDER = tuple(float(s) for s in np.geomspace(1e3, 3e8, 18))  # s_ct on a 1 mm grid, gain 1
 
 
 @dataclass(frozen=True)

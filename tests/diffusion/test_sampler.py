@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from mechlearn.diffusion.guidance import effective_scale, fraction_and_gradient, guided_epsilon
+from mechlearn.diffusion.guidance import (
+    effective_scale,
+    fraction_and_gradient,
+    guided_epsilon,
+    smooth_gradient,
+)
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec, member_seed, parse_scale
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.records import GuidanceTarget
@@ -150,3 +155,22 @@ def test_strided_levels_reach_both_ends():
 def test_member_seeds_differ_by_slice_member_and_seed():
     seeds = {member_seed(s, z, m) for s in (0, 1) for z in ("a", "b") for m in (0, 1)}
     assert len(seeds) == 8
+
+
+def test_smoothed_gradient_still_ascends_and_keeps_its_mean_inside():
+    gradient = torch.randn(1, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    smooth = smooth_gradient(gradient, 1.5)
+    assert (smooth * gradient).sum() > 0
+    constant = smooth_gradient(torch.ones(1, 2, 32, 32), 1.5)
+    torch.testing.assert_close(constant[..., 8:-8, 8:-8], torch.ones(1, 2, 16, 16))
+
+
+def test_smoothing_removes_a_chequerboard():
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    board = (1.0 - 2.0 * ((rows + columns) % 2))[None, None]
+    assert smooth_gradient(board, 1.5)[..., 8:-8, 8:-8].abs().max() < 1e-2
+
+
+def test_no_smoothing_is_the_gradient_itself():
+    gradient = torch.randn(1, 2, 8, 8)
+    assert smooth_gradient(gradient, 0.0) is gradient
