@@ -1,4 +1,4 @@
-"""Phantom cohort: tumours grown in silico on real (MNI152) anatomy, written as BraTS-layout NIfTI."""
+"""Phantom cohort: tumours grown in silico on real (MNI152) anatomy, in BraTS layout."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _ventricles(csf: np.ndarray, mask: np.ndarray, origin: np.ndarray) -> np.nda
 
 @dataclass(frozen=True)
 class Tissues:
-    """Tissue maps of one patient on one grid, each (X, Y, Z); grey + white + csf = 1 in the brain."""
+    """Tissue maps of one patient on one grid, (X, Y, Z) each; the three add up to 1."""
 
     grey: torch.Tensor
     white: torch.Tensor
@@ -87,6 +87,13 @@ class Tissues:
     brain: torch.Tensor  # bool
     ventricles: torch.Tensor
     mni: torch.Tensor  # (3, X, Y, Z) template coordinate of each voxel
+
+    @property
+    def conducting(self) -> torch.Tensor:
+        """White matter and the brainstem, whose nuclei lie scattered among tracts."""
+        x, y, z = self.mni
+        stem = (x.abs() < 19) & (y > -43) & (y < -12) & (z > -58) & (z < -8)
+        return self.white + self.grey * stem
 
 
 class Anatomy:
@@ -148,9 +155,10 @@ class Anatomy:
         return mni - self._ventricle_gain * push
 
     def tissues(self, grid: Grid, *, displacement: torch.Tensor | None = None) -> Tissues:
-        """Tissue maps; `displacement` (3, X, Y, Z) mm moves tissue from x - d to x (mass effect)."""
+        """Tissue maps; a `displacement` (3, X, Y, Z) in mm moves tissue from x - d to x."""
         mni = self.to_mni(grid.points(), grid)
-        bias = self._tissue_bias.on(grid) * 0.35 + torch.from_numpy(self._bias_mean).view(2, 1, 1, 1)
+        mean = torch.from_numpy(self._bias_mean).view(2, 1, 1, 1)
+        bias = self._tissue_bias.on(grid) * 0.35 + mean
         edge = self._edge.on(grid)[0]
         if displacement is not None:
             moved = grid.pull(torch.cat([mni, bias]), displacement)

@@ -169,9 +169,10 @@ def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Itera
             density = state.density.numpy().astype(np.float16)
             yield session, state.day, images, labels(maps, tissues.brain), density, grid.low
 
+    spacing = tumour.grid.voxel_mm
     truth = {"patient": key.name, "split": key.split, "phantom": True,
              "parameters": asdict(parameters), "course": asdict(course),
-             "seed_voxels_mm": [[(i + 0.5) * tumour.grid.voxel_mm for i in s] for s in tumour.seeds]}
+             "seeds_mm": [[(i + 0.5) * spacing for i in seed] for seed in tumour.seeds]}
     return truth, visits()
 
 
@@ -217,7 +218,8 @@ def _write_index(root: Path) -> Path:
     truths = [json.loads(p.read_text()) for p in sorted((root / "truth").glob("MLP-*.json"))]
     truths.sort(key=lambda t: (SPLITS.index(t["split"]), t["patient"]))
     records = [_record(root, truth, visit) for truth in truths for visit in truth["visits"]]
-    _write_text(root / "splits.json", json.dumps({t["patient"]: t["split"] for t in truths}, indent=1))
+    splits = {t["patient"]: t["split"] for t in truths}
+    _write_text(root / "splits.json", json.dumps(splits, indent=1))
     return write_manifest(records, root / "manifest.csv")
 
 

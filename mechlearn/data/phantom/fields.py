@@ -84,7 +84,7 @@ def _along_axes(volume: torch.Tensor, matrices: list[torch.Tensor]) -> torch.Ten
 class SplineField:
     """`channels` smooth random fields of about unit variance with features of `spacing_mm`."""
 
-    # Variance of a cubic B-spline over independent unit control points, averaged over a cell, a axis.
+    # Variance of a cubic B-spline over independent unit control points, per axis.
     _VARIANCE_PER_AXIS = 0.4794
 
     def __init__(self, rng: np.random.Generator, spacing_mm: float, channels: int = 1) -> None:
@@ -122,7 +122,7 @@ def sample(volume: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
 
 
 def inverse_laplacian_gradient(source: torch.Tensor, voxel_mm: float) -> torch.Tensor:
-    """Displacement d with div d = source (X, Y, Z), curl-free, in mm: (3, X, Y, Z); periodic box."""
+    """Curl-free displacement in mm, (3, X, Y, Z), with div d = source (X, Y, Z); periodic."""
     spectrum = torch.fft.rfftn(source)
     k = [2 * math.pi * torch.fft.fftfreq(n, voxel_mm) for n in source.shape[:2]]
     k.append(2 * math.pi * torch.fft.rfftfreq(source.shape[2], voxel_mm))

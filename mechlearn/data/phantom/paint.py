@@ -66,13 +66,14 @@ class Look:
         self._cap = float(rng.gamma(2.0, 0.08))  # periventricular bright caps on FLAIR
         self._lesions = SplineField(rng, 10)
         self._lesion_level = float(rng.uniform(2.4, 4.0))
-        self.scales = np.exp(rng.uniform(np.log((350, 350, 400, 400)), np.log((1800, 1800, 2200, 1600))))
+        lowest, highest = np.log((350, 350, 400, 400)), np.log((1800, 1800, 2200, 1600))
+        self.scales = np.exp(rng.uniform(lowest, highest))
         self._noise = rng.uniform(0.008, 0.022, 4)
         self._blur = rng.uniform(0.25, 0.6, 4)
 
     def paint(self, tissues: Tissues, tumour: TumourMaps, grid: Grid, *, visit: int,
               displacement: torch.Tensor | None = None) -> np.ndarray:
-        """Four contrasts of one visit, (4, X, Y, Z) int16, 0 outside the brain, at least 1 inside."""
+        """Four contrasts of one visit, (4, X, Y, Z) int16: 0 outside the brain, >= 1 inside."""
         rng = np.random.default_rng([self._rng_seed, visit])
         texture = self._texture(grid)  # stays in place: sampling it anew would blur it
         extras = torch.cat([self._vessel_fields.on(grid), self._choroid.on(grid),
@@ -102,13 +103,13 @@ class Look:
         return np.stack(volumes)
 
     def _texture(self, grid: Grid) -> torch.Tensor:
-        """Fine, middle and coarse texture of each contrast, (12, X, Y, Z); the same at every visit."""
+        """Fine, middle, coarse texture of each contrast, (12, X, Y, Z), one for all visits."""
         if self._cached is None or self._cached[0] != grid:
             self._cached = (grid, torch.cat([field.on(grid) for field in self._textures]))
         return self._cached[1]
 
     def _vessels(self, tissues: Tissues, extras: torch.Tensor) -> torch.Tensor:
-        """Tubes where two random fields vanish together, in sulci and on the cortex; sinus; plexus."""
+        """Tubes where two random fields vanish together, in sulci and cortex; sinus; plexus."""
         tubes = torch.exp(-(extras[0] ** 2 + extras[1] ** 2) / 0.02)
         x, y, z = tissues.mni
         depth = gaussian(tissues.brain.float(), 4.0)

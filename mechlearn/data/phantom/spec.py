@@ -1,4 +1,4 @@
-"""What a phantom cohort is made of: sizes, splits, seeds and the distributions patients are drawn from."""
+"""What a phantom cohort is made of: sizes, splits, seeds, distributions of patients."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ class TumourParameters:
         """Adult: large necrotic rim-enhancing; DMG: diffuse, pontine, rarely enhancing."""
         dmg = kind == "DMG"
         return cls(
-            volume_cm3=_log_uniform(rng, 5, 18) if dmg else _log_uniform(rng, 7, 75),
-            growth_rate=_log_uniform(rng, 0.004, 0.016),
-            diffusivity=_log_uniform(rng, 0.04, 0.15),
-            anisotropy=float(rng.uniform(0.5, 0.9)),
-            heterogeneity=float(rng.uniform(0.4, 0.8)),
+            volume_cm3=_log_uniform(rng, 4, 16) if dmg else _log_uniform(rng, 5, 55),
+            growth_rate=_log_uniform(rng, 0.005, 0.022),
+            diffusivity=_log_uniform(rng, 0.04, 0.20),
+            anisotropy=float(rng.uniform(0.4, 0.8)),
+            heterogeneity=float(rng.uniform(0.15, 0.45)),
             n_satellites=int(rng.poisson(0.8 if dmg else 1.6)),
             satellite_mm=float(rng.uniform(5, 9)) if dmg else float(rng.uniform(10, 22)),
-            late_foci_per_year=float(rng.gamma(2.0, 0.5)),
+            late_foci_per_year=float(rng.gamma(2.0, 0.3)),
             swelling=float(rng.uniform(0.9, 1.5)) if dmg else float(rng.uniform(0.6, 1.6)),
             necrosis=float(rng.uniform(0.0, 0.4)) if dmg else float(rng.beta(2.5, 1.5)),
             enhancement=float(rng.choice([0.0, 0.0, 0.35])) if dmg
@@ -133,7 +133,7 @@ class TumourParameters:
 
 @dataclass(frozen=True)
 class Course:
-    """Visit days since the first visit and one course of radiotherapy (None: none in the window)."""
+    """Visit days since the first visit and one course of radiotherapy, or None."""
 
     days: tuple[int, ...]
     rt_start_day: int | None
