@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
-from mechlearn.imaging.measure import FlairMeter
+from mechlearn.jobs.models import meter_of
 from mechlearn.records import AxialSlice, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler
 
@@ -97,7 +97,7 @@ def measure_gain(
 def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tuple[float, float]:
     """(measured, claimed) growth over requested growth for one slice."""
     x0, brain = torch.from_numpy(item.image), torch.from_numpy(item.brain)
-    meter = FlairMeter.fit(item.image, item.tumour, item.brain)
+    meter = meter_of(item)
     before = meter.fraction(item.image)
     gap = (multiple - 1) * before
     target = [GuidanceTarget(min(multiple * item.tumour_fraction, 1.0))]
