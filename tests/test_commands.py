@@ -26,7 +26,7 @@ TINY = [
     "model.network.channels=[8,16]", "model.network.attention_levels=[false,true]",
     "+model.network.norm_num_groups=4", "model.network.stem=1", "model.warmup_steps=0",
 ]  # fmt: skip
-SHORT = ["trainer.max_steps=4", "trainer.val_check_interval=2", "trainer.limit_val_batches=1",
+SHORT = ["trainer.max_steps=4", "trainer.val_check_interval=2", "data.loader.val_slices=4",
          "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "data.loader.batch_size=2",
          "data.loader.num_workers=0", "callbacks=bare"]  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_training_resumes_from_the_newest_checkpoint(
             f"paths.stores={workshop}/outputs/stores"]  # fmt: skip
     words = [*data, "model=ddpm_demo", *TINY, *SHORT, "resume=auto", "name=again"]
     in_process(tmp_path, "train", *words)
-    in_process(tmp_path, "train", *words, "trainer.max_steps=6", "hydra.job.env_set.X=1",
+    in_process(tmp_path, "train", *words, "trainer.max_steps=6",
                "hydra.run.dir=outputs/train/again/second")  # fmt: skip
     assert row_of(tmp_path / "outputs/train/again/second")["steps"] == 6
     with (tmp_path / "outputs/train/again/second/csv/metrics.csv").open() as file:
@@ -158,6 +158,12 @@ def test_sweep_with_one_failing_job(command: Command, pair: list[str], tmp_path:
         (nl, scale) for nl in ("10", "20") for scale in (1e4, 5e4)
     }
     assert (sweep / "grid.png").is_file()
+
+
+def test_jobs_run_side_by_side(workshop: Path, pair: list[str], tmp_path: Path) -> None:
+    in_process(tmp_path, "evaluate", "-m", "task=sizes", *pair, "task.count=1", "task.slices=1",
+               "launcher=joblib", "seed=1,2", "hydra.sweep.dir=sweep")  # fmt: skip
+    assert len(list((tmp_path / "sweep").glob("*/row.json"))) == 2
 
 
 def main_of_collect(folder: Path) -> int:

@@ -14,7 +14,6 @@ from mechlearn.config import build, recipes
 CONF = Path(recipes.conf_dir())
 Compose = Callable[..., DictConfig]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-EVALUATIONS = ("grid_search", "longitudinal", "sizes")
 COMMANDS = {
     "train": ["data", "model", "schedule", "guide", "sampler", "growth", "trainer", "optimizer",
               "callbacks", "logger", "launcher", "paths"],
@@ -26,9 +25,11 @@ EXTRA = {"slurm", "ray"}  # launchers that come with an extra of their own
 
 
 def command_of(experiment: str) -> str:
+    """demo forecasts; a recipe that chooses a task is evaluated; the others train."""
     if experiment == "demo":
         return "forecast"
-    return "evaluate" if experiment in EVALUATIONS else "train"
+    recipe = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    return "evaluate" if "override /task:" in recipe else "train"
 
 
 def options() -> list[tuple[str, str, str]]:
@@ -36,8 +37,8 @@ def options() -> list[tuple[str, str, str]]:
     for command, groups in COMMANDS.items():
         for group in groups:
             for path in sorted((CONF / group).glob("*.yaml")):
-                evaluates = path.stem in ("grid", "longitudinal", "sizes")
-                if path.stem not in EXTRA and (group != "task" or evaluates):
+                training = (group, path.stem) == ("task", "train")
+                if path.stem not in EXTRA and not training:
                     found.append((command, group, path.stem))
     return found
 
