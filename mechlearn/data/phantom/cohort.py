@@ -38,6 +38,7 @@ __all__ = ["write_cohort", "write_patient"]
 log = logging.getLogger(__name__)
 
 _FIELD_MM = (240.0, 240.0, 156.0)  # written field of view: BraTS' 240 x 240 (155) mm
+_FATAL_CM3 = {"GLI": 220.0, "DMG": 80.0}  # no visit beyond it once a patient has the fewest visits
 _PURPOSE = {"anatomy": 0, "look": 1, "tumour": 2, "course": 3, "growth": 4}
 
 
@@ -151,8 +152,9 @@ def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Itera
     rng = {name: key.rng(spec.seed, number) for name, number in _PURPOSE.items()}
     anatomy = Anatomy(rng["anatomy"], child=key.kind == "DMG")
     parameters = TumourParameters.draw(key.kind, rng["tumour"])
-    count = spec.train_visits
+    count = fewest = spec.train_visits
     if key.split == "test":
+        fewest = spec.test_visits[0]
         count = int(rng["course"].integers(spec.test_visits[0], spec.test_visits[1] + 1))
     course = Course.draw(key.kind, count, rng["course"])
     tumour = Tumour(anatomy, key.kind, parameters, rng["growth"])
@@ -167,7 +169,11 @@ def _simulate(spec: PhantomSpec, key: PatientKey) -> tuple[dict[str, Any], Itera
             images = look.paint(tissues, maps, grid, visit=number, displacement=moved)
             session = f"{key.name}-{number:03d}"
             density = state.density.numpy().astype(np.float16)
-            yield session, state.day, images, labels(maps, tissues.brain), density, grid.low
+            seg = labels(maps, tissues.brain)
+            volume_cm3 = float((seg > 0).sum()) * spec.voxel_mm**3 / 1000
+            if number >= fewest and volume_cm3 > _FATAL_CM3[key.kind]:
+                return
+            yield session, state.day, images, seg, density, grid.low
 
     spacing = tumour.grid.voxel_mm
     truth = {"patient": key.name, "split": key.split, "phantom": True,

@@ -123,7 +123,7 @@ class TumourParameters:
             enhancement=float(rng.choice([0.0, 0.0, 0.35])) if dmg
             else float(rng.choice([0.15, 0.8, 1.0, 1.0], p=[0.12, 0.2, 0.34, 0.34])),
             oedema_reach=float(rng.uniform(0.5, 1.0)) if dmg else float(rng.uniform(0.6, 1.7)),
-            oedema_drift=float(rng.uniform(0.15, 0.35)),
+            oedema_drift=float(rng.uniform(0.2, 0.5)),
             survival_fraction=float(np.clip(rng.lognormal(np.log(0.08), 0.6), 0.01, 0.35)),
             decay_rate=_log_uniform(rng, 0.008, 0.030),
             delay=float(rng.uniform(5, 30)),
