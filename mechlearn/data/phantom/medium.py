@@ -86,7 +86,7 @@ def step(
         flux = d * (u.narrow(axis, 1, n) - u.narrow(axis, 0, n)) / h**2
         rate.narrow(axis, 0, n).add_(flux)
         rate.narrow(axis, 1, n).sub_(flux)
-    rate += _mixed_terms(u, mixed, h)
+    rate += _mixed_terms(u, mixed, h) * (rho > 0)  # central differences reach over a wall
     room = 1 - u if dying is None else 1 - u - dying
     rate += rho * u * room
     return (u + dt * rate).clamp_(0, 1)
