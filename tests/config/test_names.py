@@ -4,7 +4,8 @@ from mechlearn.config.names import cell_folder
 
 
 def test_cell_folder_is_readable() -> None:
-    assert cell_folder(3, "sampler.nl=200,sampler.scale=10k") == "3_sampler.nl=200,sampler.scale=10k"
+    words = "sampler.nl=200,sampler.scale=10k"
+    assert cell_folder(3, words) == f"3_{words}"
 
 
 def test_cell_folder_is_one_folder() -> None:
