@@ -46,4 +46,6 @@ def one_of(key: str, value: str, choices: Sequence[str], *, remedy: str = "") ->
 def same_shape(key: str, a: np.ndarray, other_key: str, b: np.ndarray) -> None:
     """ValueError unless the two arrays have one shape."""
     if a.shape != b.shape:
-        raise ValueError(f"{key} has shape {a.shape} but {other_key} has {b.shape}: they must agree.")
+        raise ValueError(
+            f"{key} has shape {a.shape} but {other_key} has {b.shape}: they must agree."
+        )
