@@ -41,14 +41,15 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
     """Export the best weights (the last, where nothing was validated) and write the row."""
     folder = build.output_dir()
     saved = trainer.checkpoint_callback
-    best = saved.best_model_path if isinstance(saved, ModelCheckpoint) else ""
-    last = folder / "checkpoints" / "last.ckpt"
-    source = Path(best) if best else last
+    assert isinstance(saved, ModelCheckpoint)  # conf/callbacks always has one
+    source = Path(saved.best_model_path or saved.last_model_path)
     row: Row = {key: float(value) for key, value in trainer.callback_metrics.items()}
     row |= {
         "job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed,
         "n_processes": trainer.world_size, "precision": str(trainer.precision),
     }  # fmt: skip
+    if saved.best_model_score is not None:
+        row["val/loss_best"] = float(saved.best_model_score)  # that of the exported weights
     if source.is_file():
         row["model"] = str(export(source, folder / "model.pt", half=False))
         log.info("weights and card: %s (from %s)", row["model"], source.name)

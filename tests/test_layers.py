@@ -28,7 +28,7 @@ THIRD_PARTY = {
     "imaging": {"numpy", "scipy", "skimage", "torch"},
     "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics", "scoringrules"},
     "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich"},
-    "training": {"numpy", "torch", "pytorch_lightning", "hydra", "wandb", "rich"},
+    "training": {"PIL", "numpy", "torch", "pytorch_lightning", "hydra", "wandb", "rich"},
     "jobs": {"numpy", "torch", "yaml", "rich"},
     "report": {"numpy", "matplotlib", "jinja2", "torch"},
 }

@@ -134,7 +134,12 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
     for name, node in cfg.callbacks.items():
         if node is None or (not cfg.trainer.enable_progress_bar and name == "progress"):
             continue
-        values = {"sampler": sampler_spec(cfg)} if node.get("_target_") == PREVIEWS else {}
+        values: dict[str, Any] = {}
+        if node.get("_target_") == PREVIEWS:
+            values["sampler"] = sampler_spec(cfg)
+        if name == "checkpoint" and (resumed := resume_path(cfg)) is not None:
+            # Lightning forgets the best checkpoint so far where the folder changes.
+            values["dirpath"] = str(resumed.parent)
         built.append(instantiate(node, **values))
     return built
 

@@ -19,9 +19,11 @@ from mechlearn.data.phantom.cohort import write_cohort
 from mechlearn.data.prepare import prepare
 from mechlearn.data.splits import splits_beside
 from mechlearn.data.store import SliceStore
+from mechlearn.jobs.models import ModelBundle
 
 __all__ = [
     "KINDS",
+    "check_slices",
     "check_source",
     "check_store",
     "data_config",
@@ -125,7 +127,13 @@ def open_store(
     """
     check_store(cfg)
     if cfg.data.kind != "phantom":
-        return SliceStore(store_root(cfg))
+        store, asked = SliceStore(store_root(cfg)), data_config(cfg).prepare
+        if store.spec != asked:
+            raise ValueError(
+                f"{store.root}: prepared with {store.spec}, but data.prepare asks for {asked}. "
+                "Give data.prepare as it was prepared, or prepare again under another data.name."
+            )
+        return store
     return make_store(cfg, splits=splits, patients=patients)
 
 
@@ -164,3 +172,15 @@ def _records(
     # Absolute, because the store remembers its sources wherever it is opened later.
     records = read_manifest(Path(manifest).expanduser().absolute())
     return [r for r in records if patients is None or r.patient in patients]
+
+
+def check_slices(store: SliceStore, models: ModelBundle) -> None:
+    """The opened slices must be what the models were trained on: grid, contrasts, intensities."""
+    mine, theirs = store.card(), models.denoiser.card["data"]
+    for key, value in theirs.items():
+        if mine.get(key) != value:
+            raise ValueError(
+                f"{store.root}: {key} is {mine.get(key)}, the models were trained on {value} "
+                f"({models.denoiser.source}). Prepare the data as they were, under another "
+                "data.name, or give other checkpoints."
+            )

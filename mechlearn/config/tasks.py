@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from mechlearn.checks import one_of
 from mechlearn.config.build import growth_spec, output_dir
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.schema import TaskConfig
-from mechlearn.config.stores import data_config, open_store
+from mechlearn.config.stores import check_slices, data_config, open_store
 from mechlearn.data.selection import growth_slices, pair_rows
 from mechlearn.data.store import SliceRow, SliceStore
 from mechlearn.jobs.forecast import choose_slices
@@ -78,6 +79,7 @@ def run_task(cfg: DictConfig, models: ModelBundle) -> Row:
             f"task.split={task.split}: no patient of {store.root} is in it "
             f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))})."
         )
+    check_slices(store, models)
     row = TASKS[task.name](cfg, task, models, store, patients)
     return {"data": cfg.data.kind, "split": task.split, **row}
 
@@ -105,6 +107,7 @@ def _longitudinal(
         growth_slices(
             store, patient, count=task.count, min_area_mm2=task.min_area_mm2,
             min_growth=0.0 if task.min_growth is None else task.min_growth,
+            rt_duration_days=growth_spec(cfg).rt_duration_days,
         )
         for patient in patients
     ]
@@ -134,6 +137,11 @@ def _gain(
     cfg: DictConfig, task: TaskConfig, models: ModelBundle, store: SliceStore, patients: list[str]
 ) -> Row:
     """Measure the guide's gain on validation slices and store it in the guide's checkpoint."""
+    if cfg.checkpoints.guide == "demo":
+        raise ValueError(
+            "checkpoints.guide=demo: the packaged weights are not rewritten. Give the path of the "
+            "guide whose gain is to be stored in it."
+        )
     groups = [_first_visit(store, patient, task.count) for patient in patients]
     found = measure_gain(
         models.denoiser, models.guide, spread(groups, task.slices), spec=models.sampler.spec,
@@ -144,7 +152,8 @@ def _gain(
         for s, m, c in zip(found.scales, found.measured, found.claimed, strict=True)
     ]
     write_table(output_dir() / "responses.csv", responses, first=("scale",))
-    set_gain(models.guide.source, found.gain, gain_n_slices=found.n_slices)
+    how = {"gain_n_slices": found.n_slices, "gain_sampler": asdict(models.sampler.spec)}
+    set_gain(models.guide.source, found.gain, **how)
     log.info("gain %.4g stored in %s", found.gain, models.guide.source)
     return {
         "job": "gain", "guide": models.guide.kind, "gain": found.gain, "n_slices": found.n_slices,
@@ -154,7 +163,11 @@ def _gain(
 
 def _first_visit(store: SliceStore, patient: str, count: int) -> list[AxialSlice]:
     session = store.visits(patient)[0].session
-    wanted = choose_slices(store, patient, session=session, count=count)
+    try:
+        wanted = choose_slices(store, patient, session=session, count=count)
+    except ValueError as error:  # a clean first scan says nothing about size: left out, not fatal
+        log.warning("left out: %s", error)
+        return []
     rows = {row.z: row for row in store.slices(patient=patient, session=session)}
     return [store.read(rows[z]) for z in wanted]
 

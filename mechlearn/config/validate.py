@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
@@ -39,7 +40,8 @@ def check_devices(cfg: DictConfig) -> None:
     devices = cfg.trainer.devices
     plain = OmegaConf.to_container(devices) if OmegaConf.is_config(devices) else devices
     number = device_count(plain)
-    all_there_are = str(plain) == "-1" or (number is None and str(cfg.trainer.strategy) != "auto")
+    spreads = str(cfg.trainer.strategy) != "auto" or torch.cuda.device_count() > 1
+    all_there_are = str(plain) == "-1" or (number is None and spreads)
     if in_multirun() and (all_there_are or (number or 1) > 1):
         raise ValueError(
             f"trainer.devices={devices}, trainer.strategy={cfg.trainer.strategy}: several devices "

@@ -79,10 +79,11 @@ def growth_slices(
     count: int = 5,
     min_growth: float = 0.10,
     min_area_mm2: float = 0.0,
+    rt_duration_days: float = 42.0,
 ) -> list[LongitudinalSlice]:
     """The slices of `growth_zs`, read over all visits."""
     zs = growth_zs(store, patient, count=count, min_growth=min_growth, min_area_mm2=min_area_mm2)
-    return store.longitudinal(patient, zs=zs)
+    return store.longitudinal(patient, zs=zs, rt_duration_days=rt_duration_days)
 
 
 def _areas(visit: StoredVisit, zs: Sequence[int]) -> dict[int, float]:

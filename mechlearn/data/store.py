@@ -139,9 +139,14 @@ class SliceStore:
             contrasts=self.spec.contrasts,
         )
 
-    def radiotherapy(self, patient: str) -> Radiotherapy | None:
-        """The patient's course: the first value of each field over the visits."""
-        courses = [v.record.radiotherapy() for v in self.visits(patient)]
+    def radiotherapy(
+        self, patient: str, *, rt_duration_days: float = 42.0
+    ) -> Radiotherapy | None:
+        """The patient's course, from the first visit that knows it; where only its end is known it
+        began `rt_duration_days` earlier."""
+        courses = [
+            v.record.radiotherapy(duration_days=rt_duration_days) for v in self.visits(patient)
+        ]
         return next((c for c in courses if c is not None), None)
 
     def common_zs(self, patient: str) -> list[int]:
@@ -163,7 +168,7 @@ class SliceStore:
         return Timeline(f"{patient}/z{z:03d}", patient, points, self.radiotherapy(patient))
 
     def longitudinal(
-        self, patient: str, *, zs: Sequence[int] | None = None
+        self, patient: str, *, zs: Sequence[int] | None = None, rt_duration_days: float = 42.0
     ) -> list[LongitudinalSlice]:
         """The same slices over all visits of a patient: all common z, or those asked for.
 
@@ -171,7 +176,8 @@ class SliceStore:
             ValueError: visits on different source grids (not co-registered).
             KeyError: a z that some visit does not have.
         """
-        visits, rt = self.visits(patient), self.radiotherapy(patient)
+        visits = self.visits(patient)
+        rt = self.radiotherapy(patient, rt_duration_days=rt_duration_days)
         check_registered(visits)
         return [
             LongitudinalSlice(

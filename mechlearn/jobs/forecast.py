@@ -99,7 +99,8 @@ def run_forecast(
         zs = choose_slices(store, patient, session=seen[-1].session, count=count)
     done: list[SliceForecast] = []
     skipped: list[tuple[str, str]] = []
-    for whole in tracked(store.longitudinal(patient, zs=zs), f"forecast {patient}", log=log):
+    chosen = store.longitudinal(patient, zs=zs, rt_duration_days=growth.rt_duration_days)
+    for whole in tracked(chosen, f"forecast {patient}", log=log):
         by_session = {s.session: s for s in whole.slices}
         series = LongitudinalSlice(tuple(by_session[v.session] for v in seen), whole.rt)
         follow_up = by_session[truth.session] if truth is not None else None

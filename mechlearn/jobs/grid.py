@@ -15,13 +15,13 @@ import numpy as np
 
 from mechlearn.imaging.baselines import dilation
 from mechlearn.imaging.regions import tumour_region
-from mechlearn.jobs.models import Sampler, generate, meter_of, sampler_row
+from mechlearn.jobs.models import Sampler, generate, meter_of, sampler_row, target_of
 from mechlearn.jobs.progress import tracked
 from mechlearn.jobs.rows import Row, write_table
 from mechlearn.jobs.summary import mean, median
 from mechlearn.metrics.distance import dice
 from mechlearn.metrics.regions import region_ssim
-from mechlearn.records import AxialSlice, Generation, GuidanceTarget
+from mechlearn.records import AxialSlice, Generation
 
 __all__ = ["Example", "load_examples", "run_grid"]
 
@@ -77,7 +77,7 @@ def run_grid(
     table: list[Row] = []
     examples: list[Example] = []
     for reference, follow_up in tracked(usable, "grid", log=log):
-        target = GuidanceTarget(follow_up.tumour_fraction)
+        target = target_of(reference, follow_up)
         (made,) = generate(sampler, reference, [target], seed=seed)
         table.append(_score(reference, follow_up, made))
         if len(examples) < n_examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,7 @@ __all__ = [
     "load_models",
     "meter_of",
     "sampler_row",
+    "target_of",
     "unguided",
 ]
 
@@ -70,6 +71,7 @@ class ModelBundle:
             "denoiser": Path(self.denoiser.source).name,
             "guide": self.guide.kind,
             "guide_gain": self.guide.gain,
+            "weights": f"{self.denoiser.digest}/{self.guide.digest}",
             "model_version": str(self.denoiser.card.get("version", "")),
             "size_px": self.denoiser.size,
             "pixel_mm": self.denoiser.pixel_mm,
@@ -91,16 +93,14 @@ def load_models(
 
 
 def sampler_row(sampler: Sampler) -> Row:
-    """The sampler's settings as row keys; scales as numbers, given and effective."""
+    """All of the sampler's settings as row keys; scales as numbers, given and effective."""
     spec = sampler.spec
-    return {
+    row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
+    return row | {
         "noise_level": spec.nl,
         "scale": spec.scale_value,
         "effective_scale": float(sampler.effective_scale),
-        "encode": spec.encode,
         "steps": spec.steps if spec.steps is not None else spec.nl,
-        "clip_x0": spec.clip_x0,
-        "target_boost": spec.target_boost,
     }
 
 
@@ -112,6 +112,11 @@ def generate(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
         seed=seed, slice_id=reference.slice_id,
     )  # fmt: skip
+
+
+def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:
+    """The true size at the follow-up, over the brain of the slice that is guided."""
+    return GuidanceTarget(min(follow_up.tumour_area_mm2 / reference.brain_area_mm2, 1.0))
 
 
 def meter_of(reference: AxialSlice) -> FlairMeter:

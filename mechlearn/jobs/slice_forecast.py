@@ -13,7 +13,7 @@ from mechlearn.growth.forecast import forecast
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.imaging.regions import tumour_region
 from mechlearn.jobs.maps import MapSpec, mapper
-from mechlearn.jobs.models import Sampler, generate, meter_of
+from mechlearn.jobs.models import Sampler, generate, meter_of, target_of
 from mechlearn.jobs.placement import Placement, place, score
 from mechlearn.jobs.rows import Row
 from mechlearn.metrics.forecast import crps, interval_covers, nrmse, r_squared
@@ -23,7 +23,6 @@ from mechlearn.records import (
     Generation,
     GrowthForecast,
     GrowthMap,
-    GuidanceTarget,
     LongitudinalSlice,
     Timeline,
 )
@@ -133,7 +132,7 @@ def forecast_slice(
     drawn = {"dynamic": draw(made, "dynamic")}
     if follow_up is not None and maps.n_static > 0:
         alike = sampler.spec.encode == "invert"  # equal targets then give equal images
-        true_size = GuidanceTarget(follow_up.tumour_fraction)
+        true_size = target_of(reference, follow_up)
         members = generate(
             sampler, reference, [true_size] * (1 if alike else maps.n_static), seed=seed
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -68,6 +70,12 @@ class NoisedModule(pl.LightningModule):
     def validation_generator(self, batch_idx: int) -> torch.Generator:
         """The same levels and noise at every validation, so that curves compare."""
         return torch.Generator().manual_seed(1_000_003 * self.global_rank + batch_idx)
+
+    def on_train_start(self) -> None:
+        """Noise of its own for every process, and for what follows after a resume."""
+        base = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        sequence = np.random.SeedSequence([base, self.global_rank, self.global_step])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -98,6 +100,14 @@ class LoadedModel:
     @property
     def kind(self) -> str:
         return str(self.card["kind"])
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight characters that change with any weight or entry of the card."""
+        total = hashlib.sha256(repr(sorted(self.card.items())).encode())
+        for name, value in sorted(self.module.state_dict().items()):
+            total.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()[:8]
 
     @cached_property
     def schedule(self) -> NoiseSchedule:
@@ -238,4 +248,6 @@ def set_gain(path: str | Path, gain: float, **notes: Any) -> None:
     """Store a guide's measured gain (and how it was measured) in its checkpoint."""
     content = torch.load(path, map_location="cpu", weights_only=True)
     content[CARD_KEY] = {**content[CARD_KEY], "gain": float(gain), **notes}
-    torch.save(content, path)
+    beside = Path(path).with_suffix(".partial")
+    torch.save(content, beside)
+    os.replace(beside, path)

@@ -37,7 +37,7 @@ class FakeStore:
     def common_zs(self, patient):
         return list(self.radii)
 
-    def longitudinal(self, patient, *, zs):
+    def longitudinal(self, patient, *, zs, rt_duration_days=42.0):
         return [self.series[z] for z in zs]
 
 
