@@ -8,7 +8,7 @@ measured from the image, has closed most of the gap to its target.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,8 @@ __all__ = ["GainResult", "measure_gain"]
 
 log = logging.getLogger(__name__)
 REFERENCE_SCALE = 50_000.0
-LADDER = tuple(float(s) for s in np.geomspace(1e3, 3e8, 18))  # s_ct on a 1 mm grid, gain 1
+REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
+LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1: from far too weak
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,17 @@ class GainResult:
     n_slices: int
 
 
-def _crossing(scales: Sequence[float], response: Sequence[float], level: float) -> float:
-    """Smallest scale with response >= level, interpolated in log(scale)."""
-    first = next(i for i, r in enumerate(response) if r >= level)
-    if first == 0:
-        return scales[0]
-    low, high = response[first - 1], response[first]
-    share = (level - low) / max(high - low, 1e-9)
-    return float(scales[first - 1] * (scales[first] / scales[first - 1]) ** share)
+def _climb(
+    respond: Callable[[float], tuple[float, float]], closed: float
+) -> list[tuple[float, float, float]]:
+    """(scale, measured, claimed) up the ladder until the response is there or breaks down."""
+    seen: list[tuple[float, float, float]] = []
+    for scale in LADDER:
+        seen.append((scale, *respond(scale)))
+        best = max(m for _, m, _ in seen)
+        if seen[-1][1] >= closed or (best > 0.1 and seen[-1][1] < 0.7 * best):
+            break
+    return seen
 
 
 def measure_gain(
@@ -60,38 +64,41 @@ def measure_gain(
     closed: float = 0.8,
     device: str = "cpu",
 ) -> GainResult:
-    """Climb a ladder of scales on validation slices until the response has saturated.
+    """Climb a ladder of scales on validation slices until tumours grow as asked, then refine.
 
     Args:
         slices: validation slices with a tumour. multiple: target over initial size.
-        closed: share of its best response that counts as "about right".
+        closed: response that counts as "about right"; the best one where none reaches it.
 
     Raises:
         ValueError: the guide never makes tumours grow: the gain is undefined.
     """
     unit = replace(guide, card={**guide.card, "gain": 1.0})
-    measured: list[float] = []
-    claimed: list[float] = []
-    for scale in LADDER:
-        rung = replace(spec, scale=str(scale))
-        sampler = build_sampler(denoiser, unit, rung, device=device)
+
+    def respond(scale: float) -> tuple[float, float]:
+        sampler = build_sampler(denoiser, unit, replace(spec, scale=f"{scale:.6g}"), device=device)
         rows = [_response(sampler, s, multiple) for s in slices]
-        seen, said = np.median(np.array(rows), axis=0)
-        measured.append(float(seen))
-        claimed.append(float(said))
+        measured, claimed = (float(v) for v in np.median(np.array(rows), axis=0))
         log.info("scale %.3g: measured growth %.0f%% of the request, guide's word %.0f%%",
-                 scale, 100 * seen, 100 * said)
-        if len(measured) > 3 and max(measured) > 0.5 and seen < 0.7 * max(measured):
-            break  # past its best: the image breaks down
-    best = max(measured)
+                 scale, 100 * measured, 100 * claimed)
+        return measured, claimed
+
+    seen = _climb(respond, closed)
+    best = max(m for _, m, _ in seen)
     if best < 0.1:
         raise ValueError(
             f"guide {guide.source}: at no scale up to {LADDER[-1]:g} do tumours grow by a tenth of "
             "what is asked for. Train the guide or the denoiser longer."
         )
-    right = _crossing(LADDER, measured, closed * min(best, 1.0))
-    return GainResult(right / REFERENCE_SCALE, LADDER[: len(measured)], tuple(measured),
-                      tuple(claimed), len(slices))
+    level = min(best, closed)
+    above = next(i for i, (_, m, _) in enumerate(seen) if m >= level)
+    low, high = (seen[above - 1][0] if above else seen[0][0] / 10), seen[above][0]
+    for _ in range(REFINEMENTS):
+        middle = float(np.sqrt(low * high))
+        seen.append((middle, *respond(middle)))
+        low, high = (low, middle) if seen[-1][1] >= level else (middle, high)
+    scales, measured, claimed = zip(*sorted(seen), strict=True)
+    return GainResult(high / REFERENCE_SCALE, scales, measured, claimed, len(slices))
 
 
 def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tuple[float, float]:
