@@ -18,11 +18,12 @@ schema.register()
 
 
 def show(result: ForecastResult) -> None:
-    """The forecast in one table."""
+    """The forecast on the screen: a column a slice."""
     rows = result.table()
-    table = Table(*rows[0], title=f"{result.patient}, day {result.day:g}")
-    for row in rows:
-        table.add_row(*(number(value) for value in row.values()))
+    heads = [f"z {item.reference.z}" for item in result.slices]
+    table = Table("", *heads, title=f"{result.patient}, day {result.day:g}")
+    for key in list(rows[0])[1:]:  # the first is the slice's name
+        table.add_row(key, *(number(row.get(key)) for row in rows))
     Console().print(table)
 
 
