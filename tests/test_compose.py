@@ -14,12 +14,12 @@ from mechlearn.config import build, recipes
 CONF = Path(recipes.conf_dir())
 Compose = Callable[..., DictConfig]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-COMMANDS = {
-    "train": ["data", "model", "schedule", "guide", "sampler", "growth", "trainer", "optimizer",
-              "callbacks", "logger", "launcher", "paths"],
-    "evaluate": ["task", "data", "guide", "sampler", "growth", "logger", "launcher", "paths"],
-    "forecast": ["data", "guide", "sampler", "growth", "launcher", "paths"],
-    "prepare": ["data", "launcher", "paths"],
+# Each group with one command that has it: the commands share the recipes.
+GROUPS = {
+    "data": "prepare", "task": "evaluate", "guide": "forecast", "growth": "forecast",
+    "sampler": "evaluate", "launcher": "evaluate", "paths": "prepare", "model": "train",
+    "schedule": "train", "trainer": "train", "optimizer": "train", "callbacks": "train",
+    "logger": "train",
 }  # fmt: skip
 EXTRA = {"slurm", "ray"}  # launchers that come with an extra of their own
 
@@ -33,14 +33,17 @@ def command_of(experiment: str) -> str:
 
 
 def options() -> list[tuple[str, str, str]]:
-    found = []
-    for command, groups in COMMANDS.items():
-        for group in groups:
-            for path in sorted((CONF / group).glob("*.yaml")):
-                training = (group, path.stem) == ("task", "train")
-                if path.stem not in EXTRA and not training:
-                    found.append((command, group, path.stem))
-    return found
+    return [
+        (command, group, path.stem)
+        for group, command in GROUPS.items()
+        for path in sorted((CONF / group).glob("*.yaml"))
+        if path.stem not in EXTRA and (group, path.stem) != ("task", "train")
+    ]
+
+
+def test_every_group_is_covered() -> None:
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert groups == {*GROUPS, "experiment", "hydra"}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
