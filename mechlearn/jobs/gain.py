@@ -44,12 +44,17 @@ class GainResult:
 def _climb(
     respond: Callable[[float], tuple[float, float]], closed: float
 ) -> list[tuple[float, float, float]]:
-    """(scale, measured, claimed) up the ladder until the response is there or breaks down."""
+    """(scale, measured, claimed) up the ladder until the response is there or breaks down.
+
+    Where the guide has been satisfied twice, more scale no longer means more guidance: what is
+    measured beyond that is a picture falling apart.
+    """
     seen: list[tuple[float, float, float]] = []
     for scale in LADDER:
         seen.append((scale, *respond(scale)))
         best = max(m for _, m, _ in seen)
-        if seen[-1][1] >= closed or (best > 0.1 and seen[-1][1] < 0.7 * best):
+        satisfied = all(claimed >= 0.95 for _, _, claimed in seen[-2:]) and len(seen) > 1
+        if seen[-1][1] >= closed or satisfied or (best > 0.1 and seen[-1][1] < 0.7 * best):
             break
     return seen
 
