@@ -1,6 +1,6 @@
 """How hard is a phantom cohort? Agreement of no change and of dilation with the later visit.
 
-Slice by slice, as on real patients (SCIENCE, section 5): two visits of one patient, an axial slice
+Slice by slice, as on real patients: two visits of one patient, an axial slice
 whose tumour grows by more than 10% between them; the first mask as it is, and dilated inside the
 brain to the true later area, against the later mask.
 

@@ -84,7 +84,7 @@ class TumourParameters:
     """Biology of one tumour. Times in days, lengths in mm.
 
     growth_rate, survival_fraction, decay_rate, delay and slope are those of the growth law
-    (SCIENCE, section 3); they act locally, on cell density, with the spatial spread given here.
+    `ode`; they act locally, on cell density, with the spatial spread given here.
     """
 
     volume_cm3: float  # visible volume (whole tumour) at the first visit
