@@ -26,11 +26,10 @@ def main(out: Path) -> None:
         result[f"{kind}_train_loss_ratio"] = fmean(train[-third:]) / fmean(train[:third])
         val = losses(out / f"train_{kind}", "val/loss")
         result[f"{kind}_val_loss_ratio"] = val[-1] / val[0]
-    for kind in ("segmenter", "regressor"):
-        row = json.loads((out / f"sizes_{kind}" / "row.json").read_text())
-        keys = ("spearman", "achieved_ratio_at_1.5x", "guide_ratio_at_1.5x", "ssim_outside")
-        result |= {f"{kind}_{key}": row[key] for key in keys}
-        result[f"{kind}_gain"] = row["guide_gain"]
+    row = json.loads((out / "sizes" / "row.json").read_text())
+    keys = ("spearman", "achieved_ratio_at_1.5x", "guide_ratio_at_1.5x", "ssim_outside",
+            "unguided_ratio_median", "guide_gain", "n_slices")
+    result |= {key: row[key] for key in keys}
     (out / "result.json").write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 

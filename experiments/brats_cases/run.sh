@@ -27,12 +27,10 @@ for kind in ddpm regressor segmenter; do
     "trainer.max_steps=$steps" "trainer.val_check_interval=$every" trainer.log_every_n_steps=10 \
     optimizer.lr=2e-4 model.ema_decay=0.97 model.warmup_steps=20 "hydra.run.dir=$out/train_$kind"
 done
-for kind in segmenter regressor; do
-  pair=("checkpoints.denoiser=$out/train_ddpm/model.pt"
-        "checkpoints.guide=$out/train_$kind/model.pt" "guide=$kind")
-  python -m mechlearn.evaluate +experiment=guide_gain "${data[@]}" "${pair[@]}" task.slices=3 \
-    "hydra.run.dir=$out/gain_$kind" || echo "no gain for the $kind: its generations use gain 1"
-  python -m mechlearn.evaluate +experiment=sizes "${data[@]}" "${pair[@]}" "task.slices=$slices" \
-    "hydra.run.dir=$out/sizes_$kind"
-done
+pair=("checkpoints.denoiser=$out/train_ddpm/model.pt"
+      "checkpoints.guide=$out/train_segmenter/model.pt")
+python -m mechlearn.evaluate +experiment=guide_gain "${data[@]}" "${pair[@]}" task.slices=3 \
+  "hydra.run.dir=$out/gain"
+python -m mechlearn.evaluate +experiment=sizes "${data[@]}" "${pair[@]}" "task.slices=$slices" \
+  "hydra.run.dir=$out/sizes"
 python experiments/brats_cases/gather.py "$out"
