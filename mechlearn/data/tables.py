@@ -1,0 +1,95 @@
+"""CSV tables with a fixed set of columns: read row by row with its place, written atomically."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["cell", "number", "read_rows", "whole_number", "write_rows"]
+
+Row = tuple[str, dict[str, str]]  # "FILE, row N" and column -> stripped cell
+
+
+def read_rows(
+    path: Path, *, what: str, columns: Sequence[str], missing: Callable[[Sequence[str]], list[str]]
+) -> list[Row]:
+    """The rows of a CSV file; spaces around cells and a byte order mark are forgiven.
+
+    Args:
+        path: the file.
+        what: the file should have been, for an error.
+        columns: there may be.
+        missing: what a header lacks, in words.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unknown, missing or repeated columns, or a row of more cells than columns.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{what} {path}: no such file. Give the path of the CSV file.")
+    found = []
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle, skipinitialspace=True)
+        header = [name.strip() for name in reader.fieldnames or []]
+        _check_header(path, header, columns, missing(header))
+        for row in reader:
+            where = f"{path}, row {reader.line_num}"
+            cells = {(k or "").strip(): v for k, v in row.items()}
+            if "" in cells:
+                raise ValueError(f"{where}: more cells than columns. Quote cells with commas.")
+            found.append((where, {k: (v or "").strip() for k, v in cells.items()}))
+    return found
+
+
+def _check_header(
+    path: Path, header: Sequence[str], columns: Sequence[str], missing: Sequence[str]
+) -> None:
+    unknown = [c for c in header if c not in columns]
+    double = sorted({c for c in header if header.count(c) > 1})
+    if unknown or missing or double:
+        raise ValueError(
+            f"{path}: unknown columns {unknown}, missing columns {list(missing)}, columns twice "
+            f"{double}. The columns are {', '.join(columns)}."
+        )
+
+
+def number(where: str, key: str, text: str) -> float | None:
+    """The number in a cell, None if it is empty."""
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        days = " (days count from the first visit; no dates)" if key.endswith("day") else ""
+        raise ValueError(
+            f"{where}: {key}={text!r}: must be a number{days}, or empty if unknown."
+        ) from error
+
+
+def whole_number(where: str, key: str, text: str) -> int | None:
+    """The whole number in a cell, None if it is empty."""
+    value = number(where, key, text)
+    if value is not None and not value.is_integer():
+        raise ValueError(f"{where}: {key}={value:g}: must be a whole number.")
+    return None if value is None else int(value)
+
+
+def cell(value: object) -> str:
+    """What stands in a cell: nothing for None, and a number so that it reads back as it was."""
+    if value is None:
+        return ""
+    return f"{value:.17g}" if isinstance(value, float) else str(value)
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> Path:
+    """Write a table, atomically; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)
+    return path
