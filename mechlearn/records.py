@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -60,6 +61,10 @@ class Radiotherapy:
 
     def __post_init__(self) -> None:
         finite("rt_start_day", self.start_day)
+        if self.dose_gy is not None:
+            positive("dose_gy", self.dose_gy)
+        if self.fractions is not None:
+            positive("fractions", self.fractions)
         if self.end_day is not None and not self.end_day >= self.start_day:
             raise ValueError(
                 f"rt_end_day={self.end_day:g} lies before rt_start_day={self.start_day:g}. "
@@ -67,19 +72,32 @@ class Radiotherapy:
             )
 
 
+def _in_order(where: str, courses: tuple[Radiotherapy, ...]) -> None:
+    for earlier, later in pairwise(courses):
+        if later.start_day <= earlier.start_day:
+            raise ValueError(
+                f"{where}: a course of radiotherapy on day {later.start_day:g} stands after day "
+                f"{earlier.start_day:g}; courses must be sorted by day, each start once."
+            )
+
+
 @dataclass(frozen=True)
 class Timeline:
-    """The visits of one slice in order of day, with the patient's radiotherapy if any."""
+    """The visits of one slice in order of day, with the patient's courses of radiotherapy.
+
+    The growth side knows no unit: a series of volumes in mm^3 is fitted as one of areas is.
+    """
 
     slice_id: str
     patient: str
     visits: tuple[Visit, ...]
-    rt: Radiotherapy | None = None
+    courses: tuple[Radiotherapy, ...] = ()
 
     def __post_init__(self) -> None:
+        _in_order(f"timeline {self.slice_id}", self.courses)
         if not self.visits:
             raise ValueError(f"timeline {self.slice_id}: no visit; at least one is needed.")
-        for earlier, later in zip(self.visits, self.visits[1:], strict=False):
+        for earlier, later in pairwise(self.visits):
             if later.day < earlier.day:
                 raise ValueError(
                     f"timeline {self.slice_id}: visit on day {later.day:g} stands after day "
@@ -101,7 +119,7 @@ class Timeline:
         kept = tuple(v for v in self.visits if v.day < day)
         if not kept:
             raise ValueError(f"timeline {self.slice_id}: no visit before day {day:g}.")
-        return Timeline(self.slice_id, self.patient, kept, self.rt)
+        return Timeline(self.slice_id, self.patient, kept, self.courses)
 
     def hold_out_last(self) -> tuple[Timeline, Visit]:
         """(all visits but the last, the last): the paper's `train` setup."""
@@ -110,7 +128,8 @@ class Timeline:
                 f"timeline {self.slice_id}: one visit only; holding out the last needs two. "
                 "Use growth.setup=all."
             )
-        return Timeline(self.slice_id, self.patient, self.visits[:-1], self.rt), self.visits[-1]
+        seen = Timeline(self.slice_id, self.patient, self.visits[:-1], self.courses)
+        return seen, self.visits[-1]
 
 
 @dataclass(frozen=True)
@@ -241,7 +260,7 @@ class LongitudinalSlice:
     """The same axial slice over the visits, co-registered: one AxialSlice a visit, by day."""
 
     slices: tuple[AxialSlice, ...]
-    rt: Radiotherapy | None = None
+    courses: tuple[Radiotherapy, ...] = ()
 
     def __post_init__(self) -> None:
         if len({(s.patient, s.z) for s in self.slices}) != 1:
@@ -258,7 +277,7 @@ class LongitudinalSlice:
     @property
     def timeline(self) -> Timeline:
         visits = tuple(Visit(s.day, s.tumour_area_mm2, s.session) for s in self.slices)
-        return Timeline(self.slice_id, self.patient, visits, self.rt)
+        return Timeline(self.slice_id, self.patient, visits, self.courses)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 Columns: patient, session, day, t1n, t1c, t2w, t2f, seg, label_scheme, rt_start_day, rt_end_day,
 dose_gy, fractions, surgery_day, source. Relative paths start at the manifest's folder. Days count
-from the patient's first visit; an empty day means that the data set gives no dates.
+from the patient's first visit; an empty day means that the data set gives no dates. A row holds one
+course of radiotherapy; several courses stand on different rows of the patient.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import re
@@ -17,14 +17,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
 from mechlearn.data.labels import SCHEMES
+from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import CONTRASTS, Radiotherapy
 
 __all__ = ["COLUMNS", "VisitRecord", "check_records", "read_manifest", "write_manifest"]
 
 COLUMNS = (
-    "patient", "session", "day", *CONTRASTS, "seg", "label_scheme", "rt_start_day", "rt_end_day",
-    "dose_gy", "fractions", "surgery_day", "source",
+    "patient", "session", "day", *CONTRASTS, "seg", "label_scheme", *COURSE_COLUMNS, "surgery_day",
+    "source",
 )  # fmt: skip
 REQUIRED = ("patient", "session", "seg", "label_scheme")
 NUMBERS = ("day", "rt_start_day", "rt_end_day", "dose_gy", "surgery_day")
@@ -64,30 +66,18 @@ class VisitRecord:
             raise ValueError(
                 f"label_scheme={self.label_scheme!r}: must be one of {', '.join(SCHEMES)}."
             )
-        for key in NUMBERS:
+        for key in ("day", "surgery_day"):
             value = getattr(self, key)
             if value is not None and not math.isfinite(value):
                 raise ValueError(f"{key}={value!r}: must be a finite number or empty.")
-        for key in ("dose_gy", "fractions"):
-            value = getattr(self, key)
-            if value is not None and value <= 0:
-                raise ValueError(f"{key}={value:g}: must be positive, or empty if unknown.")
-        self._check_rt()
-
-    def _check_rt(self) -> None:
-        start, end = self.rt_start_day, self.rt_end_day
-        if start is not None and end is not None and end < start:
-            raise ValueError(
-                f"rt_end_day={end:g}: must not lie before rt_start_day={start:g}. "
-                "Swap or mend the days."
-            )
+        check_course(self)
 
     @property
     def name(self) -> str:
         return f"{self.patient}/{self.session}"
 
-    def radiotherapy(self, *, duration_days: float = 42.0) -> Radiotherapy | None:
-        """The course, or None. If only its end is known it began `duration_days` earlier."""
+    def radiotherapy(self, *, duration_days: float = RT_DURATION_DAYS) -> Radiotherapy | None:
+        """This row's course, or None. If only its end is known it began `duration_days` earlier."""
         start = self.rt_start_day
         if start is None and self.rt_end_day is not None:
             start = self.rt_end_day - duration_days
@@ -125,36 +115,19 @@ def read_manifest(path: str | Path, *, check_files: bool = True) -> list[VisitRe
         ValueError: a row that breaks a rule; the message names file, row, key, value and remedy.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"manifest {path}: no such file. Give the path of the CSV file.")
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, skipinitialspace=True)
-        _check_header(path, [f.strip() for f in reader.fieldnames or []])
-        records = []
-        for row in reader:
-            where = f"{path}, row {reader.line_num}"
-            cells = {(k or "").strip(): v for k, v in row.items()}
-            if "" in cells:
-                raise ValueError(f"{where}: more cells than columns. Quote cells with commas.")
-            cells = {k: (v or "").strip() for k, v in cells.items()}
-            records.append(_record(where, cells, path.parent, check_files))
+    rows = read_rows(path, what="manifest", columns=COLUMNS, missing=_missing)
+    records = [_record(where, cells, path.parent, check_files) for where, cells in rows]
     if not records:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
     check_records(records, where=str(path))
     return records
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    unknown = [c for c in header if c not in COLUMNS]
+def _missing(header: Sequence[str]) -> list[str]:
     missing = [c for c in REQUIRED if c not in header]
     if not set(CONTRASTS) & set(header):
         missing.append("one of " + ", ".join(CONTRASTS))
-    double = sorted({c for c in header if header.count(c) > 1})
-    if unknown or missing or double:
-        raise ValueError(
-            f"{path}: unknown columns {unknown}, missing columns {missing}, columns twice "
-            f"{double}. The columns are {', '.join(COLUMNS)}."
-        )
+    return missing
 
 
 def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: bool) -> VisitRecord:
@@ -170,10 +143,8 @@ def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: boo
     for key in REQUIRED:
         if not cells[key]:
             raise ValueError(f"{where}: {key} is empty; every visit needs one. Fill it in.")
-    numbers = {key: _number(where, key, cells.get(key, "")) for key in NUMBERS}
-    fractions = _number(where, "fractions", cells.get("fractions", ""))
-    if fractions is not None and fractions != int(fractions):
-        raise ValueError(f"{where}: fractions={fractions:g}: must be a whole number.")
+    numbers = {key: number(where, key, cells.get(key, "")) for key in NUMBERS}
+    fractions = whole_number(where, "fractions", cells.get("fractions", ""))
     try:
         return VisitRecord(
             patient=cells["patient"],
@@ -181,7 +152,7 @@ def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: boo
             images={c: path_of(c) for c in CONTRASTS if cells.get(c)},
             seg=path_of("seg"),
             label_scheme=cells["label_scheme"],
-            fractions=None if fractions is None else int(fractions),
+            fractions=fractions,
             source=cells.get("source", ""),
             **numbers,
         )
@@ -190,23 +161,11 @@ def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: boo
         raise ValueError(text if text.startswith(where) else f"{where}: {text}") from error
 
 
-def _number(where: str, key: str, text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(
-            f"{where}: {key}={text!r}: must be a number (days count from the first visit; no "
-            "dates), or empty if unknown."
-        ) from error
-
-
 def check_records(records: Iterable[VisitRecord], *, where: str) -> None:
     """Rules across rows; ValueError naming `where`, patient and session.
 
     A patient's session stands once; either all or none of a patient's visits have a day; the rows
-    of one patient do not contradict each other on radiotherapy.
+    of one patient do not contradict each other on a course of radiotherapy.
     """
     ordered = sorted(records, key=lambda r: r.patient)
     for patient, group in groupby(ordered, key=lambda r: r.patient):
@@ -224,13 +183,7 @@ def check_records(records: Iterable[VisitRecord], *, where: str) -> None:
                 f"{where}: patient={patient}: sessions {undated} have no day but others have; "
                 "visits cannot be put in order. Give a day to all or to none."
             )
-        for key in ("rt_start_day", "rt_end_day", "dose_gy", "fractions"):
-            values = {getattr(v, key) for v in visits} - {None}
-            if len(values) > 1:
-                raise ValueError(
-                    f"{where}: patient={patient}: {key} is {sorted(values)} on different rows; "
-                    "a patient has one course. Write the same value on all rows."
-                )
+        courses(visits, where=f"{where}: patient={patient}")
 
 
 def write_manifest(records: Iterable[VisitRecord], path: str | Path) -> Path:
@@ -238,15 +191,8 @@ def write_manifest(records: Iterable[VisitRecord], path: str | Path) -> Path:
     path = Path(path)
     records = list(records)
     check_records(records, where=str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.parent.resolve()
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_cells(record, folder) for record in records)
-    os.replace(partial, path)
-    return path
+    return write_rows(path, COLUMNS, (_cells(record, folder) for record in records))
 
 
 def _cells(record: VisitRecord, folder: Path) -> dict[str, str]:
@@ -257,10 +203,5 @@ def _cells(record: VisitRecord, folder: Path) -> dict[str, str]:
     cells = {c: relative(p) for c, p in record.files().items()}
     for key in COLUMNS:
         if key not in cells and key not in CONTRASTS:
-            value = getattr(record, key)
-            cells[key] = (
-                ""
-                if value is None
-                else (f"{value:.17g}" if isinstance(value, float) else str(value))
-            )
+            cells[key] = cell(getattr(record, key))
     return cells

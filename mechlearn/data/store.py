@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mechlearn.data.courses import RT_DURATION_DAYS, courses
 from mechlearn.data.files import read_json
 from mechlearn.data.spec import PrepareSpec
 from mechlearn.data.splits import SPLITS, read_splits
@@ -139,15 +140,15 @@ class SliceStore:
             contrasts=self.spec.contrasts,
         )
 
-    def radiotherapy(
-        self, patient: str, *, rt_duration_days: float = 42.0
-    ) -> Radiotherapy | None:
-        """The patient's course, from the first visit that knows it; where only its end is known it
-        began `rt_duration_days` earlier."""
-        courses = [
-            v.record.radiotherapy(duration_days=rt_duration_days) for v in self.visits(patient)
-        ]
-        return next((c for c in courses if c is not None), None)
+    def courses(
+        self, patient: str, rt_duration_days: float = RT_DURATION_DAYS
+    ) -> tuple[Radiotherapy, ...]:
+        """The patient's courses of radiotherapy by day, from all visits that know of one; where
+        only an end is known that course began `rt_duration_days` earlier."""
+        records = [v.record for v in self.visits(patient)]
+        return courses(
+            records, where=f"{self.root}: patient={patient}", rt_duration_days=rt_duration_days
+        )
 
     def common_zs(self, patient: str) -> list[int]:
         """Slices that every visit of the patient has; the visits must be co-registered."""
@@ -155,7 +156,9 @@ class SliceStore:
         check_registered(visits)
         return sorted(set(visits[0].zs).intersection(*(v.zs for v in visits[1:])))
 
-    def timeline(self, patient: str, z: int) -> Timeline:
+    def timeline(
+        self, patient: str, z: int, *, rt_duration_days: float = RT_DURATION_DAYS
+    ) -> Timeline:
         """Tumour area of one slice over the visits, from the index alone (no image is read)."""
         visits = self.visits(patient)
         undated = [v.session for v in visits if v.day is None]
@@ -165,10 +168,15 @@ class SliceStore:
                 "manifest's day column and prepare again."
             )
         points = tuple(Visit(float(v.day or 0.0), v.tumour_area_mm2(z), v.session) for v in visits)
-        return Timeline(f"{patient}/z{z:03d}", patient, points, self.radiotherapy(patient))
+        treated = self.courses(patient, rt_duration_days)
+        return Timeline(f"{patient}/z{z:03d}", patient, points, treated)
 
     def longitudinal(
-        self, patient: str, *, zs: Sequence[int] | None = None, rt_duration_days: float = 42.0
+        self,
+        patient: str,
+        *,
+        zs: Sequence[int] | None = None,
+        rt_duration_days: float = RT_DURATION_DAYS,
     ) -> list[LongitudinalSlice]:
         """The same slices over all visits of a patient: all common z, or those asked for.
 
@@ -177,11 +185,12 @@ class SliceStore:
             KeyError: a z that some visit does not have.
         """
         visits = self.visits(patient)
-        rt = self.radiotherapy(patient, rt_duration_days=rt_duration_days)
+        treated = self.courses(patient, rt_duration_days)
         check_registered(visits)
         return [
             LongitudinalSlice(
-                tuple(self.read(self._rows[patient, v.session][v.row_of(z)]) for v in visits), rt
+                tuple(self.read(self._rows[patient, v.session][v.row_of(z)]) for v in visits),
+                treated,
             )
             for z in (self.common_zs(patient) if zs is None else zs)
         ]

@@ -102,7 +102,7 @@ def run_forecast(
     chosen = store.longitudinal(patient, zs=zs, rt_duration_days=growth.rt_duration_days)
     for whole in tracked(chosen, f"forecast {patient}", log=log):
         by_session = {s.session: s for s in whole.slices}
-        series = LongitudinalSlice(tuple(by_session[v.session] for v in seen), whole.rt)
+        series = LongitudinalSlice(tuple(by_session[v.session] for v in seen), whole.courses)
         follow_up = by_session[truth.session] if truth is not None else None
         try:
             done.append(forecast_slice(sampler, series, day, growth=growth, maps=maps, seed=seed,

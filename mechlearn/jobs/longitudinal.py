@@ -119,7 +119,7 @@ def _resume(
 def _fingerprint(item: LongitudinalSlice, settings: Mapping[str, Any]) -> str:
     """Changes with any setting, any date and any mask or image of the slice."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    digest.update(repr(item.rt).encode())
+    digest.update(repr(item.courses).encode())
     for scan in item.slices:
         digest.update(f"{scan.slice_id}@{scan.day}".encode())
         digest.update(np.ascontiguousarray(scan.image).tobytes())
@@ -132,7 +132,7 @@ def _one(item: LongitudinalSlice, path: Path, sampler: Sampler, growth: GrowthSp
     start: Row = {"slice_id": item.slice_id, "patient": item.patient, "z": item.slices[0].z}
     if len(item.slices) < 2:
         return {**start, "skipped": "one visit only: none can be held out"}
-    seen, truth = LongitudinalSlice(item.slices[:-1], item.rt), item.slices[-1]
+    seen, truth = LongitudinalSlice(item.slices[:-1], item.courses), item.slices[-1]
     try:
         made = forecast_slice(sampler, seen, truth.day, growth=growth, maps=maps, seed=seed,
                               follow_up=truth)

@@ -110,10 +110,10 @@ def _fan(ax: Axes, timeline: Timeline, forecast: GrowthForecast, truth: Visit | 
     low, median, high = np.percentile(curves, [2.5, 50, 97.5], axis=0)
     ax.fill_between(days, low, high, color=SKY, alpha=0.3, linewidth=0, label="95% interval")
     ax.plot(days, median, color=BLUE, linewidth=2, label=f"median ({forecast.law})")
-    rt = timeline.rt
-    if rt is not None:
+    for number, rt in enumerate(timeline.courses):
         end = rt.end_day if rt.end_day is not None else rt.start_day + RT_DAYS
-        ax.axvspan(rt.start_day, end, color=ORANGE, alpha=0.18, linewidth=0, label="radiotherapy")
+        ax.axvspan(rt.start_day, end, color=ORANGE, alpha=0.18, linewidth=0,
+                   label="" if number else "radiotherapy")
     ax.plot(timeline.days, timeline.areas_mm2, "o", color=BLACK, markersize=6, zorder=5,
             label="visits used")
     if truth is not None:

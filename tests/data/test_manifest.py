@@ -117,12 +117,21 @@ def test_days_for_some_visits_only_are_refused(folder):
         read_manifest(write(folder, ROW, {**ROW, "session": "s1", "day": ""}))
 
 
+def test_rows_may_carry_different_courses(folder):
+    rows = [
+        {**ROW, "rt_start_day": "10", "rt_end_day": "52"},
+        {**ROW, "session": "s1", "day": "9", "rt_start_day": "300"},
+    ]
+    starts = [record.rt_start_day for record in read_manifest(write(folder, *rows))]
+    assert starts == [10.0, 300.0]
+
+
 def test_contradicting_radiotherapy_is_refused(folder):
     rows = [
-        {**ROW, "rt_start_day": "10"},
-        {**ROW, "session": "s1", "day": "9", "rt_start_day": "12"},
+        {**ROW, "rt_start_day": "10", "dose_gy": "54"},
+        {**ROW, "session": "s1", "day": "9", "rt_start_day": "10", "dose_gy": "60"},
     ]
-    with pytest.raises(ValueError, match=r"rt_start_day is \[10.0, 12.0\]"):
+    with pytest.raises(ValueError, match=r"patient=P1: dose_gy is \[54.0, 60.0\] on different"):
         read_manifest(write(folder, *rows))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mechlearn.data.prepare import prepare
 from mechlearn.data.store import SliceStore
+from mechlearn.records import Radiotherapy
 
 
 def test_index_agrees_with_the_arrays(store):
@@ -78,8 +79,18 @@ def test_timeline_of_the_index_equals_that_of_the_images(store):
 
 
 def test_radiotherapy_travels_with_the_patient(store):
-    rt = store.radiotherapy("P1")
-    assert (rt.start_day, rt.end_day) == (10.0, 52.0)
+    assert store.courses("P1") == (Radiotherapy(10.0, 52.0),)
+    assert store.timeline("P1", 5).courses == store.courses("P1")
+
+
+def test_courses_on_different_visits_are_all_the_patients(tmp_path, visit_of, spec):
+    first = replace(visit_of(), rt_start_day=10.0, rt_end_day=52.0, dose_gy=60.0)
+    again = replace(visit_of(session="s1", day=250.0), rt_end_day=221.0, dose_gy=35.0)
+    store = prepare([first, again], tmp_path / "store", spec=spec)
+    wanted = (Radiotherapy(10.0, 52.0, 60.0), Radiotherapy(207.0, 221.0, 35.0))
+    assert store.courses("P1", rt_duration_days=14.0) == wanted
+    (middle,) = store.longitudinal("P1", zs=[5], rt_duration_days=14.0)
+    assert middle.courses == store.timeline("P1", 5, rt_duration_days=14.0).courses == wanted
 
 
 def test_store_can_be_sent_to_loader_workers(store):

@@ -39,7 +39,7 @@ def make_slice(day, radius, *, patient="P01", z=60, centre=(20, 28)):
 def make_series(*, patient="P01", z=60, days=(0, 40, 80, 120, 160), growth=1.009, radius=4.0):
     """A tumour whose area grows by `growth` a day."""
     slices = [make_slice(d, radius * growth ** (d / 2), patient=patient, z=z) for d in days]
-    return LongitudinalSlice(tuple(slices), Radiotherapy(30.0, 72.0))
+    return LongitudinalSlice(tuple(slices), (Radiotherapy(30.0, 72.0),))
 
 
 def resized(tumour, pixels):

@@ -48,7 +48,7 @@ def test_every_baseline_and_test_is_in_the_row(run):
 
 def test_held_out_visit_does_not_change_the_forecast(sampler, synthetic):
     item = synthetic.make_series()
-    seen = LongitudinalSlice(item.slices[:-1], item.rt)
+    seen = LongitudinalSlice(item.slices[:-1], item.courses)
     other = synthetic.make_slice(160, 14)
     rows = [forecast_slice(sampler, seen, 160.0, growth=GROWTH, maps=MAPS, follow_up=f).row
             for f in (item.slices[-1], other, None)]
@@ -106,7 +106,7 @@ def test_an_unmoved_picture_has_an_empty_map_and_no_distance(run, synthetic):
 
 def test_noise_encoding_draws_the_static_map_many_times(sampler, synthetic):
     item = synthetic.make_series()
-    seen, truth = LongitudinalSlice(item.slices[:-1], item.rt), item.slices[-1]
+    seen, truth = LongitudinalSlice(item.slices[:-1], item.courses), item.slices[-1]
     counts = []
     for encode in ("invert", "noise"):
         made = forecast_slice(synthetic.FakeSampler(encode=encode), seen, truth.day, growth=GROWTH,

@@ -36,7 +36,7 @@ def make_slice(day, radius):
 @pytest.fixture
 def patient():
     visits = tuple(make_slice(day, r) for day, r in ((0, 3), (40, 4), (90, 5)))
-    series = LongitudinalSlice(visits, Radiotherapy(20.0, 62.0))
+    series = LongitudinalSlice(visits, (Radiotherapy(20.0, 62.0),))
     days = np.linspace(0, 150, 20)
     rates = np.random.default_rng(0).normal(0.008, 0.001, 30)
     curves = visits[0].tumour_area_mm2 * np.exp(rates[:, None] * days)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pytest
 
+from mechlearn.records import Radiotherapy
 from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, map_figure, scan_figure
 from mechlearn.report.grid import GridExample, grid_figure, grids, scale_word, table_of
 from mechlearn.report.images import brain_window
@@ -28,6 +31,13 @@ def test_forecast_sheet_draws_with_and_without_the_truth(patient, known):
 def test_fan_chart_names_its_units(patient):
     labels = _labels(fan_figure(patient.timeline, patient.forecast))
     assert labels == {"days since the first visit", "tumour area in this slice (mm²)"}
+
+
+def test_fan_chart_shades_every_course_and_names_them_once(patient):
+    again = replace(patient.timeline, courses=(Radiotherapy(20.0, 62.0), Radiotherapy(100.0)))
+    one, two = (fan_figure(t, patient.forecast).axes[0] for t in (patient.timeline, again))
+    assert len(two.patches) == len(one.patches) + 1
+    assert [text.get_text() for text in two.get_legend().get_texts()].count("radiotherapy") == 1
 
 
 def test_fan_chart_keeps_the_visits_in_sight_of_a_wild_bootstrap(patient):
