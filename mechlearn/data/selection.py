@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from mechlearn.checks import finite
+from mechlearn.data.courses import RT_DURATION_DAYS
 from mechlearn.data.store import SliceRow, SliceStore
-from mechlearn.data.visit import StoredVisit
 from mechlearn.records import AxialSlice, LongitudinalSlice
 
-__all__ = ["equally_spaced", "growth_slices", "growth_zs", "pair_rows", "pairs"]
+__all__ = ["equally_spaced", "growing", "growth_slices", "growth_zs", "pair_rows", "pairs"]
 
 
 def equally_spaced(zs: Sequence[int], count: int) -> list[int]:
@@ -33,43 +33,62 @@ def equally_spaced(zs: Sequence[int], count: int) -> list[int]:
     return [ordered[i] for i in np.floor(at + 0.5).astype(int)]
 
 
+def growing(
+    areas_mm2: np.ndarray,
+    *,
+    count: int = 5,
+    min_growth: float | None = 0.10,
+    min_area_mm2: float = 0.0,
+) -> list[int]:
+    """Slices of a patient that grow (section 3.2 of the paper).
+
+    Five equally spaced tumour slices including the central one, from the first visit and from the
+    visit of the largest tumour; their union, of which a slice is kept if its area at the largest
+    visit exceeds that at the first by more than `min_growth`.
+
+    Args:
+        areas_mm2: tumour area, (V, Z): visits in order of day, slices in order of z.
+        count: slices a visit.
+        min_growth: relative growth (0.10 is 10%); a slice must exceed it. None asks for none: the
+            whole union is kept, also of a tumour that is largest at first.
+        min_area_mm2: slices whose first area is not above it are left out; at 0 these are the
+            slices without tumour at first, of which relative growth is undefined.
+
+    Returns:
+        Sorted columns of `areas_mm2`; with a `min_growth`, none if the first visit is the largest.
+    """
+    if min_growth is not None:
+        finite("min_growth", min_growth)
+    first, largest = areas_mm2[0], areas_mm2[np.argmax(areas_mm2.sum(axis=1))]
+    candidates: set[int] = set()
+    for areas in (first, largest):
+        candidates.update(equally_spaced(np.flatnonzero(areas > 0).tolist(), count))
+    return sorted(
+        i
+        for i in candidates
+        if first[i] > min_area_mm2
+        and (min_growth is None or largest[i] > (1.0 + min_growth) * first[i])
+    )
+
+
 def growth_zs(
     store: SliceStore,
     patient: str,
     *,
     count: int = 5,
-    min_growth: float = 0.10,
+    min_growth: float | None = 0.10,
     min_area_mm2: float = 0.0,
 ) -> list[int]:
-    """Slices of a patient that grow, from the index alone (section 3.2 of the paper).
+    """The z that `growing` chooses of a patient, sorted, from the index alone.
 
-    Five equally spaced tumour slices including the central one, from the first session and from
-    the session of the largest tumour; their union, of which a slice is kept if its area in the
-    largest session exceeds that in the first by more than `min_growth`.
-
-    Args:
-        store: the slice store; the patient's visits must be co-registered.
-        patient: its name.
-        count: slices a session.
-        min_growth: relative growth (0.10 is 10%); a slice must exceed it.
-        min_area_mm2: slices whose first area is not above it are left out; at 0 these are the
-            slices without tumour at first, of which relative growth is undefined.
-
-    Returns:
-        Sorted z; empty if the first session is the largest.
+    The patient's visits must be co-registered; the arguments are those of `growing`.
     """
-    finite("min_growth", min_growth)
-    visits, common = store.visits(patient), store.common_zs(patient)
-    first = _areas(visits[0], common)
-    largest = max((_areas(v, common) for v in visits), key=lambda a: sum(a.values()))
-    candidates: set[int] = set()
-    for areas in (first, largest):
-        candidates.update(equally_spaced([z for z in common if areas[z] > 0], count))
-    return sorted(
-        z
-        for z in candidates
-        if first[z] > min_area_mm2 and largest[z] > (1.0 + min_growth) * first[z]
+    common = store.common_zs(patient)
+    areas = [[visit.tumour_area_mm2(z) for z in common] for visit in store.visits(patient)]
+    chosen = growing(
+        np.array(areas), count=count, min_growth=min_growth, min_area_mm2=min_area_mm2
     )
+    return [common[i] for i in chosen]
 
 
 def growth_slices(
@@ -77,17 +96,13 @@ def growth_slices(
     patient: str,
     *,
     count: int = 5,
-    min_growth: float = 0.10,
+    min_growth: float | None = 0.10,
     min_area_mm2: float = 0.0,
-    rt_duration_days: float = 42.0,
+    rt_duration_days: float = RT_DURATION_DAYS,
 ) -> list[LongitudinalSlice]:
     """The slices of `growth_zs`, read over all visits."""
     zs = growth_zs(store, patient, count=count, min_growth=min_growth, min_area_mm2=min_area_mm2)
     return store.longitudinal(patient, zs=zs, rt_duration_days=rt_duration_days)
-
-
-def _areas(visit: StoredVisit, zs: Sequence[int]) -> dict[int, float]:
-    return {z: visit.tumour_area_mm2(z) for z in zs}
 
 
 def pair_rows(
