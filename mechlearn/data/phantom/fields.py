@@ -14,9 +14,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-__all__ = ["BOX_MM", "Grid", "SplineField", "gaussian", "inverse_laplacian_gradient", "sample"]
+__all__ = [
+    "BOX_MM", "FIELD_MM", "Grid", "SplineField", "gaussian", "inverse_laplacian_gradient", "sample",
+]  # fmt: skip
 
 BOX_MM = (192.0, 192.0, 156.0)
+FIELD_MM = (240.0, 240.0, 156.0)  # written field of view: BraTS' 240 x 240 (155) mm
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class Grid:
         low = np.clip(np.floor(low_mm / self.voxel_mm), 0, None).astype(int)
         high = np.minimum(np.ceil(high_mm / self.voxel_mm).astype(int), Grid(self.voxel_mm).shape)
         return Grid(self.voxel_mm, tuple(low.tolist()), tuple((high - low).tolist()))
+
+    def in_field(self) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
+        """(shape of the written field of view, where in it this grid's voxels lie), unflipped."""
+        x, y, z = (round(side / self.voxel_mm) for side in FIELD_MM)
+        margin = [(n - m) // 2 for n, m in zip((x, y, z), Grid(self.voxel_mm).shape, strict=True)]
+        i, j, k = (slice(m + a, m + a + n)
+                   for m, a, n in zip(margin, self.low, self.shape, strict=True))
+        return (x, y, z), (i, j, k)
 
     def points(self) -> torch.Tensor:
         """Voxel centres in mm, (3, X, Y, Z)."""

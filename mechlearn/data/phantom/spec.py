@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlearn.checks import in_range, positive
+from mechlearn.checks import in_range, one_of, positive
 
-__all__ = ["SPLITS", "Course", "PatientKey", "PhantomSpec", "TumourParameters"]
+__all__ = ["SERIES", "SPLITS", "Course", "PatientKey", "PhantomSpec", "TumourParameters"]
 
-SPLITS = ("train", "val", "test")
-_FIRST_NUMBER = {"train": 1, "val": 50001, "test": 90001}  # so that a split never renumbers another
+SPLITS = ("train", "val", "test")  # what a cohort is written of
+SERIES = "series"  # patients like the test split's that are measured, not painted
+# Apart, so that a split never renumbers another.
+_FIRST_NUMBER = {"train": 1, "val": 50001, SERIES: 70001, "test": 90001}
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class PhantomSpec:
 
     Args:
         n_train, n_val, n_test: patients a split.
+        n_series: further patients of whom only tumour sizes are computed (`phantom.series`).
         dmg_share: share of patients with a pontine (DMG-like) tumour in each split.
         voxel_mm: isotropic voxel size of the written NIfTI, 1 to 4 mm.
         seed: every patient is drawn from (seed, patient number).
         train_visits: visits of a training or validation patient.
-        test_visits: (fewest, most) visits of a test patient.
+        test_visits: (fewest, most) visits of a test or series patient.
         keep_density: also store the true tumour density of every visit beside the parameters.
     """
 
@@ -54,9 +57,10 @@ class PhantomSpec:
     train_visits: int = 2
     test_visits: tuple[int, int] = (4, 7)
     keep_density: bool = False
+    n_series: int = 160
 
     def __post_init__(self) -> None:
-        for split in SPLITS:
+        for split in (*SPLITS, SERIES):
             in_range(f"phantom.n_{split}", getattr(self, f"n_{split}"), 0, 9999)
         in_range("phantom.dmg_share", self.dmg_share, 0.0, 1.0)
         in_range("phantom.voxel_mm", self.voxel_mm, 1.0, 4.0,
@@ -66,7 +70,12 @@ class PhantomSpec:
         in_range("phantom.test_visits", low, 1, high, remedy="Give (fewest, most).")
 
     def patients(self, split: str | None = None) -> list[PatientKey]:
-        """All patients of a split (of all splits by default), in order of number."""
+        """All patients of a split, or of train, val and test; in order of number.
+
+        ValueError for a split that is none of these nor `series`.
+        """
+        if split is not None:
+            one_of("phantom.split", split, (*SPLITS, SERIES))
         keys = []
         for name in SPLITS if split is None else (split,):
             for i in range(getattr(self, f"n_{name}")):

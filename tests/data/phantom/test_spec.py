@@ -20,8 +20,22 @@ def test_dmg_share_holds_in_every_split() -> None:
 
 
 def test_names_are_unique() -> None:
-    names = [key.name for key in PhantomSpec().patients()]
+    spec = PhantomSpec()
+    names = [key.name for key in spec.patients() + spec.patients("series")]
     assert len(set(names)) == len(names)
+
+
+def test_series_patients_are_apart_from_the_cohort() -> None:
+    spec = PhantomSpec(n_series=4)
+    assert [key.name[4:] for key in spec.patients("series")] == [
+        "GLI-70001", "GLI-70002", "GLI-70003", "DMG-70004",
+    ]  # fmt: skip
+    assert {key.split for key in spec.patients()} == {"train", "val", "test"}
+
+
+def test_unknown_split_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="phantom.split='dev'"):
+        PhantomSpec().patients("dev")
 
 
 @pytest.mark.parametrize(
