@@ -1,30 +1,31 @@
-"""One least-squares fit of a law to one slice's visits, through lmfit.
+"""Least-squares fits of a law to slices: the paper's way, without a population.
 
-Residuals are areas over the first area minus the law, unsquared: the squaring is the optimiser's.
-Positive parameters are fitted as logarithms, so that bounds over five decades do not stall it.
+Residuals are areas over the first area minus the law (or their logarithms), unsquared: the squaring
+is the optimiser's. Positive parameters are fitted as logarithms, so that bounds over five decades
+do not stall it.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import lmfit
 import numpy as np
 
 from mechlearn.checks import one_of
+from mechlearn.growth.batch import Batch, Objective, Tasks
+from mechlearn.growth.engines import ENGINES, Fits
 from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.problem import FitProblem
-from mechlearn.records import Radiotherapy, Timeline
+from mechlearn.records import Timeline
 
-__all__ = ["FitResult", "Solution", "best_of", "fit", "solve"]
+__all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_problem", "point_fit"]
 
 logger = logging.getLogger(__name__)
 
-_INSIDE = 0.01  # share of the range by which a start keeps away from a bound
-_MAX_EVALUATIONS = 1000
+LOG_FLOOR = 0.01  # first areas, added before a logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -32,28 +33,36 @@ class FitResult:
     """A law fitted to one slice.
 
     Attributes:
-        parameters: every parameter of the law, `initial_area` in mm^2.
-        origin_day: day of the first visit, on which the law's clock starts.
+        problem: law, clock and scale of the slice.
+        values: (P,) every parameter of the law, `initial_area` in first areas.
         residuals: (V,) law minus measurement, in first areas.
         held: parameters that the visits cannot tell about (no visit after the start of RT); they
             stand at the law's start value.
         at_bound: fitted parameters that ended on a bound.
         n_fitted, rank: how many parameters were fitted, and how many directions among them the
             residuals depend on.
+        cost: sum of squares that was minimised, the ridge's share included.
         warnings: what a reader of the numbers must know, in words.
     """
 
-    slice_id: str
-    law: Law
-    parameters: dict[str, float]
-    origin_day: float
-    rt: Radiotherapy | None
+    problem: FitProblem
+    values: np.ndarray
     residuals: np.ndarray
     held: tuple[str, ...]
     at_bound: tuple[str, ...]
     n_fitted: int
     rank: int
+    cost: float
     warnings: tuple[str, ...]
+
+    @property
+    def law(self) -> Law:
+        return self.problem.law
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Every parameter of the law by name, `initial_area` in mm^2."""
+        return {k: float(v) for k, v in self.problem.named_mm2(self.values).items()}
 
     @property
     def identifiable(self) -> bool:
@@ -71,80 +80,18 @@ class FitResult:
 
     def area(self, days: np.ndarray) -> np.ndarray:
         """mm^2 at `days` (T,), counted like those of the timeline."""
-        shifted = np.asarray(days, float) - self.origin_day
-        return self.law.area(shifted, self.parameters, self.rt)
+        return self.problem.area_mm2(self.values, days)
 
 
-@dataclass(frozen=True)
-class Solution:
-    """What an engine returns for one series: natural parameters, cost, whether it converged."""
-
-    values: np.ndarray  # (P,) of the free parameters
-    cost: float
-    converged: bool
-    message: str = ""
-
-
-def solve(
-    problem: FitProblem, areas: np.ndarray, start: np.ndarray, *, tolerance: float = 1e-8
-) -> Solution:
-    """Trust-region least squares with bounds (lmfit's `least_squares`) from one start.
-
-    Args:
-        problem: the law on its clock.
-        areas: (V,) measurements over the first area.
-        start: (P,) natural values of the free parameters; moved inside the bounds.
-        tolerance: relative change of cost and parameters at which the search ends.
-
-    lmfit's default, Levenberg-Marquardt with sine-transformed bounds, has no gradient on a bound
-    and crawls towards one for thousands of steps; it also refuses fewer visits than parameters.
-    """
-    low, high = problem.limits(areas)
-    if not np.all(low < high):  # a measurement that noise turned into nothing
-        return Solution(start, math.inf, False, "first area is not positive")
-    lower, upper = problem.coordinates(low), problem.coordinates(high)
-    margin = _INSIDE * (upper - lower)
-    first = np.clip(problem.coordinates(start), lower + margin, upper - margin)
-
-    def coordinates(params: lmfit.Parameters) -> np.ndarray:
-        return np.array([p.value for p in params.values()])
-
-    centre, pull = problem.coordinates(problem.starts), problem.ridge / problem.widths
-
-    def residual(params: lmfit.Parameters) -> np.ndarray:
-        at = coordinates(params)
-        return np.concatenate([problem.predict(problem.values(at)) - areas, pull * (at - centre)])
-
-    def jacobian(params: lmfit.Parameters) -> np.ndarray:
-        return np.concatenate([problem.jacobian(coordinates(params)), np.diag(pull)])
-
-    params = lmfit.Parameters()
-    for p, value, lo, hi in zip(problem.free, first, lower, upper, strict=True):
-        params.add(p.name, value=value, min=lo, max=hi)
-    minimizer = lmfit.Minimizer(residual, params, max_nfev=_MAX_EVALUATIONS)
-    with np.errstate(all="ignore"):  # lmfit's error bars of what the visits leave open
-        found = minimizer.least_squares(
-            Dfun=jacobian, ftol=tolerance, xtol=tolerance, x_scale="jac"
-        )
-    values = problem.values(coordinates(found.params))
-    cost = float(np.sum(np.asarray(found.residual) ** 2))
-    return Solution(values, cost, bool(found.success) and math.isfinite(cost), str(found.message))
-
-
-def _starts(
-    problem: FitProblem, start: Mapping[str, float] | None, n: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """The given or the law's start, then seeded perturbations of it by the typical widths."""
-    given = start or {}
-    first = np.array([given.get(p.name, p.start) for p in problem.free])
-    shifts = rng.normal(size=(n - 1, first.size)) * problem.widths
-    return [first, *problem.values(problem.coordinates(first) + shifts)]
-
-
-def best_of(solutions: Sequence[Solution]) -> Solution:
-    """The converged solution of least cost; failing that, the first."""
-    converged = [s for s in solutions if s.converged]
-    return min(converged, key=lambda s: s.cost) if converged else solutions[0]
+def fit_problem(problem: FitProblem, *, ridge: float, residuals: str) -> Batch:
+    """The problem with its objective: plain least squares and a weak pull to the law's start."""
+    law = problem.law
+    widths = np.array([p.width for p in law.parameters])
+    plain = Batch.of([problem], Objective(np.zeros(len(widths)), np.eye(len(widths))))
+    centre = plain.coordinates(np.array([p.start for p in law.parameters]))
+    log = residuals == "log"
+    floor = np.array([LOG_FLOOR]) if log else None
+    return Batch.of([problem], Objective(centre, np.diag(ridge / widths), log, floor))
 
 
 def fit(
@@ -152,18 +99,22 @@ def fit(
     law: Law | str = "ode",
     *,
     start: Mapping[str, float] | None = None,
-    n_starts: int = 4,
+    n_starts: int = 16,
     ridge: float = 0.01,
+    residuals: str = "area",
+    alpha_beta_gy: float | None = None,
+    engine: str = "batched",
     rng: np.random.Generator | None = None,
 ) -> FitResult:
     """Fit a law to all visits of a timeline (section 3.2).
 
     Args:
-        timeline: the slice; without `rt` only the pre-treatment part of a law applies.
+        timeline: the slice; without courses only the pre-treatment part of a law applies.
         law: a law or its name.
         start: natural start values by name; the law's own where missing.
         n_starts: starting points; the best converged one is kept.
-        ridge: as in GrowthSpec; 0 for plain least squares.
+        ridge, residuals, engine: as in GrowthSpec; ridge 0 for plain least squares.
+        alpha_beta_gy: where the law counts doses (`Law.linear_quadratic`).
         rng: of the extra starting points; seed 0 if None.
 
     Raises:
@@ -174,46 +125,94 @@ def fit(
     law = get_law(law)
     for name in start or {}:
         one_of("start", name, law.names, remedy=f"Those are the parameters of {law.name}.")
-    problem = FitProblem.of(timeline, law, ridge=ridge)
+    problem = FitProblem.of(timeline, law, alpha_beta_gy=alpha_beta_gy)
+    batch = fit_problem(problem, ridge=ridge, residuals=residuals)
+    rng = np.random.default_rng(0) if rng is None else rng
+    return point_fit(batch, n_starts, rng, engine=engine, start=start)[0]
+
+
+def point_fit(
+    batch: Batch, n_starts: int, rng: np.random.Generator, *, engine: str = "batched",
+    start: Mapping[str, float] | None = None,
+) -> tuple[FitResult, np.ndarray]:
+    """Fit a batch of one series from many starts.
+
+    Returns:
+        The best fit, and the coordinates (K, P) of the starts' minima, the best first.
+
+    Raises:
+        RuntimeError: no start converged.
+    """
+    (problem,) = batch.problems
+    law = problem.law
     if law.estimate is not None:
         named = law.estimate(problem.areas)
-        return _result(problem, np.array([float(named[p.name]) for p in problem.free]))
-    rng = np.random.default_rng(0) if rng is None else rng
-    starts = _starts(problem, start, n_starts, rng)
-    best = best_of([solve(problem, problem.areas, s) for s in starts])
-    if not best.converged:
+        values = np.array([float(named[name]) for name in law.names])
+        return _result(batch, values, 0.0), batch.coordinates(values)[None]
+    given = start or {}
+    first = batch.coordinates(np.array([given.get(p.name, p.start) for p in law.parameters]))
+    widths = np.array([p.width for p in law.parameters])
+    starts = first + rng.normal(size=(n_starts, first.size)) * widths
+    starts[0] = first
+    found = solve_each(batch, batch.areas, starts, engine=engine)
+    best = np.argsort(np.where(found.converged, found.cost, np.inf), kind="stable")
+    if not found.converged.any():
         raise RuntimeError(
-            f"timeline {timeline.slice_id}: law {law.name} did not converge from {n_starts} "
-            f"start(s) ({best.message}). Raise growth.n_starts or use a simpler growth.law."
+            f"timeline {problem.slice_id}: law {law.name} did not converge from {n_starts} "
+            "start(s). Raise growth.n_starts or use a simpler growth.law."
         )
-    return _result(problem, best.values)
+    result = _result(batch, batch.values(found.x[best[0]]), float(found.cost[best[0]]))
+    return result, found.x[best]
 
 
-def _result(problem: FitProblem, values: np.ndarray) -> FitResult:
-    low, high = problem.limits(problem.areas)
-    lower, upper = problem.coordinates(low), problem.coordinates(high)
-    at = problem.coordinates(values)
-    edge = 1e-3 * (upper - lower)
-    searched = problem.law.estimate is None
-    touching = searched & ((at - lower < edge) | (upper - at < edge))
-    at_bound = tuple(p.name for p, hit in zip(problem.free, touching, strict=True) if hit)
-    rank = int(np.linalg.matrix_rank(problem.jacobian(at), rtol=1e-6))
-    n_fitted, n_visits = len(problem.free), problem.days.size
+def solve_each(
+    batch: Batch, areas: np.ndarray, starts: np.ndarray, *, engine: str = "batched",
+    tolerance: float = 1e-8,
+) -> Fits:
+    """Fits of one series to areas (V,) or (1, V), one for every start (K, P)."""
+    k, p = starts.shape
+    rows = np.zeros(k, int)
+    targets = np.broadcast_to(np.reshape(areas, (1, -1)), (k, batch.days.shape[1]))
+    centres = np.broadcast_to(batch.objective.centre, (k, p))
+    return ENGINES[engine](batch, Tasks(rows, targets, centres, starts[:, None]), tolerance)
+
+
+def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:
+    (problem,) = batch.problems
+    law, x = problem.law, batch.coordinates(values)
+    centre = batch.objective.centre
+    tasks = Tasks(np.zeros(1, int), batch.areas, centre[None], x[None, None])
+    free = ~batch.held[0]
+    at_bound: tuple[str, ...] = ()
+    if law.estimate is None:
+        low, high = (ends[0] for ends in batch.limits(tasks))
+        edge = 1e-3 * (high - low)
+        touching = free & ((x - low < edge) | (high - x < edge))
+        at_bound = tuple(n for n, hit in zip(law.names, touching, strict=True) if hit)
+    n_visits, n_fitted = problem.days.size, int(free.sum())
+    jac = batch.model(tasks, x[None], np.zeros(1, int))[1][0, :n_visits][:, free]
+    rank = int(np.linalg.matrix_rank(jac, rtol=1e-6)) if n_fitted else 0
+    residuals = batch.predict(x[None], np.zeros(1, int))[0] - problem.areas
+    held = tuple(problem.held) if problem.courses.starts else ()
+    warnings = _warnings(n_visits, n_fitted, rank, bool(held), at_bound)
+    for text in warnings:
+        logger.info("timeline %s, law %s: %s", problem.slice_id, law.name, text)
+    return FitResult(
+        problem, values, np.broadcast_to(residuals, problem.areas.shape), held, at_bound,
+        n_fitted, rank, cost, tuple(warnings),
+    )  # fmt: skip
+
+
+def _warnings(
+    n_visits: int, n_fitted: int, rank: int, held: bool, at_bound: tuple[str, ...]
+) -> list[str]:
     warnings = []
     if n_visits < n_fitted:
         warnings.append(f"{n_visits} visits for {n_fitted} parameters: values are not identified")
     elif rank < n_fitted:
         warnings.append(f"only {rank} of {n_fitted} parameters move the residuals")
-    if problem.rt is not None and problem.held:
+    if held:
         warnings.append("no visit after the start of radiotherapy: its effect is assumed, not seen")
     if at_bound:
         warnings.append("at a bound: " + ", ".join(at_bound))
-    for text in warnings:
-        logger.info("timeline %s, law %s: %s", problem.slice_id, problem.law.name, text)
-    return FitResult(
-        problem.slice_id, problem.law,
-        {name: float(v) for name, v in problem.parameters_mm2(values).items()},
-        problem.origin_day, problem.rt, problem.predict(values) - problem.areas,
-        tuple(problem.held) if problem.rt is not None else (), at_bound, n_fitted, rank,
-        tuple(warnings),
-    )
+    return warnings

@@ -5,18 +5,23 @@ from __future__ import annotations
 import dataclasses
 import logging
 import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from mechlearn.checks import finite
 from mechlearn.growth.bootstrap import Bootstrap, bootstrap
+from mechlearn.growth.outlook import pooled
+from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import GrowthForecast, Timeline
 
-__all__ = ["forecast", "visible"]
+__all__ = ["forecast", "forecasts", "visible"]
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def visible(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
@@ -24,48 +29,36 @@ def visible(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
 
     Raises:
         DegenerateSeriesError: none is left, or fewer than `growth.min_visits` (a law that needs
-            one visit only, carry_forward, is exempt).
+            one visit only, carry_forward, is exempt, and so is any law with a population).
     """
-    name, law = timeline.slice_id, spec.resolve()
-    seen = timeline.visits
+    name, seen = timeline.slice_id, timeline.visits
     if spec.setup == "train":
         seen = tuple(v for v in seen if v.day < day)
-    needed = spec.min_visits if law.min_visits > 1 else law.min_visits
+    alone = spec.population is None and spec.resolve().min_visits > 1
+    needed = spec.min_visits if alone else 1
     if len(seen) < needed:
         where = f"before day {day:g}" if spec.setup == "train" else "in all"
         wider = " or growth.setup=all" if len(timeline.visits) >= needed else ""
         raise DegenerateSeriesError(
             f"timeline {name}: {len(seen)} visit(s) {where}; growth.min_visits={needed} for law "
-            f"{law.name}. Drop the slice, or use growth.law=carry_forward, "
+            f"{spec.law}. Drop the slice, or use growth.law=carry_forward, "
             f"growth.fallback=carry_forward{wider}."
         )
     return dataclasses.replace(timeline, visits=seen)
 
 
-def _bootstrap_with_fallback(timeline: Timeline, day: float, spec: GrowthSpec) -> Bootstrap:
-    # The slice's name, not its place in a list, seeds it: results survive a reordered cohort.
-    seed = [spec.seed, zlib.crc32(timeline.slice_id.encode())]
-    try:
-        seen = visible(timeline, day, spec)
-        return bootstrap(seen, spec, rng=np.random.default_rng(seed))
-    except DegenerateSeriesError as error:
-        if spec.fallback is None or spec.fallback == spec.law:
-            raise
-        logger.warning("%s Falling back to law %s.", error, spec.fallback)
-        simpler = dataclasses.replace(spec, law=spec.fallback, fallback=None, bounds={})
-        seen = visible(timeline, day, simpler)
-        return bootstrap(seen, simpler, rng=np.random.default_rng(seed))
-
-
-def forecast(timeline: Timeline, day: float, *, spec: GrowthSpec) -> GrowthForecast:
-    """Bootstrap distribution of the tumour area of one slice on `day`.
+def forecast(
+    timeline: Timeline, day: float, *, spec: GrowthSpec, pool: Pool | None = None
+) -> GrowthForecast:
+    """Distribution of the tumour area of one slice on `day`.
 
     Args:
         timeline: all visits of the slice. `spec.setup` decides which are seen: `train` those
             strictly before `day` (forecasting the last visit's day is the paper's setup), `all`
             every one.
         day: days since the patient's first visit.
-        spec: law, bootstrap, bounds, fallback.
+        spec: law, population, bootstrap, bounds, fallback.
+        pool: the population, in place of the one that `spec.population` names.
 
     Returns:
         Samples on `day` and the curves from the first visit to it. Areas are extrapolated as they
@@ -75,6 +68,43 @@ def forecast(timeline: Timeline, day: float, *, spec: GrowthSpec) -> GrowthForec
         ValueError: `day` lies before the first visit; too few visits (DegenerateSeriesError).
         RuntimeError: the first fit did not converge.
     """
+    made = forecasts([timeline], [day], spec=spec, pool=pool)[0]
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def forecasts(
+    timelines: Sequence[Timeline], days: Sequence[float], *, spec: GrowthSpec,
+    pool: Pool | None = None,
+) -> list[GrowthForecast | Exception]:
+    """`forecast` of many slices at once, each to its own day.
+
+    A slice that cannot be forecast has its error (ValueError or RuntimeError) in its place; the
+    result of a slice does not depend on the others.
+    """
+    pairs = list(zip(timelines, days, strict=True))
+    if pool is None and spec.population is not None:
+        pool = load_pool(spec.population)
+    if pool is None:
+        return [_caught(_bootstrapped, timeline, day, spec) for timeline, day in pairs]
+    seen = [_caught(_seen, timeline, day, spec) for timeline, day in pairs]
+    ready = [(s, day) for s, day in zip(seen, days, strict=True) if isinstance(s, Timeline)]
+    made = iter(pooled([s for s, _ in ready], [day for _, day in ready], spec, pool))
+    return [next(made) if isinstance(found, Timeline) else found for found in seen]
+
+
+def _caught(
+    job: Callable[[Timeline, float, GrowthSpec], T], timeline: Timeline, day: float,
+    spec: GrowthSpec,
+) -> T | Exception:
+    try:
+        return job(timeline, day, spec)
+    except (ValueError, RuntimeError) as error:
+        return error
+
+
+def _seen(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
     finite("forecast day", day)
     first = timeline.visits[0].day
     if day < first:
@@ -82,8 +112,13 @@ def forecast(timeline: Timeline, day: float, *, spec: GrowthSpec) -> GrowthForec
             f"timeline {timeline.slice_id}: forecast day {day:g} lies before the first visit "
             f"(day {first:g}). Days count from the patient's first visit."
         )
-    result = _bootstrap_with_fallback(timeline, day, spec)
-    curve_days = np.linspace(first, day, spec.curve_points)
+    return visible(timeline, day, spec)
+
+
+def _bootstrapped(timeline: Timeline, day: float, spec: GrowthSpec) -> GrowthForecast:
+    """Without a population: the paper's parametric bootstrap."""
+    result = _with_fallback(timeline, day, spec)
+    curve_days = np.linspace(timeline.visits[0].day, day, spec.curve_points)
     curves = result.curves(curve_days)
     if spec.max_growth is not None:
         limit = spec.max_growth * float(result.problem.areas.max()) * result.problem.scale_mm2
@@ -98,3 +133,16 @@ def forecast(timeline: Timeline, day: float, *, spec: GrowthSpec) -> GrowthForec
         parameters=result.parameters,
         n_failed=result.n_failed,
     )
+
+
+def _with_fallback(timeline: Timeline, day: float, spec: GrowthSpec) -> Bootstrap:
+    # The slice's name, not its place in a list, seeds it: results survive a reordered cohort.
+    seed = [spec.seed, zlib.crc32(timeline.slice_id.encode())]
+    try:
+        return bootstrap(_seen(timeline, day, spec), spec, rng=np.random.default_rng(seed))
+    except DegenerateSeriesError as error:
+        if spec.fallback is None or spec.fallback == spec.law:
+            raise
+        logger.warning("%s Falling back to law %s.", error, spec.fallback)
+        simpler = dataclasses.replace(spec, law=spec.fallback, fallback=None, bounds={})
+        return bootstrap(_seen(timeline, day, simpler), simpler, rng=np.random.default_rng(seed))

@@ -13,29 +13,44 @@ Neither closed form of the paper solves its ODE (the product rule adds a tau d/d
 eq. (6) as printed makes the dying cells grow; the minus here is ours. With lambda = lambda_decay =
 0.03, s = 0.2, delta = 20 the dying part on day 67 is 0.445 under `ode` and 0.134 under
 `algorithm1` with a slope of 0.2. Everything is evaluated as a logarithm, so that no cosh overflows.
+
+`linear_rt`, `logistic_rt` and `gompertz_rt` put the dying part of `ode` on another untreated curve;
+`ode` is the exponential with radiotherapy. A later course splits what still lives once more.
+
+A law of your own is a formula in NumPy ufuncs (`dual` lists them) and its parameters:
+
+    law = Law("power", (INITIAL_AREA, Parameter("growth_rate", "1/day", 1e-4, 1.0, 0.01, "log")),
+              lambda days, p, courses: (1 + p["growth_rate"] * days) ** 2)
+    LAWS = {**LAWS, law.name: law}         # or from a config: growth.law=my_package.my_module.law
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from mechlearn.checks import one_of
+from mechlearn.growth.dual import log_cosh
+from mechlearn.growth.treatment import Courses
 from mechlearn.records import Radiotherapy
 
-__all__ = ["LAWS", "Law", "Parameter", "Params", "get_law", "log_cosh"]
+__all__ = ["INITIAL_AREA", "LAWS", "Law", "Parameter", "Params", "get_law"]
 
 Params = Mapping[str, "float | np.ndarray"]
-Relative = Callable[[np.ndarray, Mapping[str, np.ndarray], "float | None"], np.ndarray]
+Values = Mapping[str, Any]  # arrays, or Duals where derivatives are wanted
+Relative = Callable[[np.ndarray, Values, Courses], Any]
+Curve = Callable[[np.ndarray, Values], Any]
 
 # No area above 1e100 times the first one: keeps trial steps of a fit finite in float64, squared.
 _LOG_CEILING = 100 * math.log(10)
+_VANISHED = 1e-12  # of the first area: stands for zero where a logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -85,13 +100,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Law:
-    """A(t) of one slice: `area = initial_area * relative(days, parameters, RT start)`.
+    """A(t) of one slice: `area = initial_area * relative(days, parameters, courses)`.
 
     Attributes:
         name: key in `LAWS`.
-        parameters: what is fitted beside nothing else; `initial_area` comes first. Its bounds are
-            multiples of the first measurement (0.9 to 1.1: "within 10%").
-        relative: (days (T,), parameters broadcastable to (..., T), RT start day) -> A / A0.
+        parameters: what is fitted; `initial_area` comes first. Its bounds are multiples of the
+            first measurement (0.9 to 1.1: "within 10%").
+        relative: (days, parameters, courses), all broadcastable -> A / A0, in NumPy ufuncs that
+            have a derivative rule (`growth.dual`); days >= 0, courses on the same clock.
         estimate: closed-form estimate (areas (..., V) -> parameters) where no search is needed.
         needs_tumour: the law cannot start from an area of zero.
         min_visits: visits below which it cannot be fitted whatever the spec says.
@@ -108,23 +124,29 @@ class Law:
     def names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters)
 
-    def area(self, days: np.ndarray, params: Params, rt: Radiotherapy | None = None) -> np.ndarray:
+    def area(
+        self, days: np.ndarray, params: Params, courses: Courses | Sequence[Radiotherapy] = ()
+    ) -> np.ndarray:
         """Tumour area at `days`, in the unit of `initial_area` (mm^2 once fitted).
 
         Args:
             days: (T,), counted from the first visit; `initial_area` is the area on day 0.
             params: value of every parameter, scalars or arrays (N,).
-            rt: radiotherapy on the same clock; None for growth without treatment. A start before
-                day 0 is allowed: the law is then scaled so that A(0) is still `initial_area`.
+            courses: radiotherapy on the same clock; none for growth without treatment. A start
+                before day 0 is allowed: the law is scaled so that A(0) is still `initial_area`.
+                As records they count by their dates alone; doses need `Courses.of`.
 
         Returns:
             (T,), or (N, T) where parameters are arrays.
         """
         columns = {name: np.asarray(params[name], float)[..., None] for name in self.names}
-        start = None if rt is None else float(rt.start_day)
-        days = np.asarray(days, float)
-        with np.errstate(over="ignore", divide="ignore"):
-            return np.asarray(columns["initial_area"] * self.relative(days, columns, start))
+        given = courses if isinstance(courses, Courses) else Courses.of(courses)
+        return np.asarray(self.evaluate(np.asarray(days, float), columns, given))
+
+    def evaluate(self, days: np.ndarray, columns: Values, courses: Courses) -> Any:
+        """`area` for values that broadcast as they are; Duals among them give a Dual."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return columns["initial_area"] * self.relative(days, columns, courses)
 
     def with_bounds(self, bounds: Mapping[str, tuple[float, float] | list[float]]) -> Law:
         """The same law with some bounds replaced; ValueError for a name it does not have."""
@@ -140,106 +162,165 @@ class Law:
             ),
         )
 
+    def linear_quadratic(self) -> Law:
+        """The same law with radiosensitivity alpha (1/Gy) in place of the surviving fraction.
 
-def log_cosh(x: np.ndarray) -> np.ndarray:
-    """log(cosh(x)) without overflow: |x| + log(1 + exp(-2 |x|)) - log 2."""
-    size = np.abs(x)
-    return size + np.log1p(np.exp(-2 * size)) - math.log(2)
+        Courses differ in effect by dose and fractions: S = exp(-alpha D (1 + d / (alpha/beta))).
+        """
+        if "survival_fraction" not in self.names:
+            return self
+        swapped = (_ALPHA if p.name == "survival_fraction" else p for p in self.parameters)
+        return dataclasses.replace(self, parameters=tuple(swapped))
 
 
-def _exp(log_ratio: np.ndarray) -> np.ndarray:
+def _exp(log_ratio: Any) -> Any:
     return np.exp(np.minimum(log_ratio, _LOG_CEILING))
 
 
-def _with_rt(log_dying: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]) -> Relative:
-    """Eqs. (3) to (5) around one choice of the dying part, log(A_d / A_d(0)) at tau >= 0."""
+def _log_survival(p: Values, effect_gy: np.ndarray) -> Any:
+    if "radiosensitivity" in p:
+        return -p["radiosensitivity"] * effect_gy
+    return np.log(p["survival_fraction"])
 
-    def log_ratio(days: np.ndarray, p: Mapping[str, np.ndarray], start: float) -> np.ndarray:
-        tau = np.maximum(days - start, 0.0)
-        survival = p["survival_fraction"]
-        living = np.log(survival) + p["growth_rate"] * tau
-        dying = np.log1p(-survival) + log_dying(tau, p)
-        return p["growth_rate"] * np.minimum(days, start) + np.logaddexp(living, dying)
 
-    def relative(days: np.ndarray, p: Mapping[str, np.ndarray], start: float | None) -> np.ndarray:
-        if start is None:
-            return _exp(p["growth_rate"] * days)
-        if start >= 0:  # at tau = 0 the two parts add up to one: no case split is needed
-            return _exp(log_ratio(days, p, start))
-        return _exp(log_ratio(days, p, start) - log_ratio(np.zeros(1), p, start))
+def _treated(log_untreated: Curve, log_dying: Curve) -> Relative:
+    """Eqs. (3) to (5), for any untreated curve log(A / A0) and dying part log(A_d / A_d(0)).
+
+    At each course the living part is split; what dies keeps its own clock. Before a course starts
+    its two parts add up to what they came from, so no case split is needed.
+    """
+
+    def log_ratio(days: np.ndarray, p: Values, courses: Courses) -> Any:
+        total, spared = None, 0.0
+        for start, effect in zip(courses.starts, courses.effects_gy, strict=True):
+            survival = _log_survival(p, effect)
+            hit = log_untreated(np.minimum(days, start), p) + spared
+            dying = hit + np.log1p(-np.exp(survival)) + log_dying(np.maximum(days - start, 0.0), p)
+            total = dying if total is None else np.logaddexp(total, dying)
+            spared = spared + survival
+        living = log_untreated(days, p) + spared
+        return living if total is None else np.logaddexp(total, living)
+
+    def relative(days: np.ndarray, p: Values, courses: Courses) -> Any:
+        early = [np.minimum(start, 0.0) for start in courses.starts]
+        if not any((start < 0).any() for start in early):
+            return _exp(log_ratio(days, p, courses))
+        # A course before the first visit: the clock starts with it, and A(0) is still A0.
+        shift = -np.minimum.reduce(np.broadcast_arrays(*early))
+        moved = Courses(tuple(start + shift for start in courses.starts), courses.effects_gy)
+        return _exp(log_ratio(days + shift, p, moved) - log_ratio(shift, p, moved))
 
     return relative
 
 
-def _dying_ode(tau: np.ndarray, p: Mapping[str, np.ndarray]) -> np.ndarray:
+def _untreated(log_curve: Curve) -> Relative:
+    return lambda days, p, courses: _exp(log_curve(days, p))
+
+
+def _log_exponential(days: np.ndarray, p: Values) -> Any:
+    return p["growth_rate"] * days
+
+
+def _log_linear(days: np.ndarray, p: Values) -> Any:
+    return np.log(np.maximum(1 + p["growth_rate"] * days, _VANISHED))
+
+
+def _log_logistic(days: np.ndarray, p: Values) -> Any:
+    grown = p["growth_rate"] * days
+    return grown - np.log1p((_exp(grown) - 1) / p["capacity"])
+
+
+def _log_gompertz(days: np.ndarray, p: Values) -> Any:
+    return -p["growth_rate"] * np.expm1(-p["slowing_rate"] * days) / p["slowing_rate"]
+
+
+def _dying_ode(tau: np.ndarray, p: Values) -> Any:
     slope, delay = p["slope"], p["delay"]
     return -p["decay_rate"] / slope * (log_cosh(slope * (tau - delay)) - log_cosh(slope * delay))
 
 
-def _dying_eq6(tau: np.ndarray, p: Mapping[str, np.ndarray]) -> np.ndarray:
+def _dying_eq6(tau: np.ndarray, p: Values) -> Any:
     return -p["decay_rate"] * np.tanh(p["slope"] * (tau - p["delay"])) * tau
 
 
-def _dying_algorithm1(tau: np.ndarray, p: Mapping[str, np.ndarray]) -> np.ndarray:
+def _dying_algorithm1(tau: np.ndarray, p: Values) -> Any:
     return -p["growth_rate"] * np.tanh((tau - p["delay"]) / p["slope"]) * tau
 
 
-def _logistic(days: np.ndarray, p: Mapping[str, np.ndarray], start: float | None) -> np.ndarray:
-    grown = _exp(p["growth_rate"] * days)
-    return grown / (1 + (grown - 1) / p["capacity"])
-
-
-def _gompertz(days: np.ndarray, p: Mapping[str, np.ndarray], start: float | None) -> np.ndarray:
-    return _exp(-p["growth_rate"] * np.expm1(-p["slowing_rate"] * days) / p["slowing_rate"])
-
-
-_A0 = Parameter("initial_area", "first area", 0.9, 1.1, 1.0, width=0.1)
+INITIAL_AREA = Parameter("initial_area", "first area", 0.9, 1.1, 1.0, width=0.1)
 _RATE = Parameter("growth_rate", "1/day", 0.001, 2.0, 0.01, "log")
 _SURVIVAL = Parameter("survival_fraction", "1", 0.001, 0.2, 0.1, "log", after_rt=True)
+_ALPHA = Parameter("radiosensitivity", "1/Gy", 0.005, 0.3, 0.03, "log", width=0.5, after_rt=True)
 _DECAY = Parameter("decay_rate", "1/day", 0.001, 100.0, 0.03, "log", after_rt=True)
 _DELAY = Parameter("delay", "day", 0.001, 300.0, 30.0, "log", after_rt=True)
 _SLOPE = Parameter("slope", "1/day", 0.001, 600.0, 0.1, "log", after_rt=True)
+_RT = (_SURVIVAL, _DECAY, _DELAY, _SLOPE)
 # The laws without treatment may shrink too: they are baselines for any series.
 _NET_RATE = Parameter("growth_rate", "1/day", -1.0, 2.0, 0.005, width=0.02)
+_CAPACITY = Parameter("capacity", "initial area", 1.001, 1000.0, 5.0, "log")
+_SLOWING = Parameter("slowing_rate", "1/day", 1e-5, 1.0, 0.005, "log")
 
-LAWS: Mapping[str, Law] = MappingProxyType({
-    law.name: law
-    for law in (
-        Law("ode", (_A0, _RATE, _SURVIVAL, _DECAY, _DELAY, _SLOPE), _with_rt(_dying_ode)),
-        Law("eq6", (_A0, _RATE, _SURVIVAL, _DECAY, _DELAY, _SLOPE), _with_rt(_dying_eq6)),
-        Law(
-            "algorithm1",
-            (_A0, _RATE, _SURVIVAL, _DELAY, dataclasses.replace(_SLOPE, unit="day", start=5.0)),
-            _with_rt(_dying_algorithm1),
-        ),
-        Law("exponential", (_A0, _NET_RATE), lambda days, p, start: _exp(p["growth_rate"] * days)),
-        Law(
-            "linear",  # growth_rate in first areas a day; the area stops at zero
-            (_A0, _NET_RATE),
-            lambda days, p, start: np.maximum(1 + p["growth_rate"] * days, 0.0),
-        ),
-        Law(
-            "logistic",  # saturates at capacity * initial_area
-            (_A0, _NET_RATE, Parameter("capacity", "initial area", 1.001, 1000.0, 5.0, "log")),
-            _logistic,
-        ),
-        Law(
-            "gompertz",  # d log A / dt = growth_rate exp(-slowing_rate t)
-            (_A0, _NET_RATE, Parameter("slowing_rate", "1/day", 1e-5, 1.0, 0.005, "log")),
-            _gompertz,
-        ),
-        Law(
-            "carry_forward",  # the last measurement stays: the baseline to beat
-            (Parameter("initial_area", "first area", 0.0, 1e6, 1.0),),
-            lambda days, p, start: np.ones_like(days),
-            estimate=lambda areas: {"initial_area": areas[..., -1]},
-            needs_tumour=False,
-            min_visits=1,
-        ),
-    )
-})
+
+def _declare(*laws: Law) -> Mapping[str, Law]:
+    return MappingProxyType({law.name: law for law in laws})
+
+
+LAWS: Mapping[str, Law] = _declare(
+    Law("ode", (INITIAL_AREA, _RATE, *_RT), _treated(_log_exponential, _dying_ode)),
+    Law("eq6", (INITIAL_AREA, _RATE, *_RT), _treated(_log_exponential, _dying_eq6)),
+    Law(
+        "algorithm1",
+        (
+            INITIAL_AREA, _RATE, _SURVIVAL, _DELAY,
+            dataclasses.replace(_SLOPE, unit="day", start=5.0),
+        ),  # fmt: skip
+        _treated(_log_exponential, _dying_algorithm1),
+    ),
+    Law("exponential", (INITIAL_AREA, _NET_RATE), _untreated(_log_exponential)),
+    Law(
+        "linear",  # growth_rate in first areas a day; the area stops at zero
+        (INITIAL_AREA, _NET_RATE),
+        lambda days, p, courses: np.maximum(1 + p["growth_rate"] * days, 0.0),
+    ),
+    # saturates at capacity * initial_area
+    Law("logistic", (INITIAL_AREA, _NET_RATE, _CAPACITY), _untreated(_log_logistic)),
+    # d log A / dt = growth_rate exp(-slowing_rate t)
+    Law("gompertz", (INITIAL_AREA, _NET_RATE, _SLOWING), _untreated(_log_gompertz)),
+    Law("linear_rt", (INITIAL_AREA, _RATE, *_RT), _treated(_log_linear, _dying_ode)),
+    Law("logistic_rt", (INITIAL_AREA, _RATE, _CAPACITY, *_RT), _treated(_log_logistic, _dying_ode)),
+    Law("gompertz_rt", (INITIAL_AREA, _RATE, _SLOWING, *_RT), _treated(_log_gompertz, _dying_ode)),
+    Law(
+        "carry_forward",  # the last measurement stays: the baseline to beat
+        (Parameter("initial_area", "first area", 0.0, 1e6, 1.0),),
+        lambda days, p, courses: np.ones_like(days),
+        estimate=lambda areas: {"initial_area": areas[..., -1]},
+        needs_tumour=False,
+        min_visits=1,
+    ),
+)
 
 
 def get_law(law: Law | str) -> Law:
-    """A law by name, or itself; ValueError for an unknown name."""
-    return law if isinstance(law, Law) else LAWS[one_of("growth.law", law, tuple(LAWS))]
+    """A law by name, by the dotted path of one of your own, or itself.
+
+    Raises:
+        ValueError: neither a name in `LAWS` nor a path to a `Law` that can be imported.
+    """
+    if isinstance(law, Law):
+        return law
+    module, _, attribute = law.rpartition(".")
+    if not module:
+        remedy = "A law of your own is given as package.module.name."
+        return LAWS[one_of("growth.law", law, tuple(LAWS), remedy=remedy)]
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"growth.law={law!r}: cannot be imported ({error}). Give package.module.name of a "
+            "growth.Law, in a package that Python finds."
+        ) from error
+    if not isinstance(found, Law):
+        raise ValueError(
+            f"growth.law={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.Law."
+        )
+    return found

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mechlearn.checks import in_range, one_of, positive
-from mechlearn.growth.laws import LAWS, Law, get_law
+from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.treatment import RT_DURATION_DAYS
 
-__all__ = ["NOISE_MODELS", "SETUPS", "GrowthSpec"]
+__all__ = ["POOLED", "GrowthSpec"]
 
 NOISE_MODELS = ("multiplicative", "additive")
 SETUPS = ("train", "all")
+RESIDUALS = ("area", "log")
+SURVIVALS = ("fraction", "linear_quadratic")
+ENGINE_NAMES = ("batched", "lmfit")
+POOLED = "pooled"  # in place of a law: all laws of the population, weighted
 
 
 @dataclass
@@ -19,50 +23,66 @@ class GrowthSpec:
     """How a series is fitted and extrapolated. Not frozen, so that it can serve as a schema.
 
     Attributes:
-        law: name in `growth.laws.LAWS`.
+        law: name in `growth.laws.LAWS`, the dotted path of your own, or `pooled`: every law of
+            the population by its weight.
+        population: what a cohort says before the patient is seen: `phantom` (packaged) or a file
+            of `python -m mechlearn.evaluate +experiment=population`. None is the paper's way:
+            least squares and a parametric bootstrap.
+        calibrate: correct intervals by the population's held-out errors (split-conformal).
         n_bootstrap: refits behind a forecast (the paper: 100).
-        noise_model: `multiplicative`, area * (1 + noise * N(0, 1)), section 3.2; or `additive`,
-            area + noise * first area * N(0, 1), Algorithm 1. Symmetric, never clipped.
-        noise: relative standard deviation of one measurement.
+        noise_model: without a population: `multiplicative`, area * (1 + noise * N(0, 1)), section
+            3.2; or `additive`, area + noise * first area * N(0, 1), Algorithm 1. Symmetric, never
+            clipped.
+        noise: relative standard deviation of one measurement, without a population.
         setup: `train` sees only visits strictly before the forecast day; `all` sees every visit.
         rt_duration_days: start of radiotherapy = end - this, where only the end is known.
+        survival: what a course leaves alive: a fitted `fraction`, or `linear_quadratic` in its
+            dose and fractions with a fitted radiosensitivity.
+        alpha_beta_gy: of the linear-quadratic model (10 Gy: tumour, Fowler 1989).
         seed: of the bootstrap noise and the extra starts; combined with the slice's name.
         bounds: law parameter -> [low, high], instead of the law's own.
-        ridge: weak pull of the parameters to the law's start values, in first areas per typical
-            width (`Parameter.width`): it decides what the visits leave open (four visits do not
-            fix six parameters) and weighs a tenth of the measurement noise. 0 is the paper's plain
-            least squares, where such parameters run to their bounds.
+        residuals: without a population: differences of `area` (the paper) or of its `log`.
+        ridge: without a population: weak pull of the parameters to the law's start values, in
+            first areas per typical width (`Parameter.width`): it decides what the visits leave
+            open (four visits do not fix six parameters) and weighs a tenth of the measurement
+            noise. 0 is the paper's plain least squares, where such parameters run to their bounds.
         n_starts: starting points of the first fit (the law's own and seeded perturbations of it).
-        min_visits: fewer visits than this are refused (carry_forward needs one).
+        min_visits: fewer visits than this are refused (one is enough with a population).
         fallback: law for series that `law` refuses (too few visits, no tumour at the first); None
             refuses them. The forecast names the law that was used.
         curve_points: length of the curve from the first visit to the forecast day.
         max_growth: None keeps every extrapolation as it is; otherwise areas are limited to this
             many times the largest area that the fit has seen.
-        engine: what runs the refits.
+        engine: what runs the fits: `batched` (all at once) or `lmfit` (one by one).
     """
 
     law: str = "ode"
+    population: str | None = None
+    calibrate: bool = True
     n_bootstrap: int = 100
     noise_model: str = "multiplicative"
     noise: float = 0.10
     setup: str = "train"
     rt_duration_days: float = RT_DURATION_DAYS
+    survival: str = "fraction"
+    alpha_beta_gy: float = 10.0
     seed: int = 0
     bounds: dict[str, list[float]] = field(default_factory=dict)
+    residuals: str = "area"
     ridge: float = 0.01
-    n_starts: int = 4
+    n_starts: int = 16
     min_visits: int = 3
     fallback: str | None = None
     curve_points: int = 120
     max_growth: float | None = None
-    engine: str = "lmfit"
+    engine: str = "batched"
 
     def __post_init__(self) -> None:
-        one_of("growth.law", self.law, tuple(LAWS))
         one_of("growth.noise_model", self.noise_model, NOISE_MODELS)
         one_of("growth.setup", self.setup, SETUPS)
-        one_of("growth.engine", self.engine, ("lmfit",))
+        one_of("growth.engine", self.engine, ENGINE_NAMES)
+        one_of("growth.residuals", self.residuals, RESIDUALS)
+        one_of("growth.survival", self.survival, SURVIVALS)
         in_range("growth.n_bootstrap", self.n_bootstrap, 1, 1_000_000)
         in_range("growth.noise", self.noise, 0.0, 10.0, remedy="0.1 means 10%.")
         in_range("growth.ridge", self.ridge, 0.0, 10.0)
@@ -70,15 +90,38 @@ class GrowthSpec:
         in_range("growth.min_visits", self.min_visits, 1, 1000)
         in_range("growth.curve_points", self.curve_points, 2, 1_000_000)
         positive("growth.rt_duration_days", self.rt_duration_days)
+        positive("growth.alpha_beta_gy", self.alpha_beta_gy)
         if self.fallback is not None:
-            one_of("growth.fallback", self.fallback, tuple(LAWS))
+            get_law(self.fallback)
         if self.max_growth is not None:
             in_range("growth.max_growth", self.max_growth, 1.0, float("inf"))
         for name, bound in self.bounds.items():
             if len(bound) != 2:
                 raise ValueError(f"growth.bounds.{name}={bound!r}: must be [low, high].")
-        self.resolve()
+        self._check_law()
+
+    def _check_law(self) -> None:
+        if self.law != POOLED:
+            self.resolve()
+            return
+        if self.population is None:
+            raise ValueError(
+                "growth.law='pooled', growth.population=None: laws are weighted by what a cohort "
+                "says of them. Give growth.population=phantom, a file, or one law."
+            )
+        if self.bounds:
+            raise ValueError(
+                "growth.bounds with growth.law='pooled': bounds belong to one law. Give its name."
+            )
 
     def resolve(self) -> Law:
-        """The law with this spec's bounds."""
-        return get_law(self.law).with_bounds({k: (v[0], v[1]) for k, v in self.bounds.items()})
+        """The law with this spec's bounds and way of surviving."""
+        law = get_law(self.law)
+        if self.survival == "linear_quadratic":
+            law = law.linear_quadratic()
+        return law.with_bounds({k: (v[0], v[1]) for k, v in self.bounds.items()})
+
+    @property
+    def dose_model(self) -> float | None:
+        """alpha/beta where doses count, else None."""
+        return self.alpha_beta_gy if self.survival == "linear_quadratic" else None

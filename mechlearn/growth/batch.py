@@ -1,0 +1,153 @@
+"""Many fitting problems of one law as arrays: residuals and exact Jacobians of all at once.
+
+Coordinates: the logarithm of a parameter whose scale is `log`, else the parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.growth.dual import Dual
+from mechlearn.growth.laws import Law
+from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.treatment import Courses
+
+__all__ = ["Batch", "Objective", "Tasks"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, for the S series of a batch.
+
+    centre (P,) and pull (P, P): pull @ (x - centre) are further residuals: a weak ridge, or a
+        population prior with pull' pull its precision.
+    log: residuals are differences of log(area + floor), else of areas, in first areas.
+    floor (S,): in first areas; keeps vanished tumours finite.
+    whiten (S, V, V): multiplies the residuals of a series; None for the identity.
+    near_first: bounds of the initial area are multiples of the first measurement, not of the scale.
+    """
+
+    centre: np.ndarray
+    pull: np.ndarray
+    log: bool = False
+    floor: np.ndarray | None = None
+    whiten: np.ndarray | None = None
+    near_first: bool = True
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """N fits: of which series `rows` (N,), to which sizes `targets` (N, V) over the first area,
+    around which prior `centres` (N, P), from which `starts` (N, K, P), in coordinates."""
+
+    rows: np.ndarray
+    targets: np.ndarray
+    centres: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return self.rows.size
+
+
+@dataclass(frozen=True)
+class Batch:
+    """S series of one law, padded to V visits: days, areas (S, V) and seen (S, V) bool."""
+
+    law: Law
+    problems: tuple[FitProblem, ...]
+    days: np.ndarray
+    areas: np.ndarray
+    seen: np.ndarray
+    courses: Courses
+    held: np.ndarray  # (S, P) bool
+    held_at: np.ndarray  # (S, P)
+    objective: Objective
+
+    @classmethod
+    def of(cls, problems: Sequence[FitProblem], objective: Objective) -> Batch:
+        """Stack problems of one law."""
+        law, most = problems[0].law, max(p.days.size for p in problems)
+
+        def padded(values: list[np.ndarray]) -> np.ndarray:
+            return np.array([np.pad(v, (0, most - v.size), mode="edge") for v in values])
+
+        seen = np.array([np.arange(most) < p.days.size for p in problems])
+        held = np.array([[name in p.held for name in law.names] for p in problems])
+        at = np.array([[p.held.get(q.name, q.start) for q in law.parameters] for p in problems])
+        return cls(
+            law, tuple(problems), padded([p.days for p in problems]),
+            padded([p.areas for p in problems]), seen,
+            Courses.stack([p.courses for p in problems]), held, at, objective,
+        )  # fmt: skip
+
+    @property
+    def log(self) -> np.ndarray:
+        """Which parameters are fitted as logarithms, (P,) bool."""
+        return np.array([p.scale == "log" for p in self.law.parameters])
+
+    def coordinates(self, values: np.ndarray) -> np.ndarray:
+        """Values (..., P) on the scale they are fitted on."""
+        return np.where(self.log, np.log(np.where(self.log, values, 1.0)), values)
+
+    def values(self, coordinates: np.ndarray) -> np.ndarray:
+        """The inverse of `coordinates`."""
+        return np.where(self.log, np.exp(np.where(self.log, coordinates, 0.0)), coordinates)
+
+    def limits(self, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds (N, P) in coordinates; those of the first area go with the first measurement,
+        and a held parameter has no room."""
+        low = np.array([p.low for p in self.law.parameters])
+        high = np.array([p.high for p in self.law.parameters])
+        first = np.array([p.name == "initial_area" for p in self.law.parameters])
+        scale = tasks.targets[:, :1] if self.objective.near_first else 1.0
+        low, high = np.where(first, low * scale, low), np.where(first, high * scale, high)
+        held, at = self.held[tasks.rows], self.held_at[tasks.rows]
+        low, high = np.where(held, at, low), np.where(held, at, high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.coordinates(low), self.coordinates(high)
+
+    def predict(
+        self, x: np.ndarray, rows: np.ndarray, days: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Areas over the first area, (N, T), at coordinates x (N, P) of series `rows`; at the
+        visits, or at `days` (N, T) since the first one."""
+        values = self.values(x)
+        columns = {name: values[:, i, None] for i, name in enumerate(self.law.names)}
+        at = self.days[rows] if days is None else days
+        return np.asarray(self.law.evaluate(at, columns, self.courses.take(rows)))
+
+    def model(
+        self, tasks: Tasks, x: np.ndarray, which: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals (n, V + P) and their Jacobian (n, V + P, P) of tasks `which` at x (n, P)."""
+        rows, objective = tasks.rows[which], self.objective
+        values = self.values(x)
+        columns = {
+            name: Dual.parameter(name, values[:, i, None]) for i, name in enumerate(self.law.names)
+        }
+        area = self.law.evaluate(self.days[rows], columns, self.courses.take(rows))
+        shape = (rows.size, self.days.shape[1])
+        jac = np.zeros((*shape, x.shape[1]))
+        for i, name in enumerate(self.law.names):
+            slope = area.slopes.get(name)
+            if slope is not None:
+                jac[..., i] = slope * values[:, i, None] if self.log[i] else slope
+        fitted, target = np.broadcast_to(area.value, shape), tasks.targets[which]
+        if objective.log:
+            floor = 0.0 if objective.floor is None else objective.floor[rows, None]
+            jac /= (fitted + floor)[..., None]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                fitted, target = np.log(fitted + floor), np.log(np.maximum(target, 0) + floor)
+        seen = self.seen[rows]
+        residual = np.where(seen, fitted - target, 0.0)
+        jac *= seen[..., None]
+        if objective.whiten is not None:
+            whiten = objective.whiten[rows]
+            residual, jac = (whiten @ residual[..., None])[..., 0], whiten @ jac
+        pull = objective.pull
+        prior = (x - tasks.centres[which]) @ pull.T
+        spread = np.broadcast_to(pull, (rows.size, *pull.shape))
+        return np.concatenate([residual, prior], axis=1), np.concatenate([jac, spread], axis=1)

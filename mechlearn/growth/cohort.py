@@ -1,0 +1,198 @@
+"""Fit a pool from a cohort: populations, honest errors by cross-fitting over patients, weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from mechlearn.checks import in_range
+from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.outlook import Spread, drawn, shares, thinned
+from mechlearn.growth.pool import Calibration, Member, Pool
+from mechlearn.growth.population import Population, fit_population
+from mechlearn.records import Timeline
+
+__all__ = ["POOL_LAWS", "fit_pool", "folds", "pool_weights", "size_floor"]
+
+logger = logging.getLogger(__name__)
+
+POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
+_LEAST_WEIGHT = 0.02  # lighter members cost draws and change nothing
+_EQUAL_PATIENTS = 10.0  # equal weights are believed as if so many patients spoke for them
+
+
+def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:
+    """Fold (N,) of every slice; the slices of a patient stay together."""
+    names = sorted(set(patients))
+    order = np.random.default_rng(seed).permutation(len(names))
+    of = {names[i]: k % count for k, i in enumerate(order)}
+    return np.array([of[p] for p in patients])
+
+
+def size_floor(timelines: Sequence[Timeline]) -> float:
+    """The size that stands for "nothing": the 5th percentile of the cohort's sizes above zero."""
+    sizes = np.concatenate([t.areas_mm2 for t in timelines])
+    if not (sizes > 0).any():
+        raise ValueError("population: no size of the cohort is above zero. Check the series.")
+    return float(np.percentile(sizes[sizes > 0], 5))
+
+
+def fit_pool(
+    timelines: Sequence[Timeline], laws: Sequence[Law | str] = POOL_LAWS, *, unit: str = "mm2",
+    floor: float | None = None, n_folds: int = 5, n: int = 100, seed: int = 0,
+    alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pool:
+    """Populations of several laws, their calibration and their weights.
+
+    Every patient is forecast to the last visit by populations that never saw the patient
+    (`n_folds` cross-fits); the errors calibrate each law, the scores weight it; the populations
+    that are kept are fitted to all patients.
+
+    Args:
+        timelines: slices of the cohort with all their visits.
+        laws: names or laws. Those that know radiotherapy are left out where no slice has any,
+            since they are then the untreated laws once more.
+        unit: of the sizes.
+        floor: `size_floor` by default.
+        n_folds: at most the number of patients.
+        n: draws a forecast.
+        seed: of folds, starts and draws.
+        alpha_beta_gy: where laws count doses (`Law.linear_quadratic` laws).
+        about: provenance, stored with the pool.
+        progress: called with (populations fitted, of how many).
+
+    Raises:
+        ValueError: fewer than 3 patients with two visits.
+    """
+    chosen = _chosen(timelines, laws)
+    held = [t for t in timelines if t.visits[0].day < t.visits[-1].day]
+    patients = [t.patient for t in held]
+    n_patients = len(set(patients))
+    if n_patients < 3:
+        raise ValueError(
+            f"population: {n_patients} patient(s) with two visits on different days; at least 3 "
+            "are needed. Give a larger cohort or growth.population=null."
+        )
+    in_range("population.n_folds", n_folds, 2, 1000)
+    n_folds = min(n_folds, n_patients)
+    floor = size_floor(timelines) if floor is None else floor
+    fold = folds(patients, n_folds, seed)
+    steps = _Steps(progress, len(chosen) * (n_folds + 1))
+    kept: list[tuple[Population, Calibration]] = []
+    forecasts = []
+    seen, truth, ends = _last_held_out(held)
+    for law in chosen:
+        samples = np.empty((len(held), n))
+        for k in range(n_folds):
+            others = [t for t, f in zip(held, fold, strict=True) if f != k]
+            population = fit_population(others, law, floor=floor, seed=seed,
+                                        alpha_beta_gy=alpha_beta_gy)  # fmt: skip
+            here = np.flatnonzero(fold == k)
+            samples[here] = drawn(
+                population, [seen[i] for i in here], ends[here], n=n, seed=seed,
+                alpha_beta_gy=alpha_beta_gy,
+            ).samples  # fmt: skip
+            steps.done()
+        spread = Spread.of(samples, floor)
+        errors = spread.scores(truth[:, None])[:, 0]
+        calibration = Calibration.of(errors, np.array(patients))
+        forecasts.append(spread.sizes(calibration.correct(spread.scores(samples))))
+        whole = fit_population(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
+        kept.append((whole, calibration))
+        steps.done()
+    largest = np.array([t.areas_mm2.max() for t in seen]) + floor
+    weights = pool_weights(np.stack(forecasts), truth, largest, patients)
+    counts = shares(weights, n)
+    together = np.concatenate(
+        [thinned(s, k) for s, k in zip(forecasts, counts, strict=True) if k], axis=1
+    )
+    errors = Spread.of(together, floor).scores(truth[:, None])[:, 0]
+    members = [Member(p, float(w), c) for (p, c), w in zip(kept, weights, strict=True) if w > 0]
+    members.sort(key=lambda m: -m.weight)
+    facts = {"n_patients": n_patients, "n_slices": len(held), "seed": seed, "n_folds": n_folds}
+    return Pool(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
+                Calibration.of(errors, np.array(patients)))  # fmt: skip
+
+
+class _Steps:
+    def __init__(self, report: Callable[[int, int], None] | None, total: int) -> None:
+        self.report, self.total, self.count = report, total, 0
+
+    def done(self) -> None:
+        self.count += 1
+        if self.report is not None:
+            self.report(self.count, self.total)
+
+
+def _chosen(timelines: Sequence[Timeline], laws: Sequence[Law | str]) -> list[Law]:
+    treated = any(t.courses for t in timelines)
+    found = [get_law(law) for law in laws]
+    return [law for law in found if treated or not any(p.after_rt for p in law.parameters)]
+
+
+def _last_held_out(timelines: Sequence[Timeline]) -> tuple[list[Timeline], np.ndarray, np.ndarray]:
+    """Visits before the last day, the sizes on it (N,), and the days from first to it (N, 2)."""
+    seen, truth, ends = [], [], []
+    for timeline in timelines:
+        last = timeline.visits[-1]
+        seen.append(timeline.before(last.day))
+        truth.append(last.area_mm2)
+        ends.append([timeline.visits[0].day, last.day])
+    return seen, np.array(truth), np.array(ends)
+
+
+def pool_weights(
+    samples: np.ndarray, truth: np.ndarray, scale: np.ndarray, patients: Sequence[str]
+) -> np.ndarray:
+    """Weights (L,) that minimise the pool's mean CRPS, drawn towards equality.
+
+    For a mixture CRPS = sum_i w_i E|X_i - y| - 1/2 sum_ij w_i w_j E|X_i - X_j|, a convex quadratic
+    form on the simplex (Gneiting and Raftery 2007).
+
+    Args:
+        samples: (L, S, n) forecasts of L laws.
+        truth: (S,).
+        scale: (S,), what a score is divided by: large tumours do not drown the others.
+        patients: (S,), each of which counts once.
+    """
+    laws, _, n = samples.shape
+    _, which, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
+    share = 1 / counts[which] / scale
+    share = share / counts.size
+    ordered = np.sort(samples, axis=2)
+    far = np.array([(np.abs(s - truth[:, None]).mean(axis=1) * share).sum() for s in ordered])
+    between = np.empty((laws, laws))
+    for i in range(laws):
+        for j in range(i + 1):
+            between[i, j] = between[j, i] = (_mean_distance(ordered[i], ordered[j]) * share).sum()
+    equal = np.full(laws, 1 / laws)
+    pull = _EQUAL_PATIENTS / counts.size * float(far.mean()) / 2
+
+    def loss(w: np.ndarray) -> float:
+        return float(far @ w - 0.5 * w @ between @ w + pull * np.sum((w - equal) ** 2))
+
+    found = minimize(
+        loss, equal, method="SLSQP", bounds=[(0.0, 1.0)] * laws,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        options={"ftol": 1e-12, "maxiter": 500},
+    )  # fmt: skip
+    weights = np.where(found.x < _LEAST_WEIGHT, 0.0, found.x)
+    logger.info("pool of %d laws from %d patients: loss %.5g, of equal weights %.5g",
+                laws, counts.size, loss(found.x), loss(equal))  # fmt: skip
+    return weights / weights.sum()
+
+
+def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """E|X - Y| of sorted samples (S, n), (S, m): from the areas between their step functions."""
+    both = np.concatenate([a, b], axis=1)
+    order = np.argsort(both, axis=1, kind="stable")
+    values = np.take_along_axis(both, order, 1)
+    mine = np.cumsum(order < a.shape[1], axis=1)[:, :-1] / a.shape[1]
+    theirs = np.cumsum(order >= a.shape[1], axis=1)[:, :-1] / b.shape[1]
+    apart = mine * (1 - theirs) + theirs * (1 - mine)
+    return np.asarray((np.diff(values, axis=1) * apart).sum(axis=1))

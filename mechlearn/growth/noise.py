@@ -1,0 +1,52 @@
+"""How measured sizes scatter around a law: covariance of log(area + floor) over the visits.
+
+    log(a_v + floor) = log(law(t_v) + floor) + delta(t_v) + sigma e_v
+
+delta is what the law lacks (Kennedy and O'Hagan 2001), a Brownian motion of variance tau^2 a day
+from the first visit on; e is measurement noise. With a large tau a forecast starts from the last
+visit, with a small one from the law: the data of a cohort decide (`growth.population`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.checks import positive
+
+__all__ = ["Discrepancy"]
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """sigma: measurement noise in log units; tau: model error per square root of a day."""
+
+    sigma: float
+    tau: float
+
+    def __post_init__(self) -> None:
+        positive("population.sigma", self.sigma)
+        positive("population.tau", self.tau)
+
+    def covariance(self, days: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """(S, V, V) at days (S, V) since the first visit; the identity where nothing is seen."""
+        shared = np.minimum(days[:, :, None], days[:, None, :])
+        both = seen[:, :, None] & seen[:, None, :]
+        unit = np.eye(days.shape[1])
+        return np.where(both, self.sigma**2 * unit + self.tau**2 * shared, unit)
+
+    def with_later(self, days: np.ndarray, seen: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """Covariance (S, V, T) of delta at the visits with delta at `later` (S, T)."""
+        shared = np.minimum(days[:, :, None], np.maximum(later, 0.0)[:, None, :])
+        return self.tau**2 * shared * seen[:, :, None]
+
+    def paths(self, days: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
+        """n draws of delta at days (S, T), in any order: (S, n, T)."""
+        order = np.argsort(days, axis=1, kind="stable")
+        ordered = np.take_along_axis(np.maximum(days, 0.0), order, 1)
+        gaps = np.diff(ordered, axis=1, prepend=0.0)
+        steps = rng.normal(size=(days.shape[0], n, days.shape[1])) * np.sqrt(gaps)[:, None]
+        back = np.argsort(order, axis=1, kind="stable")[:, None]
+        walked = self.tau * np.cumsum(steps, axis=2)
+        return np.take_along_axis(walked, np.broadcast_to(back, walked.shape), 2)

@@ -1,0 +1,193 @@
+"""Forecasts under a population: the draws of one law, calibrated, or of several laws, pooled."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.growth.engines import ENGINES
+from mechlearn.growth.pool import Calibration, Member, Pool
+from mechlearn.growth.population import Population
+from mechlearn.growth.posterior import Draws, draw
+from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.spec import POOLED, GrowthSpec
+from mechlearn.records import GrowthForecast, Timeline
+
+__all__ = ["Spread", "drawn", "pooled", "shares", "thinned"]
+
+_BLOCK = 64  # series drawn at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Middle and width of forecast samples, (S, n), on the scale of log(size + floor)."""
+
+    middle: np.ndarray  # (S, 1)
+    width: np.ndarray  # (S, 1): half of what holds 68% of the samples
+    floor: float
+
+    @classmethod
+    def of(cls, samples: np.ndarray, floor: float) -> Spread:
+        low, middle, high = np.percentile(np.log(samples + floor), [15.87, 50, 84.13], axis=1)
+        return cls(middle[:, None], np.maximum((high - low) / 2, 1e-6)[:, None], floor)
+
+    def scores(self, sizes: np.ndarray) -> np.ndarray:
+        """Sizes (S, k) in widths from the middle."""
+        return (np.log(sizes + self.floor) - self.middle) / self.width
+
+    def sizes(self, scores: np.ndarray) -> np.ndarray:
+        """The inverse of `scores`."""
+        logs = np.minimum(self.middle + self.width * scores, 300.0)
+        return np.maximum(np.exp(logs) - self.floor, 0.0)
+
+
+def drawn(
+    population: Population, timelines: Sequence[Timeline], days: np.ndarray, *, n: int,
+    seed: int, alpha_beta_gy: float | None = None, engine: str = "batched",
+) -> Draws:
+    """`posterior.draw` for timelines, days (S, T) on their clocks; seeded by slice and law."""
+    law = population.law
+    problems = [
+        FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines
+    ]
+    shifted = days - np.array([[p.origin_day] for p in problems])
+    names = [(zlib.crc32(p.slice_id.encode()), zlib.crc32(law.name.encode())) for p in problems]
+    rngs = [np.random.default_rng([seed, *name]) for name in names]
+    return draw(population, problems, shifted, n=n, rngs=rngs, engine=ENGINES[engine])
+
+
+def shares(weights: Sequence[float] | np.ndarray, n: int) -> list[int]:
+    """Whole numbers that add up to n, as near to the weights as can be (largest remainders)."""
+    wanted = np.asarray(weights, float) / np.sum(weights) * n
+    whole = np.floor(wanted).astype(int)
+    first = np.argsort(whole - wanted, kind="stable")[: n - int(whole.sum())]
+    whole[first] += 1
+    return [int(k) for k in whole]
+
+
+def _ranks(samples: np.ndarray, count: int) -> np.ndarray:
+    """Where `count` of the samples (S, n) lie, evenly over their ranks: (S, count)."""
+    at = ((np.arange(count) + 0.5) * samples.shape[1] / count).astype(int)
+    return np.argsort(samples, axis=1, kind="stable")[:, at]
+
+
+def thinned(samples: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the samples (S, n), evenly over their ranks."""
+    return np.take_along_axis(samples, _ranks(samples, count), 1)
+
+
+def pooled(
+    timelines: Sequence[Timeline], days: Sequence[float], spec: GrowthSpec, pool: Pool
+) -> list[GrowthForecast]:
+    """Forecasts of slices from the visits that may be seen, each to its own day."""
+    members = pool.members if spec.law == POOLED else (pool.member(spec.resolve().name),)
+    out: list[GrowthForecast] = []
+    for begin in range(0, len(timelines), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        out += _block(timelines[block], days[block], spec, pool, members)
+    return out
+
+
+def _block(
+    timelines: Sequence[Timeline], days: Sequence[float], spec: GrowthSpec, pool: Pool,
+    members: Sequence[Member],
+) -> list[GrowthForecast]:
+    grid = np.array([
+        np.linspace(t.visits[0].day, day, spec.curve_points)
+        for t, day in zip(timelines, days, strict=True)
+    ])  # fmt: skip
+    counts = shares([m.weight for m in members], spec.n_bootstrap)
+    parts = [
+        _part(member, timelines, grid, count, spec, pool)
+        for member, count in zip(members, counts, strict=True) if count
+    ]  # fmt: skip
+    weights = {m.name: k / spec.n_bootstrap for m, k in zip(members, counts, strict=True) if k}
+    samples = np.concatenate([part.samples for part in parts], axis=1)
+    curves = np.concatenate([part.curves for part in parts], axis=1)
+    if spec.calibrate and len(members) > 1 and pool.calibration is not None:
+        samples, curves = _corrected(pool.calibration, timelines, grid, samples, curves, pool.floor)
+    if spec.max_growth is not None:
+        limit = spec.max_growth * np.array([t.areas_mm2.max() for t in timelines])[:, None]
+        samples, curves = np.minimum(samples, limit), np.minimum(curves, limit[..., None])
+    return [
+        GrowthForecast(
+            slice_id=timeline.slice_id, day=float(day), samples_mm2=samples[i],
+            curve_days=grid[i], curves_mm2=curves[i], law=spec.law,
+            parameters=_parameters(parts, i),
+            n_failed=sum(int(part.n_failed[i]) for part in parts),
+            population=str(pool.about.get("cohort", "unnamed")), weights=weights,
+        )
+        for i, (timeline, day) in enumerate(zip(timelines, days, strict=True))
+    ]  # fmt: skip
+
+
+def _corrected(
+    calibration: Calibration, timelines: Sequence[Timeline], grid: np.ndarray,
+    samples: np.ndarray, curves: np.ndarray, floor: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples with the cohort's held-out errors, and curves that lead to them."""
+    spread = Spread.of(samples, floor)
+    right = spread.sizes(calibration.correct(spread.scores(samples)))
+    return right, _bent(timelines, grid, curves, samples, right, floor)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one law gives to a block of forecasts; arrays (S, count, ...)."""
+
+    name: str
+    problems: Sequence[FitProblem]
+    samples: np.ndarray
+    curves: np.ndarray
+    values: np.ndarray
+    n_failed: np.ndarray
+
+
+def _parameters(parts: Sequence[_Part], i: int) -> dict[str, np.ndarray]:
+    """Draws of slice i by parameter; `law.parameter` where there are several laws."""
+    named = {part.name: part.problems[i].named_mm2(part.values[i]) for part in parts}
+    if len(named) == 1:
+        return next(iter(named.values()))
+    return {f"{law}.{key}": held for law, found in named.items() for key, held in found.items()}
+
+
+def _part(
+    member: Member, timelines: Sequence[Timeline], grid: np.ndarray, count: int,
+    spec: GrowthSpec, pool: Pool,
+) -> _Part:
+    """Draws of a law, corrected by its held-out errors, `count` of them spread over their ranks."""
+    population = member.population
+    draws = drawn(population, timelines, grid, n=max(spec.n_bootstrap, 100), seed=spec.seed,
+                  alpha_beta_gy=pool.alpha_beta_gy, engine=spec.engine)  # fmt: skip
+    samples, curves = draws.samples, draws.curves
+    if spec.calibrate and member.calibration is not None:
+        samples, curves = _corrected(
+            member.calibration, timelines, grid, samples, curves, population.floor
+        )
+    kept = _ranks(samples, count)
+    law = population.law
+    log = np.array([p.scale == "log" for p in law.parameters])
+    values = np.where(log, np.exp(np.where(log, draws.x, 0.0)), draws.x)
+    problems = [FitProblem.of(t, law, hold=False, alpha_beta_gy=pool.alpha_beta_gy)
+                for t in timelines]  # fmt: skip
+    return _Part(
+        law.name, problems, np.take_along_axis(samples, kept, 1),
+        np.take_along_axis(curves, kept[..., None], 1),
+        np.take_along_axis(values, kept[..., None], 1),
+        (~np.take_along_axis(draws.converged, kept, 1)).sum(axis=1),
+    )  # fmt: skip
+
+
+def _bent(
+    timelines: Sequence[Timeline], grid: np.ndarray, curves: np.ndarray, samples: np.ndarray,
+    corrected: np.ndarray, floor: float,
+) -> np.ndarray:
+    """Curves that take up the correction evenly between the last visit and the forecast day."""
+    last = np.array([[t.visits[-1].day] for t in timelines])
+    along = (grid - last) / np.maximum(grid[:, -1:] - last, 1e-9)
+    shift = np.log(corrected + floor) - np.log(samples + floor)
+    bent = (curves + floor) * np.exp(np.clip(along, 0, 1)[:, None] * shift[..., None]) - floor
+    return np.maximum(bent, 0.0)

@@ -1,0 +1,204 @@
+"""A cohort's word on several laws: the population of each, its weight, and its honest error.
+
+Weights stack the laws' forecast distributions (Yao et al. 2018, with the continuous ranked
+probability score): they minimise the mean score of the pool over held-out last visits, drawn
+towards equal weights as if by a few patients' evidence. Each law's distribution is first corrected
+by the quantiles of its own held-out errors (split-conformal, patients kept together), which gives
+the interval its coverage whatever the law gets wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from mechlearn.growth.laws import get_law
+from mechlearn.growth.noise import Discrepancy
+from mechlearn.growth.population import Population, population_law
+
+__all__ = ["Calibration", "Member", "Pool", "load_pool", "weighted_quantiles"]
+
+_VERSION = 1
+_LEVELS = np.linspace(0.005, 0.995, 199)
+
+
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantiles of weighted values (N,) at levels in (0, 1), with the plotting position of a
+    finite sample; beyond the outermost values they continue on a normal scale."""
+    order = np.argsort(values, kind="stable")
+    v, w = values[order], weights[order] / weights.sum()
+    effective = 1 / np.sum(w**2)
+    position = (np.cumsum(w) - w / 2) * effective / (effective + 1) + 0.5 / (effective + 1)
+    at, known = ndtri(levels), ndtri(position)
+    inner = np.interp(at, known, v)
+    k = max(1, int(0.1 * v.size))  # slopes of the tails from the outer tenths
+    low = max((v[k] - v[0]) / (known[k] - known[0]), 0.0) if v.size > 1 else 1.0
+    high = max((v[-1] - v[-1 - k]) / (known[-1] - known[-1 - k]), 0.0) if v.size > 1 else 1.0
+    inner = np.where(at < known[0], v[0] + low * (at - known[0]), inner)
+    return np.where(at > known[-1], v[-1] + high * (at - known[-1]), inner)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Quantiles at `_LEVELS` of a law's held-out errors, in its own standard deviations."""
+
+    quantiles: np.ndarray
+    n_patients: int
+
+    @classmethod
+    def of(cls, errors: np.ndarray, patients: np.ndarray) -> Calibration:
+        """From errors (N,) of slices; every patient counts once."""
+        names, which, counts = np.unique(patients, return_inverse=True, return_counts=True)
+        return cls(weighted_quantiles(errors, 1 / counts[which], _LEVELS), names.size)
+
+    def correct(self, scores: np.ndarray) -> np.ndarray:
+        """Normal scores -> scores with the cohort's error distribution."""
+        level = np.clip(ndtr(scores), _LEVELS[0], _LEVELS[-1])
+        inside = np.interp(level, _LEVELS, self.quantiles)
+        beyond = scores - np.clip(scores, ndtri(_LEVELS[0]), ndtri(_LEVELS[-1]))
+        return np.asarray(inside + beyond)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One law of a pool."""
+
+    population: Population
+    weight: float
+    calibration: Calibration | None = None
+
+    @property
+    def name(self) -> str:
+        return self.population.law.name
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Laws of one cohort.
+
+    Attributes:
+        members: by weight, the heaviest first.
+        unit: of the cohort's sizes, mm2 or mm3.
+        about: where it comes from: cohort, numbers of patients and slices, version, command.
+        alpha_beta_gy: where the laws count doses.
+        calibration: of the pool as a whole: calibrated forecasts, once pooled, are too wide.
+    """
+
+    members: tuple[Member, ...]
+    unit: str = "mm2"
+    about: Mapping[str, Any] = field(default_factory=dict)
+    alpha_beta_gy: float | None = None
+    calibration: Calibration | None = None
+
+    @property
+    def floor(self) -> float:
+        """Size that stands for "nothing", in the unit of the cohort."""
+        return self.members[0].population.floor
+
+    def member(self, law: str) -> Member:
+        """One law of the pool; ValueError for one that the cohort was not fitted with."""
+        for member in self.members:
+            if member.name == law:
+                return member
+        raise ValueError(
+            f"growth.law={law!r}: the population ({self.about.get('cohort', 'unnamed')}) holds "
+            f"{', '.join(m.name for m in self.members)}. Use one of them, or fit a population "
+            "with this law."
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "format": "mechlearn population", "version": _VERSION, "unit": self.unit,
+            "alpha_beta_gy": self.alpha_beta_gy, "about": dict(self.about),
+            **_plain_calibration(self.calibration),
+            "laws": [_plain(m) for m in self.members],
+        }  # fmt: skip
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+        partial.replace(path)
+        return path
+
+
+def _plain(member: Member) -> dict[str, Any]:
+    p, calibration = member.population, member.calibration
+    return {
+        "law": p.law.name,
+        "weight": round(member.weight, 4),
+        "parameters": [f"log {q.name}" if q.scale == "log" else q.name for q in p.law.parameters],
+        "mean": [float(f"{v:.6g}") for v in p.mean],
+        "covariance": [[float(f"{v:.6g}") for v in row] for row in p.covariance],
+        "sigma": float(f"{p.discrepancy.sigma:.6g}"),
+        "tau_per_sqrt_day": float(f"{p.discrepancy.tau:.6g}"),
+        "floor": p.floor,
+        **_plain_calibration(calibration),
+    }
+
+
+def _plain_calibration(calibration: Calibration | None) -> dict[str, Any]:
+    if calibration is None:
+        return {"error_quantiles": None, "n_patients": None}
+    quantiles = [float(f"{v:.4g}") for v in calibration.quantiles]
+    return {"error_quantiles": quantiles, "n_patients": calibration.n_patients}
+
+
+def _calibration(held: Mapping[str, Any]) -> Calibration | None:
+    if held["error_quantiles"] is None:
+        return None
+    return Calibration(np.array(held["error_quantiles"], float), int(held["n_patients"]))
+
+
+def load_pool(source: str | Path) -> Pool:
+    """A packaged population by name (`phantom`), or one from a file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a population file, or one of laws that this version does not know.
+    """
+    if str(source) == "phantom":
+        text = files("mechlearn.growth").joinpath("populations/phantom.json").read_text()
+    else:
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"growth.population={source}: no such file. Make one with `python -m "
+                "mechlearn.evaluate +experiment=population`, or use phantom or null."
+            )
+        text = path.read_text()
+    try:
+        content = json.loads(text)
+        if content["format"] != "mechlearn population" or content["version"] != _VERSION:
+            raise ValueError(f"format {content['format']!r}, version {content['version']!r}")
+        members = tuple(_member(held) for held in content["laws"])
+        return Pool(members, content["unit"], content["about"], content["alpha_beta_gy"],
+                    _calibration(content))  # fmt: skip
+    except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
+        raise ValueError(
+            f"growth.population={source}: not a population file of version {_VERSION} ({error}). "
+            "Make it again with `python -m mechlearn.evaluate +experiment=population`."
+        ) from error
+
+
+def _member(held: Mapping[str, Any]) -> Member:
+    law = get_law(held["law"])
+    if "log radiosensitivity" in held["parameters"]:
+        law = law.linear_quadratic()
+    law = population_law(law)
+    names = [f"log {p.name}" if p.scale == "log" else p.name for p in law.parameters]
+    if names != held["parameters"]:
+        raise ValueError(f"law {law.name} has parameters {names}, the file {held['parameters']}")
+    population = Population(
+        law, np.array(held["mean"]), np.array(held["covariance"]),
+        Discrepancy(held["sigma"], held["tau_per_sqrt_day"]), held["floor"],
+    )  # fmt: skip
+    np.linalg.cholesky(population.covariance)  # refuses what is not a covariance
+    return Member(population, float(held["weight"]), _calibration(held))
