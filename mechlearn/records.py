@@ -147,7 +147,10 @@ class GuidanceTarget:
 
 @dataclass(frozen=True)
 class GrowthForecast:
-    """Bootstrap distribution of one slice's tumour area at `day`, with the curves behind it."""
+    """Distribution of one slice's tumour area at `day`, with the curves behind it.
+
+    Curves are of the tumour; with a population, samples are what would be measured on `day`.
+    """
 
     slice_id: str
     day: float
@@ -157,6 +160,8 @@ class GrowthForecast:
     law: str
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (N,)
     n_failed: int = 0  # refits that did not converge and are not among the samples
+    population: str = ""  # the cohort whose prior was used; empty without one
+    weights: Mapping[str, float] = field(default_factory=dict)  # law -> its share of the samples
 
     def __post_init__(self) -> None:
         if self.samples_mm2.ndim != 1 or self.samples_mm2.size == 0:
