@@ -300,8 +300,12 @@ LAWS: Mapping[str, Law] = _declare(
 )
 
 
-def get_law(law: Law | str) -> Law:
+def get_law(law: Law | str, *, key: str = "growth.law") -> Law:
     """A law by name, by the dotted path of one of your own, or itself.
+
+    Args:
+        law: the law or what names it.
+        key: of the setting that the name stands in, for the error.
 
     Raises:
         ValueError: neither a name in `LAWS` nor a path to a `Law` that can be imported.
@@ -311,16 +315,16 @@ def get_law(law: Law | str) -> Law:
     module, _, attribute = law.rpartition(".")
     if not module:
         remedy = "A law of your own is given as package.module.name."
-        return LAWS[one_of("growth.law", law, tuple(LAWS), remedy=remedy)]
+        return LAWS[one_of(key, law, tuple(LAWS), remedy=remedy)]
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"growth.law={law!r}: cannot be imported ({error}). Give package.module.name of a "
+            f"{key}={law!r}: cannot be imported ({error}). Give package.module.name of a "
             "growth.Law, in a package that Python finds."
         ) from error
     if not isinstance(found, Law):
         raise ValueError(
-            f"growth.law={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.Law."
+            f"{key}={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.Law."
         )
     return found

@@ -37,7 +37,7 @@ def minimise(
     high: np.ndarray,
     *,
     tolerance: float = 1e-8,
-    max_iterations: int = 200,
+    max_iterations: int = 1000,
 ) -> Minima:
     """Minimise sum(residuals^2) of every problem from its start.
 

@@ -92,7 +92,7 @@ class GrowthSpec:
         positive("growth.rt_duration_days", self.rt_duration_days)
         positive("growth.alpha_beta_gy", self.alpha_beta_gy)
         if self.fallback is not None:
-            get_law(self.fallback)
+            get_law(self.fallback, key="growth.fallback")
         if self.max_growth is not None:
             in_range("growth.max_growth", self.max_growth, 1.0, float("inf"))
         for name, bound in self.bounds.items():
