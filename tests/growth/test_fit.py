@@ -17,7 +17,7 @@ TRUTH = {
 DAYS = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
 
 
-def timeline(areas, days=None, rt=None) -> Timeline:
+def timeline(areas, days=None, rt=()) -> Timeline:
     days = DAYS[: len(areas)] if days is None else days
     visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     return Timeline("p1/z070", "p1", visits, rt)
@@ -25,7 +25,7 @@ def timeline(areas, days=None, rt=None) -> Timeline:
 
 @pytest.mark.parametrize("name", list(LAWS))
 def test_noise_free_curve_is_recovered(name):
-    rt = Radiotherapy(35.0)
+    rt = (Radiotherapy(35.0),)
     law = LAWS[name]
     truth = TRUTH | ({"slope": 12.0} if name == "algorithm1" else {})  # days there
     result = fit(timeline(law.area(DAYS, truth, rt), rt=rt), name, ridge=0.0)
@@ -34,14 +34,14 @@ def test_noise_free_curve_is_recovered(name):
 
 
 def test_ridge_hardly_moves_an_identified_curve():
-    rt = Radiotherapy(35.0)
+    rt = (Radiotherapy(35.0),)
     truth = LAWS["ode"].area(DAYS, TRUTH, rt)
     result = fit(timeline(truth, rt=rt), "ode")
     assert result.area(DAYS) == pytest.approx(truth, rel=0.01)
 
 
 def test_fit_does_not_depend_on_the_clock():
-    rt, late = Radiotherapy(35.0), Radiotherapy(135.0)
+    rt, late = (Radiotherapy(35.0),), (Radiotherapy(135.0),)
     areas = LAWS["ode"].area(DAYS, TRUTH, rt)
     here = fit(timeline(areas, rt=rt))
     there = fit(timeline(areas, DAYS + 100, late))
@@ -67,11 +67,11 @@ def test_sum_of_squares_is_at_its_minimum(factor):
 
 def test_first_area_stays_within_ten_percent():
     result = fit(timeline([100.0, 300, 310, 305]), "linear")
-    assert 90 <= result.parameters["initial_area"] <= 110
+    assert 90 - 1e-9 <= result.parameters["initial_area"] <= 110 + 1e-9
 
 
 def test_fewer_visits_than_parameters_are_flagged():
-    result = fit(timeline([400.0, 700, 300, 350], rt=Radiotherapy(35.0)))
+    result = fit(timeline([400.0, 700, 300, 350], rt=(Radiotherapy(35.0),)))
     assert not result.identifiable
     assert "4 visits for 6 parameters" in result.warnings[0]
 
@@ -81,7 +81,7 @@ def test_well_covered_series_is_identifiable():
 
 
 def test_visits_before_radiotherapy_hold_its_parameters():
-    result = fit(timeline([400.0, 500, 600], rt=Radiotherapy(200.0)))
+    result = fit(timeline([400.0, 500, 600], rt=(Radiotherapy(200.0),)))
     assert result.held == ("survival_fraction", "decay_rate", "delay", "slope")
 
 
@@ -92,7 +92,7 @@ def test_without_radiotherapy_only_the_growth_part_is_fitted():
 
 
 def test_radiotherapy_before_the_first_visit_is_fitted():
-    result = fit(timeline([400.0, 300, 200, 250, 350], rt=Radiotherapy(-20.0)))
+    result = fit(timeline([400.0, 300, 200, 250, 350], rt=(Radiotherapy(-20.0),)))
     assert result.n_fitted == 6
     assert result.area(DAYS[:5]) == pytest.approx([400.0, 300, 200, 250, 350], rel=0.1)
 
@@ -103,7 +103,7 @@ def test_two_visits_on_one_day_are_fitted():
 
 
 def test_vanished_tumour_is_fitted():
-    result = fit(timeline([400.0, 100, 0, 0], rt=Radiotherapy(10.0)))
+    result = fit(timeline([400.0, 100, 0, 0], rt=(Radiotherapy(10.0),)))
     assert np.isfinite(result.area(DAYS)).all()
 
 

@@ -8,15 +8,16 @@ import logging
 import numpy as np
 import pytest
 
-from mechlearn.growth.bootstrap import ENGINES, Refits, bootstrap, perturb
-from mechlearn.growth.fit import solve
+from mechlearn.growth.bootstrap import bootstrap, perturb
+from mechlearn.growth.engines import ENGINES, Fits, solve_batched
+from mechlearn.growth.fit import fit_problem, point_fit
 from mechlearn.growth.forecast import forecast
 from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Radiotherapy, Timeline, Visit
 
 
-def timeline(areas=(400.0, 520, 610, 830, 990), *, step=30.0, rt=None, name="p1/z070") -> Timeline:
+def timeline(areas=(400.0, 520, 610, 830, 990), *, step=30.0, rt=(), name="p1/z070") -> Timeline:
     visits = tuple(Visit(step * i, float(a)) for i, a in enumerate(areas))
     return Timeline(name, "p1", visits, rt)
 
@@ -81,7 +82,7 @@ def test_all_setup_sees_every_visit():
 
 
 def test_interval_of_the_ode_holds_the_measurements():
-    rt = Radiotherapy(35.0)
+    rt = (Radiotherapy(35.0),)
     series = timeline((900, 1290, 1471, 655, 954, 1925), step=40, rt=rt)
     low, high = forecast(series, 200, spec=GrowthSpec(setup="all", n_bootstrap=30)).interval_mm2()
     assert low < 1925 < high
@@ -130,12 +131,20 @@ def test_max_growth_limits_the_extrapolation_only_when_asked():
     assert capped.samples_mm2.max() == pytest.approx(4800)
 
 
-def test_failed_refits_are_counted_and_left_out(monkeypatch, caplog):
-    def half(problem, series, best) -> Refits:
-        ok = np.arange(len(series)) % 2 == 0
-        return Refits(np.tile(best, (len(series), 1)), ok, ("gave up",) * int((~ok).sum()))
+def failing(monkeypatch, converged) -> None:
+    """Refits of FAST converge as told; the first fit as it does."""
 
-    monkeypatch.setitem(ENGINES, "lmfit", half)
+    def engine(batch, tasks, tolerance) -> Fits:
+        fits = solve_batched(batch, tasks, tolerance)
+        if len(tasks) == FAST.n_bootstrap:
+            return dataclasses.replace(fits, converged=converged)
+        return fits
+
+    monkeypatch.setitem(ENGINES, "batched", engine)
+
+
+def test_failed_refits_are_counted_and_left_out(monkeypatch, caplog):
+    failing(monkeypatch, np.arange(20) % 2 == 0)
     with caplog.at_level(logging.WARNING):
         result = forecast(timeline(), 200, spec=FAST)
     assert (result.samples_mm2.size, result.n_failed) == (10, 10)
@@ -143,10 +152,7 @@ def test_failed_refits_are_counted_and_left_out(monkeypatch, caplog):
 
 
 def test_no_refit_left_is_an_error(monkeypatch):
-    def none(problem, series, best) -> Refits:
-        return Refits(np.tile(best, (len(series), 1)), np.zeros(len(series), bool))
-
-    monkeypatch.setitem(ENGINES, "lmfit", none)
+    failing(monkeypatch, np.zeros(20, bool))
     with pytest.raises(ValueError, match=r"no samples .20 refits failed"):
         forecast(timeline(), 200, spec=FAST)
 
@@ -158,13 +164,13 @@ def test_additive_noise_that_erases_the_first_area_fails_that_refit():
     assert len(result.values) == 40 - result.n_failed
 
 
-def test_start_of_a_refit_does_not_decide_its_curve():
-    rt = Radiotherapy(35.0)
+def test_starts_do_not_decide_the_curve():
+    rt = (Radiotherapy(35.0),)
     series = timeline((900, 1290, 1471, 655, 954, 1925), step=40, rt=rt)
-    problem = FitProblem.of(series, GrowthSpec().resolve(), ridge=0.01)
-    far = solve(problem, problem.areas, problem.starts * 1.1)
-    near = solve(problem, problem.areas, problem.starts)
-    assert problem.predict(far.values) == pytest.approx(problem.predict(near.values), rel=0.02)
+    problem = FitProblem.of(series, GrowthSpec().resolve())
+    batch = fit_problem(problem, ridge=0.01, residuals="area")
+    one, other = (point_fit(batch, 16, np.random.default_rng(seed))[0] for seed in (1, 2))
+    assert one.area(series.days) == pytest.approx(other.area(series.days), rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import odeint
 
-from mechlearn.growth.laws import LAWS, get_law, log_cosh
+from mechlearn.growth.laws import LAWS, get_law
+from mechlearn.growth.treatment import Courses
 from mechlearn.records import Radiotherapy
 
 TRUTH = {
@@ -15,34 +16,80 @@ TRUTH = {
 }
 DAYS = np.array([0.0, 12, 35, 36, 60, 120, 240])
 WITH_RT = [name for name, law in LAWS.items() if "survival_fraction" in law.names]
+UNTREATED = {
+    "ode": "exponential", "eq6": "exponential", "algorithm1": "exponential",
+    "linear_rt": "linear", "logistic_rt": "logistic", "gompertz_rt": "gompertz",
+}
 
 
-def integrate(days, p, rt_start):
-    """Eqs. (3) to (5) and the ODE of the dying part through odeint, as in the paper."""
+def integrate(days, p, starts, survivals, rate):
+    """Eqs. (3) to (5) by odeint as in the paper, one course after another.
 
-    def living(a, t):
-        return p["growth_rate"] * a
-
-    def dying(a, t):
-        rate = p["decay_rate"] * np.tanh(p["slope"] * (t - rt_start - p["delay"]))
-        return -rate * a
-
+    What lives grows by `rate` (area, day); what a course kills is a compartment that decays on the
+    clock of that course.
+    """
     tight = {"rtol": 1e-11, "atol": 1e-11}
-    before = days[days < rt_start]
-    area = list(odeint(living, p["initial_area"], before, **tight)[:, 0])
-    at_start = odeint(living, p["initial_area"], [0.0, rt_start], **tight)[-1, 0]
-    after = np.concatenate([[rt_start], days[days >= rt_start]])
-    survival = p["survival_fraction"]
-    alive = odeint(living, survival * at_start, after, **tight)[1:, 0]
-    dead = odeint(dying, (1 - survival) * at_start, after, **tight)[1:, 0]
-    return np.array(area + list(alive + dead))
+
+    def slopes(a, t):
+        dying = [
+            -p["decay_rate"] * np.tanh(p["slope"] * (t - start - p["delay"])) * part
+            for start, part in zip(starts, a[1:], strict=True)
+        ]
+        return [rate(a[0], t), *dying]
+
+    state, clock = np.array([p["initial_area"], *(0.0 for _ in starts)]), 0.0
+    out = {}
+    for k, end in enumerate([*starts, np.inf]):
+        inside = [d for d in days if clock <= d < end]
+        stops = [clock, *inside, *([end] if np.isfinite(end) else [])]
+        path = odeint(slopes, state, stops, **tight)
+        out |= {d: path[i + 1].sum() for i, d in enumerate(inside)}
+        if np.isfinite(end):
+            living = path[-1, 0]
+            state = path[-1].copy()
+            state[0], state[k + 1] = survivals[k] * living, (1 - survivals[k]) * living
+            clock = end
+    return np.array([out[d] for d in days])
+
+
+def exponential(p):
+    return lambda a, t: p["growth_rate"] * a
 
 
 @pytest.mark.parametrize("change", [{}, {"slope": 3.0}, {"decay_rate": 0.2}, {"delay": 0.5}])
 def test_ode_law_is_the_integral_of_the_ode(change):
     p = TRUTH | change
-    exact = LAWS["ode"].area(DAYS, p, Radiotherapy(35.0))
-    assert exact == pytest.approx(integrate(DAYS, p, 35.0), rel=1e-6)
+    exact = LAWS["ode"].area(DAYS, p, (Radiotherapy(35.0),))
+    assert exact == pytest.approx(integrate(DAYS, p, [35.0], [0.12], exponential(p)), rel=1e-6)
+
+
+def test_a_second_course_is_the_integral_of_three_compartments():
+    courses = (Radiotherapy(35.0), Radiotherapy(110.0))
+    exact = LAWS["ode"].area(DAYS, TRUTH, courses)
+    expected = integrate(DAYS, TRUTH, [35.0, 110.0], [0.12, 0.12], exponential(TRUTH))
+    assert exact == pytest.approx(expected, rel=1e-6)
+
+
+def test_logistic_growth_saturates_whatever_radiotherapy_leaves():
+    # The untreated curve is scaled, not restarted: what lives is S times what would have lived.
+    p, limit = TRUTH, TRUTH["capacity"] * TRUTH["initial_area"]
+
+    def rate(a, t):
+        lived = limit / (1 + (p["capacity"] - 1) * np.exp(-p["growth_rate"] * t))
+        return p["growth_rate"] * a * (1 - lived / limit)
+
+    exact = LAWS["logistic_rt"].area(DAYS, p, (Radiotherapy(35.0),))
+    assert exact == pytest.approx(integrate(DAYS, p, [35.0], [0.12], rate), rel=1e-6)
+
+
+def test_linear_quadratic_courses_survive_by_dose_and_fractions():
+    courses = (Radiotherapy(35.0, dose_gy=60.0, fractions=30), Radiotherapy(110.0, None, 30.0, 5))
+    alpha = 0.02
+    p = TRUTH | {"radiosensitivity": alpha}
+    survivals = [np.exp(-alpha * 60 * (1 + 2 / 10)), np.exp(-alpha * 30 * (1 + 6 / 10))]
+    exact = LAWS["ode"].linear_quadratic().area(DAYS, p, Courses.of(courses, alpha_beta_gy=10.0))
+    expected = integrate(DAYS, p, [35.0, 110.0], survivals, exponential(p))
+    assert exact == pytest.approx(expected, rel=1e-6)
 
 
 def dying_share(law: str, slope: float) -> float:
@@ -50,7 +97,7 @@ def dying_share(law: str, slope: float) -> float:
         "initial_area": 1.0, "growth_rate": 0.03, "survival_fraction": 0.0, "decay_rate": 0.03,
         "delay": 20.0, "slope": slope,
     }
-    return float(LAWS[law].area(np.array([67.0]), p, Radiotherapy(0.0))[0])
+    return float(LAWS[law].area(np.array([67.0]), p, (Radiotherapy(0.0),))[0])
 
 
 def test_dying_compartment_of_the_ode_at_day_67():
@@ -63,32 +110,36 @@ def test_algorithm_1_does_not_solve_the_ode():
 
 @pytest.mark.parametrize("name", list(LAWS))
 def test_area_on_day_zero_is_the_initial_area(name):
-    area = LAWS[name].area(np.zeros(1), TRUTH, Radiotherapy(35.0))
+    area = LAWS[name].area(np.zeros(1), TRUTH, (Radiotherapy(35.0),))
     assert area[0] == pytest.approx(900.0)
 
 
 @pytest.mark.parametrize("name", WITH_RT)
 def test_radiotherapy_before_the_first_visit_keeps_the_initial_area(name):
-    area = LAWS[name].area(np.zeros(1), TRUTH, Radiotherapy(-30.0))
+    area = LAWS[name].area(np.zeros(1), TRUTH, (Radiotherapy(-30.0),))
     assert area[0] == pytest.approx(900.0)
 
 
 @pytest.mark.parametrize("name", WITH_RT)
-def test_without_radiotherapy_growth_is_exponential(name):
-    area = LAWS[name].area(DAYS, TRUTH, None)
-    assert area == pytest.approx(900 * np.exp(0.012 * DAYS))
+def test_without_radiotherapy_a_law_is_its_untreated_curve(name):
+    area = LAWS[name].area(DAYS, TRUTH)
+    assert area == pytest.approx(LAWS[UNTREATED[name]].area(DAYS, TRUTH))
+
+
+def test_without_radiotherapy_the_paper_grows_exponentially():
+    assert LAWS["ode"].area(DAYS, TRUTH) == pytest.approx(900 * np.exp(0.012 * DAYS))
 
 
 @pytest.mark.parametrize("name", WITH_RT)
 def test_area_is_continuous_at_the_start_of_radiotherapy(name):
-    before, after = LAWS[name].area(np.array([35 - 1e-7, 35 + 1e-7]), TRUTH, Radiotherapy(35.0))
+    before, after = LAWS[name].area(np.array([35 - 1e-7, 35 + 1e-7]), TRUTH, (Radiotherapy(35.0),))
     assert after == pytest.approx(before, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", list(LAWS))
 def test_parameter_arrays_give_one_curve_each(name):
     law = LAWS[name]
-    rt = Radiotherapy(35.0)
+    rt = (Radiotherapy(35.0),)
     stacked = {k: np.array([v, 0.9 * v]) for k, v in TRUTH.items()}
     curves = law.area(DAYS, stacked, rt)
     second = law.area(DAYS, {k: 0.9 * v for k, v in TRUTH.items()}, rt)
@@ -101,7 +152,7 @@ def test_parameter_arrays_give_one_curve_each(name):
 def test_area_stays_finite_on_the_bounds(name, end):
     law = LAWS[name]
     corner = {p.name: getattr(p, end) for p in law.parameters}
-    assert np.isfinite(law.area(np.array([0.0, 100, 5000]), corner, Radiotherapy(35.0))).all()
+    assert np.isfinite(law.area(np.array([0.0, 100, 5000]), corner, (Radiotherapy(35.0),))).all()
 
 
 def test_logistic_saturates_at_its_capacity():
@@ -116,10 +167,6 @@ def test_gompertz_saturates_at_rate_over_slowing():
 def test_linear_area_stops_at_zero():
     shrinking = {"initial_area": 900.0, "growth_rate": -0.01}
     assert LAWS["linear"].area(np.array([200.0]), shrinking)[0] == 0.0
-
-
-def test_log_cosh_does_not_overflow():
-    assert log_cosh(np.array([1000.0]))[0] == pytest.approx(1000 - np.log(2))
 
 
 def test_paper_bounds_of_the_ode():
