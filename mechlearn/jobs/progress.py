@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["duration", "tracked"]
+__all__ = ["countdown", "duration", "tracked"]
 
 T = TypeVar("T")
 
@@ -22,12 +22,22 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def countdown(what: str, *, log: logging.Logger) -> Callable[[int, int], None]:
+    """A function (done, total) that logs how many are done and how long the rest will take."""
+    start = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        spent = time.monotonic() - start
+        left = spent / done * (total - done)
+        log.info("%s: %d of %d done in %s, about %s to go",
+                 what, done, total, duration(spent), duration(left))
+
+    return report
+
+
 def tracked(items: Sequence[T], what: str, *, log: logging.Logger) -> Iterator[T]:
     """Yield the items; after each, log how many are done and how long the rest will take."""
-    start = time.monotonic()
+    report = countdown(what, log=log)
     for done, item in enumerate(items, start=1):
         yield item
-        spent = time.monotonic() - start
-        left = spent / done * (len(items) - done)
-        log.info("%s: %d of %d done in %s, about %s to go",
-                 what, done, len(items), duration(spent), duration(left))
+        report(done, len(items))

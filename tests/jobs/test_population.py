@@ -1,0 +1,73 @@
+"""A population fitted to simulated series, as the file that a forecast takes."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from mechlearn.growth.pool import load_pool
+from mechlearn.jobs.population import run_population
+from mechlearn.jobs.rows import plain
+from mechlearn.records import Timeline, Visit
+
+LAWS = ("exponential", "carry_forward")
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    rng = np.random.default_rng(0)
+    out = []
+    for patient in range(12):
+        rate, days = rng.normal(0.01, 0.003), np.array([0.0, 40, 80, 120])
+        sizes = 300 * np.exp(rate * days) * (1 + 0.03 * rng.normal(size=4))
+        visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, sizes, strict=True))
+        out.append(Timeline(f"P{patient}/z50", f"P{patient}", visits))
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(cohort, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("population")
+    return run_population(cohort, out_dir=folder, laws=LAWS, n_folds=3,
+                          about={"cohort": "simulated"}), folder
+
+
+def test_file_is_what_growth_population_takes(run):
+    row, folder = run
+    pool = load_pool(folder / "population.json")
+    assert row["population"] == str(folder / "population.json")
+    assert pool.about["cohort"] == "simulated"
+    assert {m.name for m in pool.members} <= set(LAWS)
+
+
+def test_row_holds_weights_and_scatter_of_every_law(run):
+    row, folder = run
+    names = [m.name for m in load_pool(folder / "population.json").members]
+    assert sum(row[f"weight_{n}"] for n in names) == pytest.approx(1)
+    for name in names:
+        assert row[f"sigma_{name}"] > 0
+        assert row[f"tau_{name}_per_sqrt_day"] >= 0
+        assert row[f"error_width_{name}"] > 0
+    assert (row["n_slices"], row["n_patients"]) == (12, 12)
+    for key, value in row.items():
+        plain(key, value)
+
+
+def test_the_cohorts_rate_is_found(run):
+    typical = load_pool(run[1] / "population.json").member("exponential").population.typical()
+    assert typical["growth_rate"][0] == pytest.approx(0.01, rel=0.2)
+
+
+def test_typical_parameters_are_told(cohort, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="mechlearn.jobs.population"):
+        run_population(cohort, out_dir=tmp_path, laws=("exponential",), n_folds=2)
+    assert "growth.population=" in caplog.text
+    assert "growth_rate" in caplog.text
+    assert "1/day" in caplog.text
+
+
+def test_no_series_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no series"):
+        run_population([], out_dir=tmp_path)
