@@ -90,7 +90,7 @@ def test_only_the_interrupted_slice_is_computed(run, sampler, tmp_path):
 
 
 def test_a_slice_that_cannot_be_fitted_is_counted_with_its_reason(run, series, tmp_path):
-    short = LongitudinalSlice(series[2].slices[:2], None)
+    short = LongitudinalSlice(series[2].slices[:2])
     row = run(series=[series[0], short])
     assert (row["n_slices"], row["n_skipped"]) == (1, 1)
     reasons = [r["skipped"] for r in read_table(tmp_path / "slices.csv") if r.get("skipped")]
