@@ -123,7 +123,7 @@ class Batch:
         self, tasks: Tasks, x: np.ndarray, which: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Residuals (n, V + P) and their Jacobian (n, V + P, P) of tasks `which` at x (n, P)."""
-        rows, objective = tasks.rows[which], self.objective
+        rows = tasks.rows[which]
         values = self.values(x)
         columns = {
             name: Dual.parameter(name, values[:, i, None]) for i, name in enumerate(self.law.names)
@@ -135,19 +135,33 @@ class Batch:
             slope = area.slopes.get(name)
             if slope is not None:
                 jac[..., i] = slope * values[:, i, None] if self.log[i] else slope
-        fitted, target = np.broadcast_to(area.value, shape), tasks.targets[which]
+        objective = self.objective
         if objective.log:
             floor = 0.0 if objective.floor is None else objective.floor[rows, None]
-            jac /= (fitted + floor)[..., None]
+            jac /= (area.value + floor)[..., None]
+        jac *= self.seen[rows][..., None]
+        if objective.whiten is not None:
+            jac = objective.whiten[rows] @ jac
+        spread = np.broadcast_to(objective.pull, (rows.size, *objective.pull.shape))
+        residual = self._residuals(tasks, x, which, np.broadcast_to(area.value, shape))
+        return residual, np.concatenate([jac, spread], axis=1)
+
+    def residuals(self, tasks: Tasks, x: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """`model` without the Jacobian."""
+        rows = tasks.rows[which]
+        fitted = np.broadcast_to(self.predict(x, rows), (rows.size, self.days.shape[1]))
+        return self._residuals(tasks, x, which, fitted)
+
+    def _residuals(
+        self, tasks: Tasks, x: np.ndarray, which: np.ndarray, fitted: np.ndarray
+    ) -> np.ndarray:
+        rows, objective, target = tasks.rows[which], self.objective, tasks.targets[which]
+        if objective.log:
+            floor = 0.0 if objective.floor is None else objective.floor[rows, None]
             with np.errstate(divide="ignore", invalid="ignore"):
                 fitted, target = np.log(fitted + floor), np.log(np.maximum(target, 0) + floor)
-        seen = self.seen[rows]
-        residual = np.where(seen, fitted - target, 0.0)
-        jac *= seen[..., None]
+        residual = np.where(self.seen[rows], fitted - target, 0.0)
         if objective.whiten is not None:
-            whiten = objective.whiten[rows]
-            residual, jac = (whiten @ residual[..., None])[..., 0], whiten @ jac
-        pull = objective.pull
-        prior = (x - tasks.centres[which]) @ pull.T
-        spread = np.broadcast_to(pull, (rows.size, *pull.shape))
-        return np.concatenate([residual, prior], axis=1), np.concatenate([jac, spread], axis=1)
+            residual = (objective.whiten[rows] @ residual[..., None])[..., 0]
+        prior = (x - tasks.centres[which]) @ objective.pull.T
+        return np.concatenate([residual, prior], axis=1)

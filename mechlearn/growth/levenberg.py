@@ -1,7 +1,9 @@
 """Levenberg-Marquardt for many small least-squares problems at once, with bounds.
 
 Each problem has its own damping (Nielsen 1999) and its own active set: a parameter on a bound
-whose gradient points outwards is held for the step. Problems that have converged leave the batch.
+whose gradient points outwards is held for the step. Steps are bent along the valley by geodesic
+acceleration (Transtrum and Sethna 2012), without which a law that its visits do not identify takes
+hundreds of them. Problems that have converged leave the batch.
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ __all__ = ["Minima", "minimise", "solve_spd"]
 
 # (x (n, P), rows (n,) of the problems) -> residuals (n, M), Jacobian (n, M, P)
 Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Residuals = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-_DAMPING = 1e-2  # first damping, as a share of the diagonal of J'J
+_DAMPING = 1e-2  # first damping, as a share of the steepest curvature
+_PROBE = 0.1  # of a step, at which the valley's bend is measured
+_MOST_BENT = 0.75  # of the step's length; a larger bend is not believed
 _TINY = 1e-300
+Factor = list[list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ def minimise(
     low: np.ndarray,
     high: np.ndarray,
     *,
+    residuals: Residuals | None = None,
+    width: np.ndarray | None = None,
     tolerance: float = 1e-8,
     max_iterations: int = 1000,
 ) -> Minima:
@@ -43,7 +51,11 @@ def minimise(
 
     Args:
         model: residuals and Jacobian of some of the problems.
+        residuals: the residuals alone, for the bend of the valley; straight steps if None.
         start, low, high: (N, P); a start outside the bounds moves onto them.
+        width: (P,), typical step of each parameter: the shape of the region that a step may reach.
+            Not the curvature's (Marquardt's choice): where a direction leaves the residuals alone,
+            that lets it jump about and brakes all others.
         tolerance: a problem has converged once a step promises and brings less than this share of
             its cost, or moves it by less than this share of its size.
         max_iterations: steps tried before a problem is given up.
@@ -59,12 +71,13 @@ def minimise(
     out = Minima(x.copy(), cost.copy(), np.zeros(n, bool), np.zeros(n, int))
     keep = np.isfinite(cost)
     out.cost[~keep] = np.inf
-    state = _State(rows[keep], x[keep], r[keep], jac[keep], cost[keep], low[keep], high[keep])
-    state.damping, state.factor = np.full(keep.sum(), _DAMPING), np.full(keep.sum(), 2.0)
+    widths = np.broadcast_to(1.0 if width is None else width, (n, p))
+    state = _State(rows[keep], x[keep], r[keep], jac[keep], cost[keep], low[keep], high[keep],
+                   widths[keep])  # fmt: skip
     for iteration in range(1, max_iterations + 1):
         if not state.rows.size:
             break
-        done = _iterate(state, model, tolerance)
+        done = _iterate(state, model, residuals, tolerance)
         finished = state.rows[done]
         out.x[finished], out.cost[finished] = state.x[done], state.cost[done]
         out.converged[finished] = True
@@ -78,28 +91,43 @@ def minimise(
 class _State:
     """The problems that are still being solved."""
 
-    damping: np.ndarray
-    factor: np.ndarray
-
     def __init__(self, rows: np.ndarray, x: np.ndarray, r: np.ndarray, jac: np.ndarray,
-                 cost: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:  # fmt: skip
+                 cost: np.ndarray, low: np.ndarray, high: np.ndarray,
+                 width: np.ndarray) -> None:  # fmt: skip
         self.rows, self.x, self.cost, self.low, self.high = rows, x, cost, low, high
+        self.r, self.jac, self.width = r, jac, width
         self.gradient, self.hessian = _normal(r, jac)
+        steepest = (np.einsum("npp->np", self.hessian) * width**2).max(axis=1)
+        self.damping, self.factor = _DAMPING * steepest, np.full(rows.size, 2.0)
 
     def keep(self, which: np.ndarray) -> None:
         for name, held in vars(self).items():
             setattr(self, name, held[which])
 
+    def accept(self, better: np.ndarray, trial: np.ndarray, cost: np.ndarray, r: np.ndarray,
+               jac: np.ndarray) -> None:  # fmt: skip
+        if better.all():
+            self.x, self.cost, self.r, self.jac = trial, cost, r, jac
+            self.gradient, self.hessian = _normal(r, jac)
+        elif better.any():
+            self.x[better], self.cost[better] = trial[better], cost[better]
+            self.r[better], self.jac[better] = r[better], jac[better]
+            self.gradient[better], self.hessian[better] = _normal(r[better], jac[better])
 
-def _iterate(s: _State, model: Model, tolerance: float) -> np.ndarray:
+
+def _iterate(
+    s: _State, model: Model, residuals: Residuals | None, tolerance: float
+) -> np.ndarray:
     """One damped step of every problem; which of them have converged."""
     bound = ((s.x <= s.low) & (s.gradient > 0)) | ((s.x >= s.high) & (s.gradient < 0))
+    free = ~bound
     gradient = np.where(bound, 0.0, s.gradient)
-    diagonal = np.einsum("npp->np", s.hessian)
-    scale = np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True) + _TINY)
     damped = s.hessian.copy()
-    np.einsum("npp->np", damped)[...] += s.damping[:, None] * scale
-    step = solve_spd(damped, -gradient, ~bound)
+    np.einsum("npp->np", damped)[...] += s.damping[:, None] / s.width**2
+    factor = _cholesky(damped, free)
+    step = _substitute(factor, -gradient, free)
+    if residuals is not None:
+        step = step + _bend(s, residuals, factor, step, free)
     trial = np.clip(s.x + step, s.low, s.high)
     step = trial - s.x
     curvature = np.einsum("np,npq,nq->n", step, s.hessian, step)
@@ -114,12 +142,24 @@ def _iterate(s: _State, model: Model, tolerance: float) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(promised > 0, won / promised, 0.0)
     easier = np.maximum(1 / 3, 1 - (2 * np.clip(ratio, 0, 1) - 1) ** 3)
-    s.damping = np.clip(np.where(better, s.damping * easier, s.damping * s.factor), 1e-12, 1e16)
+    s.damping = np.clip(np.where(better, s.damping * easier, s.damping * s.factor), 1e-15, 1e18)
     s.factor = np.where(better, 2.0, 2 * s.factor)
-    if better.any():
-        s.x[better], s.cost[better] = trial[better], cost[better]
-        s.gradient[better], s.hessian[better] = _normal(r[better], jac[better])
+    s.accept(better, trial, cost, r, jac)
     return np.asarray(done)
+
+
+def _bend(
+    s: _State, residuals: Residuals, factor: Factor, step: np.ndarray, free: np.ndarray
+) -> np.ndarray:
+    """Half the geodesic acceleration along a step (n, P); zero where it is too large to believe."""
+    ahead = residuals(np.clip(s.x + _PROBE * step, s.low, s.high), s.rows)
+    along = (s.jac @ step[..., None])[..., 0]
+    second = (2 / _PROBE) * ((ahead - s.r) / _PROBE - along)
+    pull = (second[:, None] @ s.jac)[:, 0]
+    bend = 0.5 * _substitute(factor, -np.where(free, pull, 0.0), free)
+    lengths = [np.square(v / s.width).sum(axis=1) for v in (bend, step)]
+    good = 4 * lengths[0] <= _MOST_BENT**2 * lengths[1]  # False for NaN
+    return np.where(good[:, None], bend, 0.0)
 
 
 def _square(r: np.ndarray) -> np.ndarray:
@@ -133,32 +173,44 @@ def _normal(r: np.ndarray, jac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def solve_spd(matrix: np.ndarray, right: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Cholesky solution of (n, P, P) x = (n, P) in the free unknowns (n, P); 0 in the others.
+    """Cholesky solution of (n, P, P) x = (n, P) in the free unknowns (n, P); 0 in the others."""
+    return _substitute(_cholesky(matrix, free), right, free)
+
+
+def _cholesky(matrix: np.ndarray, free: np.ndarray) -> Factor:
+    """Rows of the factors, their diagonals as reciprocals; unit rows for unknowns that are held.
 
     The loops run over the few parameters; every line works on all problems at once.
     """
-    p = right.shape[1]
-    factor: list[list[np.ndarray]] = [[] for _ in range(p)]
-    y: list[np.ndarray] = []
-    for i in range(p):
+    factor: Factor = []
+    for i in range(matrix.shape[1]):
+        row: list[np.ndarray] = []
         for j in range(i):
             total = matrix[:, i, j] * (free[:, i] & free[:, j])
             for k in range(j):
-                total = total - factor[i][k] * factor[j][k]
-            factor[i].append(total * factor[j][j])
+                total -= row[k] * factor[j][k]
+            row.append(total * factor[j][j])
         pivot = np.where(free[:, i], matrix[:, i, i], 1.0)
         floor = 1e-14 * pivot + _TINY
-        for k in range(i):
-            pivot = pivot - factor[i][k] ** 2
-        factor[i].append(1 / np.sqrt(np.maximum(pivot, floor)))  # reciprocal of the diagonal
+        for value in row:
+            pivot -= value * value
+        row.append(1 / np.sqrt(np.maximum(pivot, floor)))
+        factor.append(row)
+    return factor
+
+
+def _substitute(factor: Factor, right: np.ndarray, free: np.ndarray) -> np.ndarray:
+    p = right.shape[1]
+    y: list[np.ndarray] = []
+    for i in range(p):
         total = np.where(free[:, i], right[:, i], 0.0)
         for k in range(i):
-            total = total - factor[i][k] * y[k]
+            total -= factor[i][k] * y[k]
         y.append(total * factor[i][i])
     x: list[np.ndarray] = [np.empty(0)] * p
     for i in reversed(range(p)):
-        total = y[i]
+        total = y[i].copy()
         for k in range(i + 1, p):
-            total = total - factor[k][i] * x[k]
+            total -= factor[k][i] * x[k]
         x[i] = total * factor[i][i]
     return np.stack(x, axis=1)
