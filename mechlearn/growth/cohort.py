@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from mechlearn.checks import in_range
 from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.outlook import Spread, drawn, shares, thinned
-from mechlearn.growth.pool import Calibration, Member, Pool
+from mechlearn.growth.pool import HEADROOM, Calibration, Member, Pool
 from mechlearn.growth.population import Population, fit_population
 from mechlearn.records import Timeline
 
@@ -86,6 +86,7 @@ def fit_pool(
     kept: list[tuple[Population, Calibration]] = []
     forecasts = []
     seen, truth, ends = _last_held_out(held)
+    largest = max(float(t.areas_mm2.max()) for t in held)
     for law in chosen:
         samples = np.empty((len(held), n))
         for k in range(n_folds):
@@ -98,25 +99,29 @@ def fit_pool(
                 alpha_beta_gy=alpha_beta_gy,
             ).samples  # fmt: skip
             steps.done()
-        spread = Spread.of(samples, floor)
-        errors = spread.scores(truth[:, None])[:, 0]
-        calibration = Calibration.of(errors, np.array(patients))
-        forecasts.append(spread.sizes(calibration.correct(spread.scores(samples))))
+        calibration = _calibration(samples, truth, floor, patients)
+        forecasts.append(np.minimum(samples, HEADROOM * largest))
         whole = fit_population(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
         kept.append((whole, calibration))
         steps.done()
-    largest = np.array([t.areas_mm2.max() for t in seen]) + floor
-    weights = pool_weights(np.stack(forecasts), truth, largest, patients)
+    scale = np.array([t.areas_mm2.max() for t in seen]) + floor
+    weights = pool_weights(np.stack(forecasts), truth, scale, patients)
     counts = shares(weights, n)
     together = np.concatenate(
         [thinned(s, k) for s, k in zip(forecasts, counts, strict=True) if k], axis=1
     )
-    errors = Spread.of(together, floor).scores(truth[:, None])[:, 0]
     members = [Member(p, float(w), c) for (p, c), w in zip(kept, weights, strict=True) if w > 0]
     members.sort(key=lambda m: -m.weight)
     facts = {"n_patients": n_patients, "n_slices": len(held), "seed": seed, "n_folds": n_folds}
     return Pool(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
-                Calibration.of(errors, np.array(patients)))  # fmt: skip
+                _calibration(together, truth, floor, patients), HEADROOM * largest)  # fmt: skip
+
+
+def _calibration(
+    samples: np.ndarray, truth: np.ndarray, floor: float, patients: Sequence[str]
+) -> Calibration:
+    errors = Spread.of(samples, floor).scores(truth[:, None])[:, 0]
+    return Calibration.of(errors, np.array(patients))
 
 
 class _Steps:

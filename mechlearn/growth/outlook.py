@@ -107,11 +107,14 @@ def _block(
     weights = {m.name: k / spec.n_bootstrap for m, k in zip(members, counts, strict=True) if k}
     samples = np.concatenate([part.samples for part in parts], axis=1)
     curves = np.concatenate([part.curves for part in parts], axis=1)
-    if spec.calibrate and len(members) > 1 and pool.calibration is not None:
-        samples, curves = _corrected(pool.calibration, timelines, grid, samples, curves, pool.floor)
+    calibration = pool.calibration if spec.law == POOLED else members[0].calibration
+    if spec.calibrate and calibration is not None:
+        samples, curves = _corrected(calibration, timelines, grid, samples, curves, pool.floor)
+    largest = np.array([t.areas_mm2.max() for t in timelines])
+    limit = pool.limit(largest)[:, None]
     if spec.max_growth is not None:
-        limit = spec.max_growth * np.array([t.areas_mm2.max() for t in timelines])[:, None]
-        samples, curves = np.minimum(samples, limit), np.minimum(curves, limit[..., None])
+        limit = np.minimum(limit, spec.max_growth * largest[:, None])
+    samples, curves = np.minimum(samples, limit), np.minimum(curves, limit[..., None])
     return [
         GrowthForecast(
             slice_id=timeline.slice_id, day=float(day), samples_mm2=samples[i],
@@ -158,15 +161,11 @@ def _part(
     member: Member, timelines: Sequence[Timeline], grid: np.ndarray, count: int,
     spec: GrowthSpec, pool: Pool,
 ) -> _Part:
-    """Draws of a law, corrected by its held-out errors, `count` of them spread over their ranks."""
+    """`count` draws of a law, spread evenly over their ranks on the forecast day."""
     population = member.population
     draws = drawn(population, timelines, grid, n=max(spec.n_bootstrap, 100), seed=spec.seed,
                   alpha_beta_gy=pool.alpha_beta_gy, engine=spec.engine)  # fmt: skip
     samples, curves = draws.samples, draws.curves
-    if spec.calibrate and member.calibration is not None:
-        samples, curves = _corrected(
-            member.calibration, timelines, grid, samples, curves, population.floor
-        )
     kept = _ranks(samples, count)
     law = population.law
     log = np.array([p.scale == "log" for p in law.parameters])

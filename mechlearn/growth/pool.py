@@ -23,9 +23,11 @@ from mechlearn.growth.laws import get_law
 from mechlearn.growth.noise import Discrepancy
 from mechlearn.growth.population import Population, population_law
 
-__all__ = ["Calibration", "Member", "Pool", "load_pool", "weighted_quantiles"]
+__all__ = ["HEADROOM", "Calibration", "Member", "Pool", "load_pool", "weighted_quantiles"]
 
 _VERSION = 1
+_UNCORRECTED_PATIENTS = 20.0  # a law's own width is believed as if so many patients spoke for it
+HEADROOM = 1.5  # forecasts stay below so many times the largest size of the cohort
 _LEVELS = np.linspace(0.005, 0.995, 199)
 
 
@@ -47,7 +49,11 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarr
 
 @dataclass(frozen=True)
 class Calibration:
-    """Quantiles at `_LEVELS` of a law's held-out errors, in its own standard deviations."""
+    """Quantiles at `_LEVELS` of a law's held-out errors, in its own standard deviations.
+
+    Drawn towards the normal distribution where patients are few: the outer quantiles of a dozen
+    errors say more about the dozen than about the next patient.
+    """
 
     quantiles: np.ndarray
     n_patients: int
@@ -56,7 +62,9 @@ class Calibration:
     def of(cls, errors: np.ndarray, patients: np.ndarray) -> Calibration:
         """From errors (N,) of slices; every patient counts once."""
         names, which, counts = np.unique(patients, return_inverse=True, return_counts=True)
-        return cls(weighted_quantiles(errors, 1 / counts[which], _LEVELS), names.size)
+        found = weighted_quantiles(errors, 1 / counts[which], _LEVELS)
+        known = names.size / (names.size + _UNCORRECTED_PATIENTS)
+        return cls(known * found + (1 - known) * ndtri(_LEVELS), names.size)
 
     def correct(self, scores: np.ndarray) -> np.ndarray:
         """Normal scores -> scores with the cohort's error distribution."""
@@ -88,7 +96,8 @@ class Pool:
         unit: of the cohort's sizes, mm2 or mm3.
         about: where it comes from: cohort, numbers of patients and slices, version, command.
         alpha_beta_gy: where the laws count doses.
-        calibration: of the pool as a whole: calibrated forecasts, once pooled, are too wide.
+        calibration: of the pool as a whole; a member's own is for forecasts by that law alone.
+        ceiling: sizes beyond it are not believed of a forecast; see `limit`.
     """
 
     members: tuple[Member, ...]
@@ -96,6 +105,13 @@ class Pool:
     about: Mapping[str, Any] = field(default_factory=dict)
     alpha_beta_gy: float | None = None
     calibration: Calibration | None = None
+    ceiling: float | None = None
+
+    def limit(self, largest_seen: np.ndarray) -> np.ndarray:
+        """Largest size that a forecast may name for series whose largest one so far is given."""
+        if self.ceiling is None:
+            return np.full_like(largest_seen, np.inf)
+        return np.maximum(self.ceiling, HEADROOM * largest_seen)
 
     @property
     def floor(self) -> float:
@@ -119,7 +135,8 @@ class Pool:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "format": "mechlearn population", "version": _VERSION, "unit": self.unit,
-            "alpha_beta_gy": self.alpha_beta_gy, "about": dict(self.about),
+            "alpha_beta_gy": self.alpha_beta_gy, "ceiling": self.ceiling,
+            "about": dict(self.about),
             **_plain_calibration(self.calibration),
             "laws": [_plain(m) for m in self.members],
         }  # fmt: skip
@@ -180,7 +197,7 @@ def load_pool(source: str | Path) -> Pool:
             raise ValueError(f"format {content['format']!r}, version {content['version']!r}")
         members = tuple(_member(held) for held in content["laws"])
         return Pool(members, content["unit"], content["about"], content["alpha_beta_gy"],
-                    _calibration(content))  # fmt: skip
+                    _calibration(content), content["ceiling"])  # fmt: skip
     except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
         raise ValueError(
             f"growth.population={source}: not a population file of version {_VERSION} ({error}). "

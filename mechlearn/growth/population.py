@@ -37,6 +37,8 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
 }  # fmt: skip
 _FIRST = Parameter("initial_area", "first area", 1e-3, 1e3, 1.0, "log", width=0.2)
 _SIGMA_FLOOR = 0.03  # no reader draws one outline twice within less
+# Weak prior of log sigma and log tau: keeps a cohort of a dozen series from a corner solution.
+_USUAL, _USUAL_WIDTH = np.log([0.15, 0.03]), 1.0
 _ROUNDS, _EM_STEPS, _TOLERANCE = 12, 4, 1e-6
 _PRIOR_SLICES = 5.0  # weight of the law's own widths in the covariance, in slices
 _PRIOR_SHARE = 0.2  # of those widths
@@ -181,10 +183,11 @@ def _update(
         factor = np.linalg.cholesky(whole + scale.covariance(batch.days, batch.seen))
         error = np.where(batch.seen, offset - slopes @ mean, 0.0)
         white = np.linalg.solve(factor, error[..., None])
-        return float(0.5 * (white**2).sum() + np.log(np.einsum("svv->sv", factor)).sum())
+        likelihood = 0.5 * (white**2).sum() + np.log(np.einsum("svv->sv", factor)).sum()
+        return float(likelihood + 0.5 * np.sum(((logs - _USUAL) / _USUAL_WIDTH) ** 2))
 
     start = np.log([now.discrepancy.sigma, now.discrepancy.tau])
-    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 40, "xatol": 0.01})
+    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 60, "xatol": 0.01})
     sigma, tau = np.exp(np.clip(found.x, np.log([_SIGMA_FLOOR, 1e-5]), np.log([5.0, 5.0])))
     scatter_now = Discrepancy(float(sigma), float(tau))
     return Population(now.law, mean, covariance, scatter_now, now.floor), float(found.fun)
