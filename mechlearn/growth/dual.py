@@ -74,10 +74,7 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs or ufunc not in _SLOPES:
-            raise TypeError(
-                f"numpy.{ufunc.__name__} has no derivative rule here. A law may use: "
-                + ", ".join(sorted(f.__name__ for f in _SLOPES)) + ", log_cosh."
-            )  # fmt: skip
+            raise _no_rule(ufunc.__name__)
         plain = [value(a) for a in args]
         result = ufunc(*plain)
         slopes: dict[str, Any] = {}
@@ -87,3 +84,13 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
                     term = slope * d
                     slopes[name] = slopes[name] + term if name in slopes else term
         return Dual(result, slopes)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        raise _no_rule(function.__name__)  # numpy.where and the like would lose the derivatives
+
+
+def _no_rule(name: str) -> TypeError:
+    known = ", ".join(sorted(f.__name__ for f in _SLOPES))
+    return TypeError(
+        f"numpy.{name} has no derivative rule here. A law may use: {known}, log_cosh."
+    )
