@@ -146,12 +146,6 @@ class Batch:
         residual = self._residuals(tasks, x, which, np.broadcast_to(area.value, shape))
         return residual, np.concatenate([jac, spread], axis=1)
 
-    def residuals(self, tasks: Tasks, x: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """`model` without the Jacobian."""
-        rows = tasks.rows[which]
-        fitted = np.broadcast_to(self.predict(x, rows), (rows.size, self.days.shape[1]))
-        return self._residuals(tasks, x, which, fitted)
-
     def _residuals(
         self, tasks: Tasks, x: np.ndarray, which: np.ndarray, fitted: np.ndarray
     ) -> np.ndarray:

@@ -58,12 +58,6 @@ def _model(
     return batch.model(tasks, x, owner[which])
 
 
-def _residuals(
-    batch: Batch, tasks: Tasks, owner: np.ndarray, x: np.ndarray, which: np.ndarray
-) -> np.ndarray:
-    return batch.residuals(tasks, x, owner[which])
-
-
 def solve_batched(batch: Batch, tasks: Tasks, tolerance: float = 1e-8) -> Fits:
     """All tasks and starts through `levenberg.minimise`, in blocks that fit a processor's cache."""
     starts, low, high = _prepared(batch, tasks)
@@ -80,7 +74,6 @@ def solve_batched(batch: Batch, tasks: Tasks, tolerance: float = 1e-8) -> Fits:
         first = flat[begin : begin + _CHUNK]
         blocks.append(minimise(
             model, first, low[own], high[own], tolerance=tolerance,
-            residuals=partial(_residuals, batch, tasks, own),
             width=np.array([q.width for q in batch.law.parameters]),
         ))  # fmt: skip
     if blocks:

@@ -25,6 +25,7 @@ __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_problem", "point_fit"]
 
 logger = logging.getLogger(__name__)
 
+_POLISHED, _ROUGH = 4, 1e-3
 LOG_FLOOR = 0.01  # first areas, added before a logarithm is taken
 
 
@@ -154,6 +155,9 @@ def point_fit(
     widths = np.array([p.width for p in law.parameters])
     starts = first + rng.normal(size=(n_starts, first.size)) * widths
     starts[0] = first
+    if engine == "batched" and n_starts > _POLISHED:  # a rough search first, then the best of it
+        rough = solve_each(batch, batch.areas, starts, tolerance=_ROUGH)
+        starts = rough.x[np.argsort(rough.cost, kind="stable")[:_POLISHED]]
     found = solve_each(batch, batch.areas, starts, engine=engine)
     best = np.argsort(np.where(found.converged, found.cost, np.inf), kind="stable")
     if not found.converged.any():

@@ -1,9 +1,7 @@
 """Levenberg-Marquardt for many small least-squares problems at once, with bounds.
 
 Each problem has its own damping (Nielsen 1999) and its own active set: a parameter on a bound
-whose gradient points outwards is held for the step. Steps are bent along the valley by geodesic
-acceleration (Transtrum and Sethna 2012), without which a law that its visits do not identify takes
-hundreds of them. Problems that have converged leave the batch.
+whose gradient points outwards is held for the step. Problems that have converged leave the batch.
 """
 
 from __future__ import annotations
@@ -17,13 +15,9 @@ __all__ = ["Minima", "minimise", "solve_spd"]
 
 # (x (n, P), rows (n,) of the problems) -> residuals (n, M), Jacobian (n, M, P)
 Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-Residuals = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _DAMPING = 1e-2  # first damping, as a share of the steepest curvature
-_PROBE = 0.1  # of a step, at which the valley's bend is measured
-_MOST_BENT = 0.75  # of the step's length; a larger bend is not believed
 _TINY = 1e-300
-Factor = list[list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,6 @@ def minimise(
     low: np.ndarray,
     high: np.ndarray,
     *,
-    residuals: Residuals | None = None,
     width: np.ndarray | None = None,
     tolerance: float = 1e-8,
     max_iterations: int = 1000,
@@ -51,7 +44,6 @@ def minimise(
 
     Args:
         model: residuals and Jacobian of some of the problems.
-        residuals: the residuals alone, for the bend of the valley; straight steps if None.
         start, low, high: (N, P); a start outside the bounds moves onto them.
         width: (P,), typical step of each parameter: the shape of the region that a step may reach.
             Not the curvature's (Marquardt's choice): where a direction leaves the residuals alone,
@@ -77,7 +69,7 @@ def minimise(
     for iteration in range(1, max_iterations + 1):
         if not state.rows.size:
             break
-        done = _iterate(state, model, residuals, tolerance)
+        done = _iterate(state, model, tolerance)
         finished = state.rows[done]
         out.x[finished], out.cost[finished] = state.x[done], state.cost[done]
         out.converged[finished] = True
@@ -115,20 +107,13 @@ class _State:
             self.gradient[better], self.hessian[better] = _normal(r[better], jac[better])
 
 
-def _iterate(
-    s: _State, model: Model, residuals: Residuals | None, tolerance: float
-) -> np.ndarray:
+def _iterate(s: _State, model: Model, tolerance: float) -> np.ndarray:
     """One damped step of every problem; which of them have converged."""
     bound = ((s.x <= s.low) & (s.gradient > 0)) | ((s.x >= s.high) & (s.gradient < 0))
-    free = ~bound
     gradient = np.where(bound, 0.0, s.gradient)
     damped = s.hessian.copy()
     np.einsum("npp->np", damped)[...] += s.damping[:, None] / s.width**2
-    factor = _cholesky(damped, free)
-    step = _substitute(factor, -gradient, free)
-    if residuals is not None:
-        step = step + _bend(s, residuals, factor, step, free)
-    trial = np.clip(s.x + step, s.low, s.high)
+    trial = np.clip(s.x + solve_spd(damped, -gradient, ~bound), s.low, s.high)
     step = trial - s.x
     curvature = np.einsum("np,npq,nq->n", step, s.hessian, step)
     promised = -2 * np.einsum("np,np->n", gradient, step) - curvature
@@ -148,20 +133,6 @@ def _iterate(
     return np.asarray(done)
 
 
-def _bend(
-    s: _State, residuals: Residuals, factor: Factor, step: np.ndarray, free: np.ndarray
-) -> np.ndarray:
-    """Half the geodesic acceleration along a step (n, P); zero where it is too large to believe."""
-    ahead = residuals(np.clip(s.x + _PROBE * step, s.low, s.high), s.rows)
-    along = (s.jac @ step[..., None])[..., 0]
-    second = (2 / _PROBE) * ((ahead - s.r) / _PROBE - along)
-    pull = (second[:, None] @ s.jac)[:, 0]
-    bend = 0.5 * _substitute(factor, -np.where(free, pull, 0.0), free)
-    lengths = [np.square(v / s.width).sum(axis=1) for v in (bend, step)]
-    good = 4 * lengths[0] <= _MOST_BENT**2 * lengths[1]  # False for NaN
-    return np.where(good[:, None], bend, 0.0)
-
-
 def _square(r: np.ndarray) -> np.ndarray:
     return np.einsum("nm,nm->n", r, r)
 
@@ -173,33 +144,11 @@ def _normal(r: np.ndarray, jac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def solve_spd(matrix: np.ndarray, right: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Cholesky solution of (n, P, P) x = (n, P) in the free unknowns (n, P); 0 in the others."""
-    return _substitute(_cholesky(matrix, free), right, free)
-
-
-def _cholesky(matrix: np.ndarray, free: np.ndarray) -> Factor:
-    """Rows of the factors, their diagonals as reciprocals; unit rows for unknowns that are held.
+    """Cholesky solution of (n, P, P) x = (n, P) in the free unknowns (n, P); 0 in the others.
 
     The loops run over the few parameters; every line works on all problems at once.
     """
-    factor: Factor = []
-    for i in range(matrix.shape[1]):
-        row: list[np.ndarray] = []
-        for j in range(i):
-            total = matrix[:, i, j] * (free[:, i] & free[:, j])
-            for k in range(j):
-                total -= row[k] * factor[j][k]
-            row.append(total * factor[j][j])
-        pivot = np.where(free[:, i], matrix[:, i, i], 1.0)
-        floor = 1e-14 * pivot + _TINY
-        for value in row:
-            pivot -= value * value
-        row.append(1 / np.sqrt(np.maximum(pivot, floor)))
-        factor.append(row)
-    return factor
-
-
-def _substitute(factor: Factor, right: np.ndarray, free: np.ndarray) -> np.ndarray:
+    factor = _cholesky(matrix, free)
     p = right.shape[1]
     y: list[np.ndarray] = []
     for i in range(p):
@@ -214,3 +163,22 @@ def _substitute(factor: Factor, right: np.ndarray, free: np.ndarray) -> np.ndarr
             total -= factor[k][i] * x[k]
         x[i] = total * factor[i][i]
     return np.stack(x, axis=1)
+
+
+def _cholesky(matrix: np.ndarray, free: np.ndarray) -> list[list[np.ndarray]]:
+    """Rows of the factors, their diagonals as reciprocals; unit rows for unknowns that are held."""
+    factor: list[list[np.ndarray]] = []
+    for i in range(matrix.shape[1]):
+        row: list[np.ndarray] = []
+        for j in range(i):
+            total = matrix[:, i, j] * (free[:, i] & free[:, j])
+            for k in range(j):
+                total -= row[k] * factor[j][k]
+            row.append(total * factor[j][j])
+        pivot = np.where(free[:, i], matrix[:, i, i], 1.0)
+        floor = 1e-14 * pivot + _TINY
+        for value in row:
+            pivot -= value * value
+        row.append(1 / np.sqrt(np.maximum(pivot, floor)))
+        factor.append(row)
+    return factor
