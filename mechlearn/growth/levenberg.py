@@ -127,8 +127,8 @@ def _iterate(s: _State, model: Model, tolerance: float) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(promised > 0, won / promised, 0.0)
     easier = np.maximum(1 / 3, 1 - (2 * np.clip(ratio, 0, 1) - 1) ** 3)
-    s.damping = np.clip(np.where(better, s.damping * easier, s.damping * s.factor), 1e-15, 1e18)
-    s.factor = np.where(better, 2.0, 2 * s.factor)
+    s.damping = np.clip(np.where(better, s.damping * easier, s.damping * s.factor), 1e-15, 1e150)
+    s.factor = np.where(better, 2.0, np.minimum(2 * s.factor, 1e9))
     s.accept(better, trial, cost, r, jac)
     return np.asarray(done)
 
