@@ -33,6 +33,16 @@ def test_noise_free_curve_is_recovered(name):
     assert result.area(later) == pytest.approx(law.area(later, truth, rt), rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["ode", "eq6", "linear_rt", "logistic_rt", "gompertz_rt"])
+def test_parameters_behind_a_noise_free_curve_are_recovered(name):
+    rt, days = (Radiotherapy(35.0),), np.arange(0.0, 400, 20)
+    law = LAWS[name]
+    result = fit(timeline(law.area(days, TRUTH, rt), days, rt), name, ridge=0.0)
+    expected = {p: TRUTH[p] for p in law.names}
+    assert result.parameters == pytest.approx(expected, rel=5e-3)
+    assert result.identifiable
+
+
 def test_ridge_hardly_moves_an_identified_curve():
     rt = (Radiotherapy(35.0),)
     truth = LAWS["ode"].area(DAYS, TRUTH, rt)

@@ -1,0 +1,120 @@
+"""Poor series: every law gives finite curves, or refuses with the slice named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mechlearn.growth.forecast import forecast
+from mechlearn.growth.laws import LAWS
+from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.spec import GrowthSpec
+from mechlearn.records import Radiotherapy, Timeline, Visit
+
+WEEKS = (0.0, 30.0, 60.0, 90.0)
+GROWING = (400.0, 500.0, 640.0, 790.0)
+DURING = (35.0,)
+
+# name -> areas, days, starts of radiotherapy
+SERIES = {
+    "zeros": ((0.0, 0.0, 0.0), (0, 30, 60), DURING),
+    "zero at first": ((0.0, 400.0, 500.0), (0, 30, 60), DURING),
+    "vanishing": ((400.0, 100.0, 0.0, 0.0), WEEKS, DURING),
+    "vanished and back": ((400.0, 0.0, 0.0, 900.0), WEEKS, DURING),
+    "tiny": ((1e-6, 2e-6, 3e-6, 5e-6), WEEKS, DURING),
+    "tiny at first": ((1e-6, 400.0, 500.0, 600.0), WEEKS, DURING),
+    "tiny at last": ((400.0, 500.0, 1e-6, 1e-6), WEEKS, DURING),
+    "huge": ((1e12, 2e12, 3e12, 1e13), WEEKS, DURING),
+    "rt before the first visit": (GROWING, WEEKS, (-500.0,)),
+    "rt after the last visit": (GROWING, WEEKS, (1000.0,)),
+    "rt on the first day": (GROWING, WEEKS, (0.0,)),
+    "rt on the last day": (GROWING, WEEKS, (90.0,)),
+    "four courses": (GROWING, WEEKS, (-60.0, 10.0, 70.0, 300.0)),
+    "two visits on one day": (GROWING, (0.0, 0.0, 30.0, 30.0), DURING),
+    "all visits on one day": (GROWING, (7.0, 7.0, 7.0, 7.0), DURING),
+    "visits minutes apart": (GROWING, (0.0, 1e-3, 2e-3, 3e-3), DURING),
+    "visits centuries apart": (GROWING, (0.0, 3e4, 6e4, 9e4), DURING),
+    "one visit": ((400.0,), (0.0,), DURING),
+    "flat": ((400.0, 400.0, 400.0), (0, 30, 60), ()),
+}
+
+
+def timeline(name) -> Timeline:
+    areas, days, starts = SERIES[name]
+    visits = tuple(Visit(float(d), a) for d, a in zip(days, areas, strict=True))
+    return Timeline("p1/z070", "p1", visits, tuple(Radiotherapy(s) for s in starts))
+
+
+@pytest.mark.parametrize(
+    ("law", "residuals"), [*((law, "area") for law in LAWS), ("ode", "log"), ("linear", "log")]
+)
+@pytest.mark.parametrize("name", list(SERIES))
+def test_poor_series_has_finite_curves_or_is_refused_by_name(name, law, residuals):
+    series = timeline(name)
+    spec = GrowthSpec(law=law, setup="all", n_bootstrap=2, n_starts=2, residuals=residuals,
+                      curve_points=9)  # fmt: skip
+    try:
+        made = forecast(series, float(series.days[-1]) + 60, spec=spec)
+    except DegenerateSeriesError as error:
+        assert "p1/z070" in str(error)
+        assert "carry_forward" in str(error)
+    else:
+        assert np.isfinite(made.curves_mm2).all()
+        assert (made.curves_mm2 >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, (areas, days, _) in SERIES.items()
+             if areas[0] > 0 and len(areas) > 2 and len(set(days)) > 1]
+)  # fmt: skip
+@pytest.mark.parametrize("law", ["ode", "gompertz_rt"])
+def test_a_tumour_at_the_first_of_several_days_is_not_refused(name, law):
+    series = timeline(name)
+    spec = GrowthSpec(law=law, setup="all", n_bootstrap=2, n_starts=2)
+    assert forecast(series, float(series.days[-1]) + 60, spec=spec).law == law
+
+
+@pytest.mark.parametrize("name", list(SERIES))
+def test_what_a_law_refuses_is_carried_forward(name):
+    series = timeline(name)
+    spec = GrowthSpec(setup="all", n_bootstrap=4, n_starts=2, fallback="carry_forward")
+    made = forecast(series, float(series.days[-1]) + 60, spec=spec)
+    assert np.isfinite(made.samples_mm2).all()
+
+
+@pytest.mark.parametrize("area", [float("nan"), float("inf"), -1.0])
+def test_area_that_is_none_is_refused_with_session_and_day(area):
+    with pytest.raises(ValueError, match="visit p1-t2 on day 30: area_mm2"):
+        Visit(30.0, area, "p1-t2")
+
+
+def test_day_that_is_none_is_refused_with_the_session():
+    with pytest.raises(ValueError, match="visit p1-t2: day=nan"):
+        Visit(float("nan"), 400.0, "p1-t2")
+
+
+def test_unsorted_visits_are_refused_with_slice_and_days():
+    visits = (Visit(60.0, 400.0), Visit(30.0, 500.0))
+    with pytest.raises(ValueError, match="p1/z070: visit on day 30 stands after day 60"):
+        Timeline("p1/z070", "p1", visits)
+
+
+def test_unsorted_courses_are_refused_with_slice_and_days():
+    courses = (Radiotherapy(60.0), Radiotherapy(30.0))
+    with pytest.raises(ValueError, match=r"p1/z070: a course .* day 30 stands after day 60"):
+        Timeline("p1/z070", "p1", (Visit(0.0, 400.0),), courses)
+
+
+def test_one_course_given_twice_is_refused():
+    with pytest.raises(ValueError, match="each start once"):
+        Timeline("p1/z070", "p1", (Visit(0.0, 4.0),), (Radiotherapy(30.0), Radiotherapy(30.0)))
+
+
+def test_series_without_a_visit_is_refused():
+    with pytest.raises(ValueError, match="p1/z070: no visit"):
+        Timeline("p1/z070", "p1", ())
+
+
+def test_course_without_a_date_is_refused():
+    with pytest.raises(ValueError, match="rt_start_day=nan"):
+        Radiotherapy(float("nan"))
