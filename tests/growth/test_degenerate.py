@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.forecast import forecast
+from mechlearn.growth.forecast import forecast, forecasts
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.spec import GrowthSpec
@@ -53,11 +53,11 @@ def test_poor_series_has_finite_curves_or_is_refused_by_name(name, law, residual
     series = timeline(name)
     spec = GrowthSpec(law=law, setup="all", n_bootstrap=2, n_starts=2, residuals=residuals,
                       curve_points=9)  # fmt: skip
-    try:
-        made = forecast(series, float(series.days[-1]) + 60, spec=spec)
-    except DegenerateSeriesError as error:
-        assert "p1/z070" in str(error)
-        assert "carry_forward" in str(error)
+    (made,) = forecasts([series], [float(series.days[-1]) + 60], spec=spec)
+    if isinstance(made, Exception):
+        assert isinstance(made, DegenerateSeriesError)
+        assert "timeline p1/z070: " in str(made)
+        assert "carry_forward" in str(made)
     else:
         assert np.isfinite(made.curves_mm2).all()
         assert (made.curves_mm2 >= 0).all()
