@@ -41,12 +41,10 @@ class Discrepancy:
         shared = np.minimum(days[:, :, None], np.maximum(later, 0.0)[:, None, :])
         return self.tau**2 * shared * seen[:, :, None]
 
-    def paths(self, days: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-        """n draws of delta at days (S, T), in any order: (S, n, T)."""
-        order = np.argsort(days, axis=1, kind="stable")
-        ordered = np.take_along_axis(np.maximum(days, 0.0), order, 1)
-        gaps = np.diff(ordered, axis=1, prepend=0.0)
-        steps = rng.normal(size=(days.shape[0], n, days.shape[1])) * np.sqrt(gaps)[:, None]
-        back = np.argsort(order, axis=1, kind="stable")[:, None]
-        walked = self.tau * np.cumsum(steps, axis=2)
-        return np.take_along_axis(walked, np.broadcast_to(back, walked.shape), 2)
+    def paths(self, days: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """Draws of delta (n, T) at days (T,), in any order, from standard normal numbers (n, T)."""
+        order = np.argsort(days, kind="stable")
+        gaps = np.diff(np.maximum(days[order], 0.0), prepend=0.0)
+        walked = np.empty_like(normals)
+        walked[:, order] = self.tau * np.cumsum(normals * np.sqrt(gaps), axis=1)
+        return walked

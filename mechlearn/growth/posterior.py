@@ -59,10 +59,10 @@ def draw(
     factor = np.linalg.cholesky(population.covariance)
     centres, paths, noise = np.empty(size), [], np.empty((*size[:2], visits + 1))
     for i, rng in enumerate(rngs):
-        centres[i] = population.mean + rng.normal(size=size[1:]) @ factor.T
-        noise[i] = scatter.sigma * rng.normal(size=noise.shape[1:])
-        both = np.concatenate([problems[i].days, days[i]])[None]
-        paths.append(scatter.paths(both, rng, n)[0])
+        centres[i] = population.mean + _mirrored(rng, size[1:]) @ factor.T
+        noise[i] = scatter.sigma * _mirrored(rng, noise.shape[1:])
+        both = np.concatenate([problems[i].days, days[i]])
+        paths.append(scatter.paths(both, _mirrored(rng, (n, both.size))))
     error = np.zeros((*size[:2], visits))
     later = np.stack([path[:, -n_days:] for path in paths])
     for i, path in enumerate(paths):
@@ -70,6 +70,12 @@ def draw(
         error[i, :, :seen] = path[:, :seen] + noise[i, :, :seen]
     x, converged = _refit(batch, centres, error, rngs, factor, engine)
     return _assemble(population, batch, days, x, error, later, noise[..., -1], converged)
+
+
+def _mirrored(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal draws, the second half the first one's negatives: middles hardly jitter."""
+    half = rng.normal(size=((shape[0] + 1) // 2, *shape[1:]))
+    return np.concatenate([half, -half])[: shape[0]]
 
 
 def _floor(batch: Batch) -> np.ndarray:
