@@ -57,10 +57,11 @@ def draw(
     visits, n_days = batch.days.shape[1], days.shape[1]
     size = (len(problems), n, population.mean.size)
     factor = np.linalg.cholesky(population.covariance)
-    centres, paths, noise = np.empty(size), [], np.empty((*size[:2], visits + 1))
+    centres, paths, noise = np.empty(size), [], np.zeros((*size[:2], visits + 1))
     for i, rng in enumerate(rngs):
         centres[i] = population.mean + _mirrored(rng, size[1:]) @ factor.T
-        noise[i] = scatter.sigma * _mirrored(rng, noise.shape[1:])
+        readings = [*range(problems[i].days.size), -1]  # what pads the batch draws nothing
+        noise[i][:, readings] = scatter.sigma * _mirrored(rng, (n, len(readings)))
         both = np.concatenate([problems[i].days, days[i]])
         paths.append(scatter.paths(both, _mirrored(rng, (n, both.size))))
     error = np.zeros((*size[:2], visits))
