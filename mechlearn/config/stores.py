@@ -29,6 +29,7 @@ __all__ = [
     "data_config",
     "make_store",
     "open_store",
+    "phantom_patients",
     "store_root",
 ]
 
@@ -172,6 +173,14 @@ def _records(
     # Absolute, because the store remembers its sources wherever it is opened later.
     records = read_manifest(Path(manifest).expanduser().absolute())
     return [r for r in records if patients is None or r.patient in patients]
+
+
+def phantom_patients(cfg: DictConfig, split: str, limit: int | None) -> list[str] | None:
+    """Names of the first patients of a phantom split, None for other data."""
+    data = data_config(cfg)
+    if data.kind != "phantom":
+        return None
+    return [key.name for key in data.phantom.patients(split)][:limit]
 
 
 def check_slices(store: SliceStore, models: ModelBundle) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,7 +13,24 @@ from mechlearn.data.courses import RT_DURATION_DAYS
 from mechlearn.data.store import SliceRow, SliceStore
 from mechlearn.records import AxialSlice, LongitudinalSlice
 
-__all__ = ["equally_spaced", "growing", "growth_slices", "growth_zs", "pair_rows", "pairs"]
+__all__ = [
+    "equally_spaced",
+    "growing",
+    "growth_slices",
+    "growth_zs",
+    "pair_rows",
+    "pairs",
+    "spread",
+]
+
+T = TypeVar("T")
+
+
+def spread(groups: Sequence[Sequence[T]], limit: int | None) -> list[T]:
+    """At most `limit` items, taken in turns from the groups, so that no patient dominates."""
+    longest = max((len(group) for group in groups), default=0)
+    turns = (group[i] for i in range(longest) for group in groups if i < len(group))
+    return list(islice(turns, limit))
 
 
 def equally_spaced(zs: Sequence[int], count: int) -> list[int]:

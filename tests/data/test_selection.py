@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from mechlearn.data.prepare import prepare
-from mechlearn.data.selection import equally_spaced, growth_slices, growth_zs, pair_rows, pairs
+from mechlearn.data.selection import (
+    equally_spaced,
+    growth_slices,
+    growth_zs,
+    pair_rows,
+    pairs,
+    spread,
+)
 
 
 @pytest.mark.parametrize("n", [5, 6, 11, 24, 61])
@@ -81,3 +88,11 @@ def test_pairs_can_be_asked_to_grow(store):
     rows = pair_rows(store, None, min_growth=0.5)
     assert rows
     assert all(b.tumour_area_mm2 > 1.5 * a.tumour_area_mm2 for a, b in rows)
+
+
+def test_spread_takes_patients_in_turns():
+    assert spread([["a1", "a2", "a3"], ["b1"], ["c1", "c2"]], 5) == ["a1", "b1", "c1", "a2", "c2"]
+
+
+def test_spread_without_limit_keeps_all():
+    assert sorted(spread([[1, 2], [], [3]], None)) == [1, 2, 3]

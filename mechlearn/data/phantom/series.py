@@ -28,7 +28,7 @@ from mechlearn.data.selection import growing
 from mechlearn.data.series import write_series
 from mechlearn.records import Radiotherapy, Timeline, Visit
 
-__all__ = ["PatientSeries", "measure", "phantom_series"]
+__all__ = ["PatientSeries", "measure", "phantom_series", "tracked_series"]
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,26 @@ def phantom_series(
         yield key, series.timelines(count=count, min_growth=min_growth)
 
 
+def tracked_series(
+    spec: PhantomSpec,
+    keys: Sequence[PatientKey],
+    *,
+    parts: Path,
+    workers: int = 1,
+    count: int = 5,
+    min_growth: float | None = 0.10,
+) -> dict[PatientKey, tuple[Timeline, ...]]:
+    """`phantom_series` to its end, in the order of `keys`, with progress in the log."""
+    todo = {key for key in keys if not _is_done(parts, key)}
+    found: dict[PatientKey, tuple[Timeline, ...]] = {}
+    with progress("phantom series", len(todo), logger=log) as advance:
+        for key, timelines in phantom_series(spec, keys, workers=workers, parts=parts,
+                                             count=count, min_growth=min_growth):
+            found[key] = timelines
+            advance(int(key in todo), note=key.name)
+    return {key: found[key] for key in keys}
+
+
 def _measure(spec: PhantomSpec, parts: Path | None, key: PatientKey) -> PatientSeries:
     series = measure(spec, key)
     if parts is not None:
@@ -175,14 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spec = PhantomSpec(voxel_mm=given.voxel_mm, seed=given.seed, **size)
     keys = spec.patients(given.split)
     parts = given.out.with_name(f"{given.out.name}.parts")
-    todo = {key for key in keys if not _is_done(parts, key)}
-    found: dict[PatientKey, tuple[Timeline, ...]] = {}
-    with progress("phantom series", len(todo), logger=log) as advance:
-        for key, timelines in phantom_series(spec, keys, workers=given.workers, parts=parts,
-                                             count=given.count, min_growth=given.min_growth):
-            found[key] = timelines
-            advance(int(key in todo), note=key.name)
-    rows = [timeline for key in keys for timeline in found[key]]
+    found = tracked_series(spec, keys, workers=given.workers, parts=parts, count=given.count,
+                           min_growth=given.min_growth)
+    rows = [timeline for series in found.values() for timeline in series]
     write_series(rows, given.out)
     log.info("%s: %d slices of %d patients, %d without a slice that grows", given.out, len(rows),
              len(keys), sum(not found[key] for key in keys))
