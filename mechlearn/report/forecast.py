@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
 from mechlearn.records import AxialSlice, Generation, GrowthForecast, GrowthMap, Timeline, Visit
+from mechlearn.report.fan import draw_fan
 from mechlearn.report.images import (
     Window,
     brain_window,
@@ -20,22 +21,10 @@ from mechlearn.report.images import (
     show,
     side_letters,
 )
-from mechlearn.report.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    ORANGE,
-    SKY,
-    VERMILION,
-    YELLOW,
-    label_axes,
-    new_figure,
-    stacked,
-)
+from mechlearn.report.style import SKY, YELLOW, label_axes, new_figure, stacked
 
 __all__ = ["fan_figure", "forecast_figure", "map_figure", "scan_figure"]
 
-RT_DAYS = 42.0  # width of the band where a course's end is not known
 COLUMNS = 5
 WIDTH = 13.0  # inches
 
@@ -105,24 +94,7 @@ def _truth(follow_up: AxialSlice | None) -> Visit | None:
 
 
 def _fan(ax: Axes, timeline: Timeline, forecast: GrowthForecast, truth: Visit | None) -> None:
-    days, curves = forecast.curve_days, forecast.curves_mm2
-    ax.plot(days, curves.T, color=GREY, alpha=0.13, linewidth=0.7)
-    low, median, high = np.percentile(curves, [2.5, 50, 97.5], axis=0)
-    ax.fill_between(days, low, high, color=SKY, alpha=0.3, linewidth=0, label="95% interval")
-    ax.plot(days, median, color=BLUE, linewidth=2, label=f"median ({forecast.law})")
-    for number, rt in enumerate(timeline.courses):
-        end = rt.end_day if rt.end_day is not None else rt.start_day + RT_DAYS
-        ax.axvspan(rt.start_day, end, color=ORANGE, alpha=0.18, linewidth=0,
-                   label="" if number else "radiotherapy")
-    ax.plot(timeline.days, timeline.areas_mm2, "o", color=BLACK, markersize=6, zorder=5,
-            label="visits used")
-    if truth is not None:
-        ax.plot(truth.day, truth.area_mm2, "D", color=VERMILION, markersize=8, zorder=6,
-                label="true follow-up (not used)")
-    ax.axvline(forecast.day, color=BLUE, linestyle=":", linewidth=1)
-    seen = [timeline.areas_mm2.max(), high.max(), truth.area_mm2 if truth else 0.0]
-    sane = 3 * max(timeline.areas_mm2.max(), float(median.max()), seen[2])
-    ax.set_ylim(0, 1.06 * max(min(max(seen), sane), 1e-6))
+    draw_fan(ax, timeline, forecast, truth)
     words = f"forecast for day {forecast.day:g}: {forecast.median_mm2:.0f} mm²"
     label_axes(ax, x="days since the first visit", y="tumour area in this slice (mm²)",
                title=f"How much: {words}")

@@ -11,25 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from mechlearn.report.images import Window, brain_window, contour, show
-from mechlearn.report.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    label_axes,
-    new_figure,
-    stacked,
-)
+from mechlearn.report.style import BLACK, CYCLE, SKY, label_axes, new_figure, stacked
 
 __all__ = ["GridExample", "grid_figure", "grids"]
 
 Row = Mapping[str, Any]
 WIDTH = 13.0  # inches
 OTHER_KEYS = ("denoiser", "guide", "encode", "steps", "clip_x0", "target_boost", "seed")
-CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 
 
 @dataclass(frozen=True)

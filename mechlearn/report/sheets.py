@@ -42,8 +42,8 @@ def slice_section(
         words,
         tables,
         [
-            Picture(png(fan), "How much: tumour area by visit, the bootstrap curves, their median "
-                    "and 95% interval.", f"Fan chart. {words[0]}", 860),
+            Picture(png(fan), "How much: tumour area by visit, the curves it may follow, their "
+                    "median and 95% interval.", f"Fan chart. {words[0]}", 860),
             Picture(png(where), "Where: probability of growth over the last scan. Radiological "
                     "view: the patient's left is on the right.",
                     f"Growth probability map of slice {forecast.slice_id}", 560),
@@ -61,7 +61,7 @@ def _words(timeline: Timeline, forecast: GrowthForecast, reference: AxialSlice,
         f"Last scan on day {reference.day:g}: {reference.tumour_area_mm2:.0f} mm². Forecast for "
         f"day {forecast.day:g} from {len(timeline.visits)} visits by the law {forecast.law}: "
         f"{forecast.median_mm2:.0f} mm², 95% interval {low:.0f} to {high:.0f} mm² "
-        f"({forecast.samples_mm2.size} bootstrap fits, {forecast.n_failed} failed)."
+        f"({_origin(forecast)})."
     ]
     if follow_up is not None:
         late = follow_up.day - forecast.day
@@ -71,6 +71,15 @@ def _words(timeline: Timeline, forecast: GrowthForecast, reference: AxialSlice,
             "It was not used for the forecast."
         )
     return words
+
+
+def _origin(forecast: GrowthForecast) -> str:
+    """Where the distribution comes from."""
+    count = forecast.samples_mm2.size
+    if not forecast.population:
+        return f"{count} bootstrap fits, {forecast.n_failed} failed"
+    laws = ", ".join(f"{law} {share:.0%}" for law, share in forecast.weights.items())
+    return f"{count} draws under the population {forecast.population}; laws: {laws}"
 
 
 def _table(comparison: Sequence[Mapping[str, Any]], follow_up: AxialSlice | None) -> Table:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure, SubFigure
 __all__ = [
     "BLACK",
     "BLUE",
+    "CYCLE",
     "GREEN",
     "GREY",
     "METHOD_COLOURS",
@@ -47,6 +48,9 @@ METHOD_COLOURS = {
     "static": SKY,
     "dynamic": BLUE,
 }
+
+
+CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)  # of things without a colour
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
