@@ -182,6 +182,7 @@ def _row(
         "n_slices": len(done),
         "n_skipped": len(skipped),
         "law": growth.law,
+        "population": growth.population,
         "seed": seed,
         **sampler_row(sampler),
     }

@@ -16,7 +16,7 @@ from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.spec import POOLED, GrowthSpec
 from mechlearn.jobs.fans import save_fans
 from mechlearn.jobs.growth_scores import RIVALS, slice_row, summarise_fits
-from mechlearn.jobs.population import CrossFit, cross_fitted, in_order
+from mechlearn.jobs.population import CrossFit, check_unseen, cross_fitted, in_order
 from mechlearn.jobs.progress import countdown
 from mechlearn.jobs.rows import Row, write_table
 from mechlearn.records import GrowthForecast, Timeline
@@ -62,8 +62,8 @@ def run_growth_fits(
         with its reason in `slices.csv`.
 
     Raises:
-        ValueError: no series; a slice named twice; a population of another unit; both `pool` and
-            `cross_fit`.
+        ValueError: no series; a slice named twice; a population of another unit, or of these very
+            patients; both `pool` and `cross_fit`.
     """
     start = time.monotonic()
     series = in_order(timelines)
@@ -121,7 +121,7 @@ def _populations(
     if cross_fit is not None:
         laws = cross_fit.laws if growth.law == POOLED else (growth.law,)
         growth = dataclasses.replace(growth, population=CROSS_FIT)
-        cross_fit = dataclasses.replace(cross_fit, laws=laws)
+        cross_fit = dataclasses.replace(cross_fit, laws=laws, alpha_beta_gy=growth.dose_model)
         return growth, cross_fitted(series, cross_fit, unit=unit, folder=folder)
     if pool is None and growth.population is not None:
         pool = load_pool(growth.population)
@@ -131,13 +131,15 @@ def _populations(
                 f"growth.population={growth.population}: a population of sizes in {pool.unit}, "
                 f"the series are in {unit}. Use growth.population=cross_fit or null."
             )
+        check_unseen(pool, (t.patient for t in series))
         growth = dataclasses.replace(growth, population=growth.population or _GIVEN)
     return growth, [(pool, list(range(len(series))))]
 
 
 def _rival_spec(growth: GrowthSpec, rival: str) -> GrowthSpec:
     return dataclasses.replace(
-        growth, law=rival, population=None, bounds={}, min_visits=2, fallback="carry_forward"
+        growth, law=rival, population=None, bounds={}, min_visits=2, fallback="carry_forward",
+        survival="fraction",
     )
 
 

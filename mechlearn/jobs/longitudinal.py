@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from mechlearn.growth.pool import load_pool
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.cohort import summarise
 from mechlearn.jobs.models import Sampler, sampler_row
+from mechlearn.jobs.population import check_unseen, fingerprint_of
 from mechlearn.jobs.progress import tracked
 from mechlearn.jobs.rows import Row, read_row, write_row, write_table
 from mechlearn.jobs.slice_forecast import MapSpec, SliceForecast, forecast_slice
@@ -56,7 +58,7 @@ def run_longitudinal(
         reason in `slices.csv`.
 
     Raises:
-        ValueError: there is no slice at all.
+        ValueError: there is no slice at all, or the population was fitted to these patients.
     """
     if not series:
         raise ValueError(
@@ -64,9 +66,13 @@ def run_longitudinal(
             "and growth of more than the selection's threshold."
         )
     maps = maps if maps is not None else MapSpec()
+    pool = load_pool(growth.population) if growth.population is not None else None
+    if pool is not None:
+        check_unseen(pool, (item.patient for item in series))
     folder = Path(out_dir) / "slices"
     settings = {**(about or {}), **sampler_row(sampler), "seed": seed,
-                "growth": asdict(growth), "maps": asdict(maps)}
+                "growth": asdict(growth), "pool": pool and fingerprint_of(pool),
+                "maps": asdict(maps)}
     rows: list[Row] = []
     for item in tracked(series, "longitudinal", log=log):
         rows.append(_resume(item, folder, settings, sampler, growth, maps, seed))
@@ -81,6 +87,7 @@ def run_longitudinal(
         "n_patients": len({r["patient"] for r in done}),
         "seed": seed,
         "law": growth.law,
+        "population": growth.population,
         "setup": growth.setup,
         "n_bootstrap": growth.n_bootstrap,
         "nodes": maps.nodes,

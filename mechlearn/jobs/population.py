@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ import numpy as np
 import mechlearn
 from mechlearn.checks import in_range
 from mechlearn.growth.cohort import POOL_LAWS, fit_pool, folds
+from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.pool import Member, Pool, load_pool
 from mechlearn.jobs.progress import countdown
 from mechlearn.jobs.rows import Row
 from mechlearn.records import Timeline
 
-__all__ = ["CrossFit", "cross_fitted", "in_order", "run_population"]
+__all__ = ["CrossFit", "check_unseen", "cross_fitted", "fingerprint_of", "in_order",
+           "run_population"]
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +42,14 @@ class CrossFit:
         laws: of a pooled forecast; a forecast by one law takes that law alone.
         seed: of folds and fits.
         floor: size that stands for "nothing", in the cohort's unit; None: from the others.
+        alpha_beta_gy: where laws count doses instead of fitting a surviving fraction.
     """
 
     n_folds: int = 5
     laws: tuple[str, ...] = POOL_LAWS
     seed: int = 0
     floor: float | None = None
+    alpha_beta_gy: float | None = None
 
     def __post_init__(self) -> None:
         in_range("task.folds", self.n_folds, 2, 1000)
@@ -63,7 +67,7 @@ def in_order(timelines: Sequence[Timeline]) -> tuple[Timeline, ...]:
 def run_population(
     timelines: Sequence[Timeline], *, out_dir: str | Path, laws: Sequence[str] = POOL_LAWS,
     unit: str = "mm2", floor: float | None = None, n_folds: int = 5, seed: int = 0,
-    about: Mapping[str, Any] | None = None,
+    alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
 ) -> Row:
     """Fit a population to a cohort and write it to `out_dir/population.json`.
 
@@ -75,7 +79,8 @@ def run_population(
         floor: size that stands for "nothing", in that unit; None: from the cohort.
         n_folds: cross-fits behind weights and calibration.
         seed: of folds, starts and draws.
-        about: provenance, stored with the population.
+        alpha_beta_gy: where laws count doses instead of fitting a surviving fraction.
+        about: provenance, stored with the population, beside marks of its patients.
 
     Returns:
         The row: by law its weight, measurement noise `sigma`, model error `tau_per_sqrt_day`,
@@ -90,7 +95,8 @@ def run_population(
         raise ValueError("population: no series to learn from. Check task.series or task.split.")
     start = time.monotonic()
     pool = fit_pool(
-        series, tuple(laws), unit=unit, floor=floor, n_folds=n_folds, seed=seed, about=about,
+        series, _resolved(laws, alpha_beta_gy), unit=unit, floor=floor, n_folds=n_folds, seed=seed,
+        alpha_beta_gy=alpha_beta_gy, about={**(about or {}), "patients": _marks(series)},
         progress=countdown("population", log=log),
     )  # fmt: skip
     path = pool.save(Path(out_dir) / FILE)
@@ -109,6 +115,43 @@ def run_population(
     for member in pool.members:
         row |= _member_row(member)
     return row
+
+
+def _resolved(laws: Sequence[str], alpha_beta_gy: float | None) -> list[Law]:
+    found = [get_law(law) for law in laws]
+    return found if alpha_beta_gy is None else [law.linear_quadratic() for law in found]
+
+
+def _mark(patient: str) -> str:
+    """Tells whether a patient is among others without naming any."""
+    return hashlib.sha256(patient.encode()).hexdigest()[:12]
+
+
+def _marks(series: Sequence[Timeline]) -> list[str]:
+    return sorted({_mark(t.patient) for t in series})
+
+
+def fingerprint_of(pool: Pool) -> str:
+    """Changes with any number of a population: a file may be made again under its name."""
+    card = [
+        [m.name, m.weight, m.population.mean.tolist(), m.population.covariance.tolist(),
+         dataclasses.astuple(m.population.discrepancy), m.population.floor,
+         None if m.calibration is None else m.calibration.quantiles.tolist()]
+        for m in pool.members
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(card).encode()).hexdigest()[:16]
+
+
+def check_unseen(pool: Pool, patients: Iterable[str]) -> None:
+    """ValueError if a population was fitted to a patient that it is to be scored on."""
+    seen = set(pool.about.get("patients", ()))
+    known = sorted({p for p in patients if _mark(p) in seen})
+    if known:
+        raise ValueError(
+            f"growth.population ({pool.about.get('cohort', 'unnamed')}): was fitted to "
+            f"{len(known)} of these patients ({', '.join(known[:3])}), so scores on them would "
+            "flatter it. Use growth.population=cross_fit, or another cohort's."
+        )
 
 
 def _member_row(member: Member) -> Row:
@@ -182,7 +225,8 @@ def _fit(
     others: Sequence[Timeline], settings: CrossFit, unit: str, about: Mapping[str, Any]
 ) -> Pool:
     return fit_pool(
-        others, settings.laws, unit=unit, floor=settings.floor, seed=settings.seed, about=about,
+        others, _resolved(settings.laws, settings.alpha_beta_gy), unit=unit, floor=settings.floor,
+        seed=settings.seed, alpha_beta_gy=settings.alpha_beta_gy, about=about,
         progress=countdown(f"population, {about['cohort']}", log=log),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.pool import load_pool
-from mechlearn.jobs.population import run_population
+from mechlearn.jobs.population import check_unseen, fingerprint_of, run_population
 from mechlearn.jobs.rows import plain
 from mechlearn.records import Timeline, Visit
 
@@ -71,3 +71,21 @@ def test_typical_parameters_are_told(cohort, tmp_path, caplog):
 def test_no_series_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no series"):
         run_population([], out_dir=tmp_path)
+
+
+def test_a_population_is_not_scored_on_its_own_patients(run):
+    pool = load_pool(run[1] / "population.json")
+    with pytest.raises(ValueError, match=r"1 of these patients \(P3\)"):
+        check_unseen(pool, ["Q1", "P3"])
+    check_unseen(pool, ["Q1", "Q2"])
+
+
+def test_no_patient_is_named_in_the_file(run):
+    assert '"P3"' not in (run[1] / "population.json").read_text()
+
+
+def test_a_population_made_again_is_told_from_the_old_one(run, cohort, tmp_path):
+    run_population(cohort[:-1], out_dir=tmp_path, laws=LAWS, n_folds=3)
+    old, new = (load_pool(f / "population.json") for f in (run[1], tmp_path))
+    assert fingerprint_of(old) == fingerprint_of(load_pool(run[1] / "population.json"))
+    assert fingerprint_of(old) != fingerprint_of(new)

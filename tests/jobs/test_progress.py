@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from mechlearn.jobs.progress import duration, tracked
+from mechlearn.jobs.progress import countdown, duration, tracked
 
 
 @pytest.mark.parametrize(("seconds", "words"), [
@@ -20,3 +20,9 @@ def test_every_item_is_yielded_and_reported(caplog):
     assert items == [1, 2]
     assert "fit: 2 of 2 done" in caplog.messages[-1]
     assert "to go" in caplog.messages[0]
+
+
+def test_a_callback_reports_as_well(caplog):
+    with caplog.at_level(logging.INFO):
+        countdown("fit", log=logging.getLogger("test"))(32, 128)
+    assert "fit: 32 of 128 done" in caplog.messages[0]
