@@ -217,5 +217,7 @@ def _member(held: Mapping[str, Any]) -> Member:
         law, np.array(held["mean"]), np.array(held["covariance"]),
         Discrepancy(held["sigma"], held["tau_per_sqrt_day"]), held["floor"],
     )  # fmt: skip
+    if population.mean.shape != (len(names),) or population.covariance.shape != (len(names),) * 2:
+        raise ValueError(f"law {law.name}: mean or covariance is not of {len(names)} parameters")
     np.linalg.cholesky(population.covariance)  # refuses what is not a covariance
     return Member(population, float(held["weight"]), _calibration(held))
