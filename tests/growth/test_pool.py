@@ -1,0 +1,360 @@
+"""Several laws of one cohort: calibration, weights, files, and forecasts by all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from mechlearn.growth.cohort import fit_pool, folds, pool_weights
+from mechlearn.growth.forecast import forecast, forecasts
+from mechlearn.growth.outlook import Spread, shares, thinned
+from mechlearn.growth.pool import Calibration, Pool, load_pool, weighted_quantiles
+from mechlearn.growth.spec import GrowthSpec
+from mechlearn.records import Radiotherapy, Timeline, Visit
+
+SPEC = GrowthSpec(law="pooled", population="given", n_bootstrap=40, curve_points=7)
+LAWS = ("exponential", "gompertz", "carry_forward")
+
+
+def cohort(patients, slices=2, *, seed=0) -> list[Timeline]:
+    """Exponential series of four or five visits, patients at rates of their own."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for p in range(patients):
+        rate = 0.008 * np.exp(0.3 * rng.normal())
+        for z in range(slices):
+            days = np.cumsum([0.0, *rng.uniform(20, 60, size=3 + p % 2)])
+            areas = 300 * np.exp(rate * days + 0.05 * rng.normal(size=days.size))
+            visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+            out.append(Timeline(f"p{p}/z{z}", f"p{p}", visits))
+    return out
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return fit_pool(cohort(12), LAWS, n_folds=3, n=40, about={"cohort": "simulated"})
+
+
+def series(areas=(400.0, 500.0, 640.0, 800.0), name="p9/z1") -> Timeline:
+    visits = tuple(Visit(30.0 * i, a) for i, a in enumerate(areas))
+    return Timeline(name, "p9", visits, (Radiotherapy(35.0),))
+
+
+# --- calibration -----------------------------------------------------------------------------
+
+
+def test_calibration_of_normal_errors_changes_little():
+    errors = np.random.default_rng(0).normal(size=2000)
+    found = Calibration.of(errors, np.arange(2000))
+    scores = np.linspace(-2, 2, 9)
+    assert found.correct(scores) == pytest.approx(scores, abs=0.12)
+
+
+def test_calibration_moves_a_biased_law():
+    errors = 1.0 + 2.0 * np.random.default_rng(0).normal(size=4000)
+    found = Calibration.of(errors, np.arange(4000))
+    assert found.correct(np.array([-1.0, 0.0, 1.0])) == pytest.approx([-1.0, 1.0, 3.0], abs=0.2)
+
+
+def test_calibration_keeps_the_order_of_scores():
+    errors = np.random.default_rng(1).standard_t(2, size=60)
+    found = Calibration.of(errors, np.arange(60))
+    assert (np.diff(found.correct(np.linspace(-6, 6, 200))) >= 0).all()
+
+
+def test_few_patients_hardly_calibrate():
+    errors = 5.0 + np.random.default_rng(0).normal(size=3)
+    moved = Calibration.of(errors, np.arange(3)).correct(np.zeros(1))[0]
+    assert 0 < moved < 1.5
+
+
+def test_each_patient_counts_once():
+    rng = np.random.default_rng(0)
+    errors, patients = rng.normal(size=80), np.arange(80)
+    once = Calibration.of(errors, patients)
+    often = Calibration.of(np.append(errors, [8.0] * 80), np.append(patients, [80] * 80))
+    alone = Calibration.of(np.append(errors, 8.0), np.append(patients, 80))
+    assert often.n_patients == 81
+    scores = np.array([-1.0, 0.0, 1.0])
+    assert often.correct(scores) == pytest.approx(alone.correct(scores), abs=0.05)
+    assert often.correct(scores) == pytest.approx(once.correct(scores), abs=0.15)
+
+
+def test_calibrated_interval_covers_heavy_tailed_errors():
+    rng = np.random.default_rng(0)
+    errors = 1.5 * rng.standard_t(3, size=400)
+    low, high = Calibration.of(errors, np.arange(400)).correct(ndtri(np.array([0.025, 0.975])))
+    later = 1.5 * rng.standard_t(3, size=50000)
+    assert np.mean((later > low) & (later < high)) == pytest.approx(0.95, abs=0.02)
+    raw = np.mean(np.abs(later) < ndtri(0.975))
+    assert raw < 0.85  # what the law itself claimed to be 95%
+
+
+def test_equal_weights_give_the_quantiles_of_a_normal_sample():
+    values = ndtri((np.arange(999) + 0.5) / 999)
+    levels = np.array([0.05, 0.5, 0.95])
+    found = weighted_quantiles(values, np.ones(999), levels)
+    assert found == pytest.approx(ndtri(levels), abs=0.01)
+
+
+def test_scores_and_sizes_are_inverse():
+    samples = np.random.default_rng(0).lognormal(5, 1, size=(3, 50))
+    spread = Spread.of(samples, 1.0)
+    assert spread.sizes(spread.scores(samples)) == pytest.approx(samples)
+
+
+# --- weights ---------------------------------------------------------------------------------
+
+
+def rivals(n_patients, *, seed=0):
+    """Forecasts by a law that is right and by two that are not, and what came true."""
+    rng = np.random.default_rng(seed)
+    middle = rng.normal(size=n_patients)
+    truth = middle + 0.3 * rng.normal(size=n_patients)
+    draws = 0.3 * rng.normal(size=(3, n_patients, 60)) + middle[None, :, None]
+    draws[1] += 1.5
+    draws[2] = 4.0 * (draws[2] - middle[:, None]) + middle[:, None] - 1.0
+    return draws, truth, np.ones(n_patients), [f"p{i}" for i in range(n_patients)]
+
+
+def test_many_patients_weight_the_law_behind_the_data():
+    assert pool_weights(*rivals(600))[0] > 0.9
+
+
+def test_few_patients_leave_the_weights_nearly_equal():
+    weights = pool_weights(*rivals(1))
+    assert weights == pytest.approx(np.full(3, 1 / 3), abs=0.1)
+
+
+def test_weights_are_a_distribution():
+    weights = pool_weights(*rivals(20))
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights >= 0).all()
+
+
+def test_weights_count_a_patient_once():
+    draws, truth, scale, patients = rivals(40)
+    # The one patient for whom the second law is right, two hundred times.
+    draws = np.concatenate([draws, np.repeat(draws[:, :1], 200, axis=1)], axis=1)
+    truth = np.append(truth, np.full(200, np.median(draws[1, 0])))
+    weights = pool_weights(draws, truth, np.ones(240), [*patients, *["p0"] * 200])
+    assert weights[0] > weights[1] + 0.3
+
+
+def test_weights_minimise_the_score_of_the_mixture():
+    draws, truth, scale, patients = rivals(200)
+    weights = pool_weights(draws, truth, scale, patients)
+
+    def crps(w):
+        near = np.abs(draws - truth[:, None]).mean(axis=2)
+        apart = np.abs(draws[:, None, :, :, None] - draws[None, :, :, None, :]).mean(axis=(3, 4))
+        return float(np.mean(w @ near) - 0.5 * np.mean(np.einsum("i,ijs,j->s", w, apart, w)))
+
+    equal = np.full(3, 1 / 3)
+    assert crps(weights) < crps(equal)
+    assert crps(weights) <= min(crps(np.eye(3)[i]) for i in range(3)) + 0.01
+
+
+def test_folds_keep_the_slices_of_a_patient_together():
+    patients = [f"p{i // 3}" for i in range(30)]
+    fold = folds(patients, 4, seed=0)
+    assert {len(set(fold[i : i + 3])) for i in range(0, 30, 3)} == {1}
+    assert set(fold) == {0, 1, 2, 3}
+
+
+# --- the pool of a cohort ---------------------------------------------------------------------
+
+
+def test_law_behind_the_cohort_outweighs_carrying_forward(pool):
+    weights = {m.name: m.weight for m in pool.members}
+    assert weights["exponential"] + weights["gompertz"] > 2 * weights.get("carry_forward", 0.0)
+    assert sum(weights.values()) == pytest.approx(1.0)
+
+
+def test_pool_knows_where_it_comes_from(pool):
+    assert pool.about == {"cohort": "simulated", "n_patients": 12, "n_slices": 24, "seed": 0,
+                          "n_folds": 3}  # fmt: skip
+
+
+def test_radiotherapy_laws_are_left_out_of_an_untreated_cohort():
+    found = fit_pool(cohort(4, 1), ("ode", "exponential"), n_folds=2, n=10)
+    assert [m.name for m in found.members] == ["exponential"]
+
+
+def test_pool_does_not_depend_on_the_order_of_its_cohort(pool):
+    again = fit_pool(cohort(12)[::-1], LAWS, n_folds=3, n=40)
+    ours, theirs = ({m.name: m.weight for m in p.members} for p in (pool, again))
+    assert theirs == pytest.approx(ours, abs=0.02)
+
+
+def test_progress_counts_every_population():
+    seen = []
+    fit_pool(cohort(4, 1), ("exponential", "linear"), n_folds=2, n=10,
+             progress=lambda *step: seen.append(step))  # fmt: skip
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_two_patients_are_no_cohort():
+    with pytest.raises(ValueError, match=r"population: 2 patient.*growth.population=null"):
+        fit_pool(cohort(2), LAWS)
+
+
+# --- forecasts --------------------------------------------------------------------------------
+
+
+def test_members_share_the_samples_of_a_pooled_forecast(pool):
+    made = forecast(series(), 120, spec=SPEC, pool=pool)
+    assert made.samples_mm2.size == SPEC.n_bootstrap
+    assert made.curves_mm2.shape == (SPEC.n_bootstrap, SPEC.curve_points)
+    assert sum(made.weights.values()) == pytest.approx(1.0)
+    assert made.population == "simulated"
+
+
+def test_parameters_of_a_pooled_forecast_name_their_law(pool):
+    made = forecast(series(), 120, spec=SPEC, pool=pool)
+    counts = {name.split(".")[0]: v.size for name, v in made.parameters.items()}
+    assert counts == {name: round(40 * w) for name, w in made.weights.items()}
+
+
+def test_one_law_of_the_pool_forecasts_alone(pool):
+    spec = dataclasses.replace(SPEC, law="exponential")
+    made = forecast(series(), 120, spec=spec, pool=pool)
+    assert made.weights == {"exponential": 1.0}
+    assert set(made.parameters) == {"initial_area", "growth_rate"}
+    assert made.parameters["initial_area"].mean() == pytest.approx(400, rel=0.2)
+
+
+def test_law_that_the_pool_does_not_hold_is_refused(pool):
+    spec = dataclasses.replace(SPEC, law="logistic")
+    with pytest.raises(ValueError, match="growth.law='logistic'.*simulated.*exponential"):
+        forecast(series(), 120, spec=spec, pool=pool)
+
+
+@pytest.mark.parametrize("law", ["pooled", "exponential"])
+def test_train_setup_never_sees_the_forecast_day(pool, law):
+    spec = dataclasses.replace(SPEC, law=law)
+    seen = forecast(series((400.0, 500.0, 640.0)), 90, spec=spec, pool=pool)
+    with_truth = forecast(series((400.0, 500.0, 640.0, 99999.0)), 90, spec=spec, pool=pool)
+    assert np.array_equal(seen.samples_mm2, with_truth.samples_mm2)
+    assert np.array_equal(seen.curves_mm2, with_truth.curves_mm2)
+
+
+def test_all_setup_sees_every_visit(pool):
+    spec = dataclasses.replace(SPEC, setup="all")
+    low, high = series((400.0, 500.0, 640.0)), series((400.0, 500.0, 6400.0))
+    made = [forecast(s, 120, spec=spec, pool=pool).median_mm2 for s in (low, high)]
+    assert made[1] > 3 * made[0]
+
+
+@pytest.mark.parametrize("areas", [(400.0,), (0.0, 400.0), (0.0, 0.0, 0.0), (400.0, 0.0)])
+def test_poor_series_are_forecast_from_a_population(pool, areas):
+    spec = dataclasses.replace(SPEC, setup="all")
+    made = forecast(series(areas), 150, spec=spec, pool=pool)
+    assert np.isfinite(made.samples_mm2).all()
+    assert (made.samples_mm2 >= 0).all()
+
+
+def test_one_visit_is_forecast_more_widely_than_four(pool):
+    spec = dataclasses.replace(SPEC, setup="all")
+    one, four = (forecast(series(a), 180, spec=spec, pool=pool) for a in ((800.0,), (400.0, 500.0,
+                 640.0, 800.0)))  # fmt: skip
+    low, high = one.interval_mm2(0.8)
+    assert high / low > np.divide(*four.interval_mm2(0.8)[::-1])
+
+
+def test_forecast_does_not_depend_on_the_other_slices(pool):
+    several = [series(), series((50.0, 80.0), "p9/z2"), series((900.0,) * 6, "p9/z3")]
+    together = forecasts(several, [120.0, 90.0, 300.0], spec=SPEC, pool=pool)
+    alone = forecast(several[1], 90.0, spec=SPEC, pool=pool)
+    assert together[1].samples_mm2 == pytest.approx(alone.samples_mm2, rel=1e-6)
+
+
+def test_slice_that_cannot_be_forecast_leaves_its_error_in_place(pool):
+    made = forecasts([series(), series(name="p9/z2")], [120.0, -5.0], spec=SPEC, pool=pool)
+    assert made[0].slice_id == "p9/z1"
+    assert "p9/z2: forecast day -5" in str(made[1])
+
+
+def test_forecast_stays_below_what_the_cohort_has_seen(pool):
+    made = forecast(series((400.0, 4000.0)), 3000, spec=SPEC, pool=pool)
+    assert made.samples_mm2.max() <= pool.limit(np.array([4000.0]))[0]
+
+
+def test_max_growth_limits_a_pooled_forecast(pool):
+    spec = dataclasses.replace(SPEC, max_growth=1.2)
+    made = forecast(series(), 400, spec=spec, pool=pool)
+    assert made.samples_mm2.max() <= 1.2 * 800 + 1e-6
+    assert made.curves_mm2.max() <= 1.2 * 800 + 1e-6
+
+
+def test_calibration_can_be_left_out(pool):
+    raw = forecast(series(), 150, spec=dataclasses.replace(SPEC, calibrate=False), pool=pool)
+    corrected = forecast(series(), 150, spec=SPEC, pool=pool)
+    assert not np.array_equal(raw.samples_mm2, corrected.samples_mm2)
+
+
+def test_shares_add_up_and_follow_the_weights():
+    assert shares([0.5, 0.3, 0.2], 100) == [50, 30, 20]
+    assert sum(shares([0.34, 0.33, 0.33], 10)) == 10
+
+
+def test_thinning_keeps_the_spread():
+    samples = np.random.default_rng(0).permutation(np.arange(100.0))[None]
+    assert thinned(samples, 10)[0] == pytest.approx(np.arange(5.0, 100, 10))
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def test_pool_survives_its_file(pool, tmp_path):
+    again = load_pool(pool.save(tmp_path / "made" / "pool.json"))
+    assert (again.unit, again.about, again.ceiling) == (pool.unit, pool.about, pool.ceiling)
+    assert [m.name for m in again.members] == [m.name for m in pool.members]
+    ours, theirs = (forecast(series(), 120, spec=SPEC, pool=p) for p in (pool, again))
+    assert theirs.samples_mm2 == pytest.approx(ours.samples_mm2, rel=0.01)
+
+
+def test_saved_pool_is_found_by_the_spec(pool, tmp_path):
+    spec = dataclasses.replace(SPEC, population=str(pool.save(tmp_path / "pool.json")))
+    assert forecast(series(), 120, spec=spec).population == "simulated"
+
+
+def test_no_partial_file_is_left_behind(pool, tmp_path):
+    pool.save(tmp_path / "pool.json")
+    assert [p.name for p in tmp_path.iterdir()] == ["pool.json"]
+
+
+def damaged(content, how):
+    if how == "version":
+        content["version"] = 99
+    elif how == "law":
+        content["laws"][0]["law"] = "oed"
+    elif how == "covariance":
+        content["laws"][0]["covariance"][0][0] = -1.0
+    elif how == "parameters":
+        content["laws"][0]["parameters"] = ["speed"]
+    elif how == "missing":
+        del content["laws"]
+    elif how == "mean":
+        content["laws"][0]["mean"] = [0.0]
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    "how", ["version", "law", "covariance", "parameters", "missing", "mean", "cut"]
+)
+def test_damaged_pool_is_refused_with_a_remedy(pool, tmp_path, how):
+    path = pool.save(tmp_path / "pool.json")
+    text = damaged(json.loads(path.read_text()), how)
+    path.write_text(text[: len(text) // 2] if how == "cut" else text)
+    with pytest.raises(ValueError, match=r"growth.population=.*pool.json.*experiment=population"):
+        load_pool(path)
+
+
+def test_missing_pool_is_refused_with_a_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="growth.population=.*no such file.*population"):
+        load_pool(tmp_path / "none.json")

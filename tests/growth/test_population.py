@@ -1,0 +1,98 @@
+"""What a simulated cohort says of its law."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mechlearn.growth.cohort import size_floor
+from mechlearn.growth.laws import LAWS
+from mechlearn.growth.population import Population, fit_population, population_law
+from mechlearn.records import Radiotherapy, Timeline, Visit
+
+N, RATE, SPREAD, SIGMA = 150, 0.006, 0.003, 0.1
+
+
+def cohort(n, *, seed=0, scale=1.0) -> list[Timeline]:
+    """Exponential series of five visits with known rates and measurement noise."""
+    rng = np.random.default_rng(seed)
+    days = np.array([0.0, 40, 90, 130, 200])
+    out = []
+    for i in range(n):
+        rate = RATE + SPREAD * rng.normal()
+        logs = np.log(scale * 500) + rate * days + SIGMA * rng.normal(size=5)
+        visits = tuple(Visit(float(d), float(np.exp(v))) for d, v in zip(days, logs, strict=True))
+        out.append(Timeline(f"p{i}/z1", f"p{i}", visits))
+    return out
+
+
+@pytest.fixture(scope="module")
+def exponential() -> Population:
+    return fit_population(cohort(N), "exponential", floor=1.0)
+
+
+def test_mean_rate_of_the_cohort_is_recovered(exponential):
+    assert exponential.mean[1] == pytest.approx(RATE, abs=3 * SPREAD / np.sqrt(N))
+
+
+def test_spread_of_the_rates_is_recovered(exponential):
+    assert np.sqrt(exponential.covariance[1, 1]) == pytest.approx(SPREAD, rel=0.2)
+
+
+def test_population_does_not_depend_on_the_unit_of_size(exponential):
+    other = fit_population(cohort(N, scale=100.0), "exponential", floor=100.0)
+    assert other.mean == pytest.approx(exponential.mean, rel=1e-3, abs=1e-5)
+    assert other.covariance == pytest.approx(exponential.covariance, rel=1e-2, abs=1e-7)
+
+
+def test_typical_values_are_in_natural_units(exponential):
+    middle, low, high = exponential.typical()["initial_area"]
+    assert low < 1 < high
+    assert middle == pytest.approx(np.exp(exponential.mean[0]))
+
+
+def test_radiotherapy_parameters_of_a_cohort_are_recovered():
+    law, rng, series = LAWS["ode"], np.random.default_rng(3), []
+    days, courses = np.arange(0.0, 260, 25), (Radiotherapy(30.0),)
+    for i in range(40):
+        p = {"initial_area": 600.0, "growth_rate": 0.01 * np.exp(0.3 * rng.normal()),
+             "survival_fraction": 0.1 * np.exp(0.3 * rng.normal()), "decay_rate": 0.05,
+             "delay": 20.0, "slope": 0.1}  # fmt: skip
+        areas = law.area(days, p, courses) * np.exp(0.05 * rng.normal(size=days.size))
+        visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+        series.append(Timeline(f"p{i}/z1", f"p{i}", visits, courses))
+    typical = fit_population(series, "ode", floor=1.0).typical()
+    assert typical["growth_rate"][0] == pytest.approx(0.01, rel=0.2)
+    assert typical["survival_fraction"][0] == pytest.approx(0.1, rel=0.25)
+    assert typical["decay_rate"][0] == pytest.approx(0.05, rel=0.35)
+
+
+def test_pull_is_a_root_of_the_precision(exponential):
+    precision = exponential.pull.T @ exponential.pull
+    assert precision @ exponential.covariance == pytest.approx(np.eye(2), abs=1e-8)
+
+
+def test_population_knows_the_first_area_on_a_log_scale():
+    first = population_law("ode").parameters[0]
+    assert (first.name, first.scale) == ("initial_area", "log")
+
+
+def test_bounds_of_the_paper_do_not_cut_a_population():
+    survival = {p.name: p for p in population_law("ode").parameters}["survival_fraction"]
+    assert survival.high > 0.9
+
+
+def test_one_slice_is_no_cohort():
+    with pytest.raises(ValueError, match=r"population of ode: 1 slice.*population=null"):
+        fit_population(cohort(1), "ode", floor=1.0)
+
+
+def test_floor_of_a_cohort_is_among_its_smallest_sizes():
+    visits = tuple(Visit(float(d), float(a)) for d, a in enumerate([0.0, *range(1, 101)]))
+    assert size_floor([Timeline("p1/z1", "p1", visits)]) == pytest.approx(5.95)
+
+
+def test_cohort_without_a_tumour_is_refused():
+    visits = (Visit(0.0, 0.0), Visit(30.0, 0.0))
+    with pytest.raises(ValueError, match="no size of the cohort is above zero"):
+        size_floor([Timeline("p1/z1", "p1", visits)])
