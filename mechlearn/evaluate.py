@@ -19,7 +19,6 @@ schema.register()
 def main(cfg: DictConfig) -> None:
     """One job, one row.json in its output folder; everything cheap is checked first."""
     bundle = models.check_evaluate(cfg)
-    log.info("%s", bundle.name)
     with build.running_logger(cfg) as logger:
         logger.log_hyperparams(build.flat(cfg))
         row = tasks.run_task(cfg, bundle)

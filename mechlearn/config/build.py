@@ -20,7 +20,6 @@ from mechlearn.data.module import SliceDataModule
 from mechlearn.data.store import SliceStore
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.slice_forecast import MapSpec
 from mechlearn.training.base import NoisedModule
 from mechlearn.training.checkpoints import LoadedModel, load_model
@@ -33,7 +32,6 @@ __all__ = [
     "build_module",
     "build_trainer",
     "flat",
-    "growth_spec",
     "load_init",
     "map_spec",
     "noise_schedule",
@@ -56,13 +54,6 @@ def sampler_spec(cfg: DictConfig) -> SamplerSpec:
     """`cfg.sampler`, ranges checked."""
     spec = OmegaConf.to_object(cfg.sampler)
     assert isinstance(spec, SamplerSpec)
-    return spec
-
-
-def growth_spec(cfg: DictConfig) -> GrowthSpec:
-    """`cfg.growth`, ranges checked."""
-    spec = OmegaConf.to_object(cfg.growth)
-    assert isinstance(spec, GrowthSpec)
     return spec
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from mechlearn.config.build import flat, growth_spec, map_spec
+from mechlearn.config.build import flat, map_spec
+from mechlearn.config.growth import growth_spec, prior_note
 from mechlearn.config.models import check_grid
 from mechlearn.config.stores import check_slices, data_config, make_store, open_store
 from mechlearn.data.manifest import read_manifest
@@ -97,7 +98,7 @@ def write_results(
     for item in result.slices:
         name = f"slice_z{item.reference.z:03d}.png"
         written.append(save(forecast_figure(**item.drawing), folder / name))
-    sections = [_overview(result)] + [
+    sections = [_overview(result, prior_note(cfg))] + [
         slice_section(**item.drawing, comparison=item.comparison) for item in result.slices
     ]
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
@@ -113,12 +114,13 @@ def write_results(
     return [page, *written]
 
 
-def _overview(result: ForecastResult) -> Section:
+def _overview(result: ForecastResult, note: str | None) -> Section:
     table = result.table()
     keys = list(table[0])
     rows = [[row.get(key) for key in keys] for row in table]
     left_out = [f"Left out: {name}: {reason}" for name, reason in result.skipped]
-    return Section("Overview", left_out, [Table(keys, rows, "One line a slice.")])
+    words = [f"Warning: {note}", *left_out] if note is not None else left_out
+    return Section("Overview", words, [Table(keys, rows, "One line a slice.")])
 
 
 def _settings(cfg: DictConfig) -> dict[str, object]:

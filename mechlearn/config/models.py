@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from omegaconf import DictConfig
 
 from mechlearn.checks import in_range
-from mechlearn.config.build import growth_spec, map_spec, sampler_spec
+from mechlearn.config.build import map_spec, sampler_spec
+from mechlearn.config.growth import growth_spec, prior_note
+from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
+from mechlearn.config.series import check_series
 from mechlearn.config.stores import check_source, check_store
 from mechlearn.config.tasks import task_config
 from mechlearn.diffusion.sampler import SamplerSpec
@@ -15,14 +20,26 @@ from mechlearn.jobs.models import ModelBundle, load_models
 __all__ = ["check_evaluate", "check_forecast", "check_grid"]
 
 
-def check_evaluate(cfg: DictConfig) -> ModelBundle:
-    """All that an evaluation can be refused for; the models, which have to fit data and sampler."""
+log = logging.getLogger(__name__)
+
+
+def check_evaluate(cfg: DictConfig) -> ModelBundle | None:
+    """All that an evaluation can be refused for; the models, which have to fit data and sampler.
+
+    None for a task of sizes alone: it needs no model.
+    """
     spec = sampler_spec(cfg)
     growth_spec(cfg)
-    task_config(cfg)
+    task = task_config(cfg)
+    if task.name in ("growth_fits", "longitudinal"):
+        _warn(cfg)
+    if task.name in GROWTH_TASKS:
+        check_series(cfg, task)
+        return None
     check_store(cfg)
     models = _load(cfg, spec)
     check_grid(cfg, models)
+    log.info("%s", models.name)
     return models
 
 
@@ -33,7 +50,13 @@ def check_forecast(cfg: DictConfig) -> ModelBundle:
     map_spec(cfg.maps)
     in_range("count", cfg.count, 1, 1000)
     check_source(cfg)
+    _warn(cfg)
     return _load(cfg, spec)
+
+
+def _warn(cfg: DictConfig) -> None:
+    if (note := prior_note(cfg)) is not None:
+        log.warning("%s", note)
 
 
 def _load(cfg: DictConfig, spec: SamplerSpec) -> ModelBundle:

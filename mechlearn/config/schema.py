@@ -16,6 +16,7 @@ from mechlearn.config.names import register_resolvers
 from mechlearn.data.phantom.spec import PhantomSpec
 from mechlearn.data.spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.growth.cohort import POOL_LAWS
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.slice_forecast import MapSpec
 
@@ -125,7 +126,7 @@ class CommonConfig:
 
 @dataclass
 class TaskConfig:
-    """What a job does: train, grid, longitudinal or sizes, and on which slices."""
+    """What a job does (a recipe of conf/task), and on which slices."""
 
     name: str = MISSING
     split: str = "test"
@@ -137,6 +138,10 @@ class TaskConfig:
     maps: MapSpec = field(default_factory=MapSpec)
     multiples: list[float] = field(default_factory=list)  # sizes: requested over initial size
     examples: int = 4  # grid: pictures kept
+    series: str | None = None  # CSV of tumour sizes, in place of the slices of data
+    folds: int = 5  # cross-fits over patients, behind a population
+    laws: list[str] = field(default_factory=lambda: list(POOL_LAWS))  # of a population
+    floor: float | None = None  # its size for "nothing", in the series' unit; null: from the cohort
 
 
 @dataclass

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
+import numpy as np
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
-from mechlearn.checks import one_of
-from mechlearn.config.build import growth_spec, output_dir
+from mechlearn.checks import in_range, one_of, positive
+from mechlearn.config.build import output_dir
+from mechlearn.config.growth import growth_spec
+from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.schema import TaskConfig
-from mechlearn.config.stores import check_slices, data_config, open_store
-from mechlearn.data.selection import growth_slices, pair_rows
+from mechlearn.config.stores import check_slices, open_store, phantom_patients
+from mechlearn.data.selection import growth_slices, pair_rows, spread
 from mechlearn.data.store import SliceRow, SliceStore
+from mechlearn.growth.laws import get_law
 from mechlearn.jobs.forecast import choose_slices
 from mechlearn.jobs.gain import measure_gain
 from mechlearn.jobs.grid import run_grid
@@ -27,23 +29,30 @@ from mechlearn.jobs.models import ModelBundle
 from mechlearn.jobs.rows import Row, read_table, write_table
 from mechlearn.jobs.sizes import run_sizes
 from mechlearn.records import AxialSlice
-from mechlearn.report.longitudinal import longitudinal_figure
+from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
 from mechlearn.report.sizes import size_figure
 from mechlearn.report.style import save
 from mechlearn.training.checkpoints import set_gain
 
-__all__ = ["TASKS", "phantom_patients", "run_task", "spread", "task_config"]
+__all__ = ["TASKS", "run_task", "task_config"]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 def task_config(cfg: DictConfig) -> TaskConfig:
     """`cfg.task` as its dataclass, every value checked."""
     task = OmegaConf.to_object(cfg.task)
     assert isinstance(task, TaskConfig)
-    one_of("task.name", task.name, tuple(TASKS))
-    one_of("task.split", task.split, ("train", "val", "test"))
+    one_of("task.name", task.name, (*TASKS, *GROWTH_TASKS))
+    if task.name in TASKS:  # sizes alone may come from elsewhere: `series.check_series`
+        one_of("task.split", task.split, ("train", "val", "test"))
+    in_range("task.folds", task.folds, 2, 1000)
+    if task.floor is not None:
+        positive("task.floor", task.floor)
+    if not task.laws:
+        raise ValueError("task.laws=[]: at least one law is needed, such as task.laws=[ode].")
+    for law in task.laws:
+        get_law(law)
     if not task.min_area_mm2 >= 0:
         raise ValueError(f"task.min_area_mm2={task.min_area_mm2}: must be 0 or more.")
     for key in ("patients", "slices", "count"):
@@ -53,24 +62,11 @@ def task_config(cfg: DictConfig) -> TaskConfig:
     return task
 
 
-def phantom_patients(cfg: DictConfig, split: str, limit: int | None) -> list[str] | None:
-    """Names of the first patients of a phantom split, None for other data."""
-    data = data_config(cfg)
-    if data.kind != "phantom":
-        return None
-    return [key.name for key in data.phantom.patients(split)][:limit]
-
-
-def spread(groups: Sequence[Sequence[T]], limit: int | None) -> list[T]:
-    """At most `limit` items, taken in turns from the groups, so that no patient dominates."""
-    longest = max((len(group) for group in groups), default=0)
-    turns = (group[i] for i in range(longest) for group in groups if i < len(group))
-    return list(islice(turns, limit))
-
-
-def run_task(cfg: DictConfig, models: ModelBundle) -> Row:
+def run_task(cfg: DictConfig, models: ModelBundle | None) -> Row:
     """Open the data, run the job of `cfg.task` in the output folder and return its row."""
     task = task_config(cfg)
+    if models is None:
+        return GROWTH_TASKS[task.name](cfg, task)
     names = phantom_patients(cfg, task.split, task.patients)
     store = open_store(cfg, patients=names)
     patients = names if names is not None else store.patients(task.split)[: task.patients]
@@ -117,6 +113,12 @@ def _longitudinal(
         maps=task.maps, seed=cfg.seed, about=models.row,
     )  # fmt: skip
     _draw(folder / "longitudinal.png", folder / "slices.csv", longitudinal_figure)
+    reliability = [
+        [r["probability"], r["frequency"], r["pixels"]]
+        for r in read_table(folder / "reliability.csv")
+    ]
+    _draw(folder / "forecast_scores.png", folder / "slices.csv",
+          lambda rows: forecast_scores_figure(rows, np.array(reliability)))
     return row
 
 

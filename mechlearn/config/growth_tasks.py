@@ -1,0 +1,75 @@
+"""Tasks of sizes alone: they load no model and read no image."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+import mechlearn
+from mechlearn.config.build import output_dir
+from mechlearn.config.growth import growth_spec
+from mechlearn.config.schema import TaskConfig
+from mechlearn.config.series import CohortSeries, open_series
+from mechlearn.jobs.fans import load_fans
+from mechlearn.jobs.growth_fits import CROSS_FIT, run_growth_fits
+from mechlearn.jobs.population import CrossFit, run_population
+from mechlearn.jobs.rows import Row, read_table
+from mechlearn.report.growth import Fan, fans_figure, scores_figure
+from mechlearn.report.style import save
+
+__all__ = ["GROWTH_TASKS"]
+
+log = logging.getLogger(__name__)
+
+
+def _growth_fits(cfg: DictConfig, task: TaskConfig) -> Row:
+    series, folder, growth = open_series(cfg, task), output_dir(), growth_spec(cfg)
+    settings = CrossFit(task.folds, tuple(task.laws), cfg.seed, task.floor)
+    row = run_growth_fits(
+        series.timelines, out_dir=folder, growth=growth, unit=series.unit,
+        cross_fit=settings if growth.population == CROSS_FIT else None,
+        about=series.about,
+    )  # fmt: skip
+    _draw(folder, series, row)
+    return row
+
+
+def _draw(folder: Path, series: CohortSeries, row: Row) -> None:
+    rows = [r for r in read_table(folder / "slices.csv") if r["skipped"] is None]
+    if not rows:
+        log.warning("no slice could be forecast, so there is nothing to draw")
+        return
+    whole = {t.slice_id: t for t in series.timelines}
+    fans = [
+        Fan(whole[f.slice_id].before(whole[f.slice_id].visits[-1].day), f,
+            whole[f.slice_id].visits[-1])
+        for f in load_fans(folder / "fans.npz")
+    ]  # fmt: skip
+    where = f"{series.name}, {row['n_slices']} slices of {row['n_patients']} patients"
+    drawn = {
+        "fans.png": fans_figure(fans, unit=series.unit, title=where),
+        "scores.png": scores_figure({row["law"]: rows}, title=where),
+    }
+    for name, figure in drawn.items():
+        log.info("figure: %s", save(figure, folder / name))
+
+
+def _population(cfg: DictConfig, task: TaskConfig) -> Row:
+    series = open_series(cfg, task)
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    about = {
+        "cohort": series.name, "version": mechlearn.__version__,
+        "command": " ".join(["python -m mechlearn.evaluate", *given]),
+    }  # fmt: skip
+    row = run_population(
+        series.timelines, out_dir=output_dir(), laws=task.laws, unit=series.unit,
+        floor=task.floor, n_folds=task.folds, seed=cfg.seed,
+        alpha_beta_gy=growth_spec(cfg).dose_model, about=about,
+    )  # fmt: skip
+    return row | series.about
+
+
+GROWTH_TASKS = {"growth_fits": _growth_fits, "population": _population}
