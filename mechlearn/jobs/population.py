@@ -171,13 +171,13 @@ def _member_row(member: Member) -> Row:
 
 def _table(pool: Pool) -> list[str]:
     """What is typical of the cohort, one line a parameter: median and what 95% lie between."""
-    lines = [f"{'law':<16}{'parameter':<20}{'median':>10}{'2.5%':>10}{'97.5%':>10}  unit"]
+    lines = [f"{'law':<20}{'parameter':<20}{'median':>10}{'2.5%':>10}{'97.5%':>10}  unit"]
     for member in pool.members:
         units = {p.name: p.unit for p in member.population.law.parameters}
         name = f"{member.name} {member.weight:.0%}"
         for parameter, values in member.population.typical().items():
             cells = "".join(f"{v:>10.3g}" for v in values)
-            lines.append(f"{name:<16}{parameter:<20}{cells}  {units[parameter]}")
+            lines.append(f"{name:<20}{parameter:<20}{cells}  {units[parameter]}")
             name = ""
     return lines
 

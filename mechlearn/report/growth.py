@@ -97,7 +97,9 @@ def scores_figure(tables: Mapping[str, Sequence[Row]], *, title: str = "") -> Fi
     names = [name.strip().replace("_", " ") for name in methods]
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.suptitle(title or "Each point is a patient", fontsize=11, fontweight="bold")
+    words = "each point is a patient, the median of its slices"
+    figure.suptitle(f"{title}: {words}" if title else words.capitalize(), fontsize=11,
+                    fontweight="bold")
     return figure
 
 
