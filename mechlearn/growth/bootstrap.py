@@ -66,7 +66,8 @@ def bootstrap(timeline: Timeline, spec: GrowthSpec, *, rng: np.random.Generator)
         DegenerateSeriesError, RuntimeError: as `fit`.
     """
     law = spec.resolve()
-    problem = FitProblem.of(timeline, law, alpha_beta_gy=spec.dose_model)
+    problem = FitProblem.of(timeline, law, alpha_beta_gy=spec.dose_model, fixed=spec.fixed,
+                            tied=spec.tied)  # fmt: skip
     batch = fit_problem(problem, ridge=spec.ridge, residuals=spec.residuals)
     point, minima = point_fit(batch, spec.n_starts, rng, engine=spec.engine)
     series = perturb(problem.areas, spec, rng)

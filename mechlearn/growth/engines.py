@@ -13,9 +13,10 @@ import lmfit
 import numpy as np
 
 from mechlearn.growth.batch import Batch, Tasks
+from mechlearn.growth.constraints import lmfit_coordinates, lmfit_parameters, tie_slopes
 from mechlearn.growth.levenberg import minimise
 
-__all__ = ["ENGINES", "Engine", "Fits", "solve_batched", "solve_lmfit"]
+__all__ = ["ENGINES", "Engine", "Fits", "minimise_lmfit", "solve_batched", "solve_lmfit"]
 
 _INSIDE = 0.01  # share of the range by which a start keeps away from a bound
 _CHUNK = 8192  # problems solved at once: what stays in a processor's cache
@@ -94,7 +95,7 @@ def solve_lmfit(batch: Batch, tasks: Tasks, tolerance: float = 1e-8) -> Fits:
         for j in range(k):
             if np.isfinite(starts[i, j]).all() and (low[i] <= high[i]).all():
                 found = minimise_lmfit(batch, tasks, i, starts[i, j], low[i], high[i], tolerance)
-                x[i, j] = [found.params[name].value for name in batch.law.names]
+                x[i, j] = lmfit_coordinates(found.params, batch.law)
                 cost[i, j] = float(np.sum(np.asarray(found.residual) ** 2))
                 converged[i, j] = bool(found.success) and np.isfinite(cost[i, j])
     return _best(x, cost, converged)
@@ -102,32 +103,33 @@ def solve_lmfit(batch: Batch, tasks: Tasks, tolerance: float = 1e-8) -> Fits:
 
 def minimise_lmfit(
     batch: Batch, tasks: Tasks, task: int, start: np.ndarray, low: np.ndarray, high: np.ndarray,
-    tolerance: float,
+    tolerance: float, *, natural: bool = False,
 ) -> lmfit.minimizer.MinimizerResult:
     """One fit, as lmfit reports it; its parameters are the coordinates of the law's.
 
     lmfit's default, Levenberg-Marquardt with sine-transformed bounds, has no gradient on a bound
     and crawls towards one for thousands of steps; it also refuses fewer visits than parameters.
+
+    Returns:
+        lmfit's result, its Minimizer as the attribute `minimizer`; with `natural` the natural
+        values stand beside those on a log scale.
     """
-    which = np.array([task])
-    params = lmfit.Parameters()
-    for name, value, lo, hi in zip(batch.law.names, start, low, high, strict=True):
-        if lo < hi:
-            params.add(name, value=value, min=lo, max=hi)
-        else:
-            params.add(name, value=lo, vary=False)
-    free = np.array([params[name].vary for name in batch.law.names])
+    which, law = np.array([task]), batch.law
+    tied = batch.problems[int(tasks.rows[task])].tied
+    params = lmfit_parameters(law, start, low, high, tied=tied, natural=natural)
 
     def model(given: lmfit.Parameters) -> tuple[np.ndarray, np.ndarray]:
-        at = np.array([[given[name].value for name in batch.law.names]])
-        r, jac = batch.model(tasks, at, which)
-        return r[0], jac[0][:, free]
+        r, jac = batch.model(tasks, lmfit_coordinates(given, law)[None], which)
+        return r[0], jac[0]
 
     minimizer = lmfit.Minimizer(lambda p: model(p)[0], params, max_nfev=_MAX_EVALUATIONS)
     with np.errstate(all="ignore"):  # lmfit's error bars of what the visits leave open
-        return minimizer.least_squares(
-            Dfun=lambda p: model(p)[1], ftol=tolerance, xtol=tolerance, x_scale="jac"
-        )
+        found = minimizer.least_squares(
+            Dfun=lambda p: model(p)[1] @ tie_slopes(p, law), ftol=tolerance, xtol=tolerance,
+            x_scale="jac",
+        )  # fmt: skip
+    found.minimizer = minimizer
+    return found
 
 
 ENGINES: dict[str, Engine] = {"batched": solve_batched, "lmfit": solve_lmfit}

@@ -16,6 +16,8 @@ import numpy as np
 
 from mechlearn.checks import one_of
 from mechlearn.growth.batch import Batch, Objective, Tasks
+from mechlearn.growth.constraints import check_constraints, lmfit_parameters, tie_slopes
+from mechlearn.growth.describe import fit_text
 from mechlearn.growth.engines import ENGINES, Fits
 from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.problem import FitProblem
@@ -83,13 +85,18 @@ class FitResult:
         """mm^2 at `days` (T,), counted like those of the timeline."""
         return self.problem.area_mm2(self.values, days)
 
+    def report(self) -> str:
+        """The fit in words: every parameter with its value, what is held, what to beware of."""
+        return fit_text(self)
+
 
 def fit_problem(problem: FitProblem, *, ridge: float, residuals: str) -> Batch:
     """The problem with its objective: plain least squares and a weak pull to the law's start."""
     law = problem.law
     widths = np.array([p.width for p in law.parameters])
     plain = Batch.of([problem], Objective(np.zeros(len(widths)), np.eye(len(widths))))
-    centre = plain.coordinates(np.array([p.start for p in law.parameters]))
+    starts = [problem.held.get(p.name, p.start) for p in law.parameters]
+    centre = plain.coordinates(np.array(starts))
     log = residuals == "log"
     floor = np.array([LOG_FLOOR]) if log else None
     return Batch.of([problem], Objective(centre, np.diag(ridge / widths), log, floor))
@@ -103,6 +110,8 @@ def fit(
     n_starts: int = 16,
     ridge: float = 0.01,
     residuals: str = "area",
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
     alpha_beta_gy: float | None = None,
     engine: str = "batched",
     rng: np.random.Generator | None = None,
@@ -114,19 +123,21 @@ def fit(
         law: a law or its name.
         start: natural start values by name; the law's own where missing.
         n_starts: starting points; the best converged one is kept.
-        ridge, residuals, engine: as in GrowthSpec; ridge 0 for plain least squares.
+        ridge, residuals, fixed, tied, engine: as in GrowthSpec; ridge 0 for plain least squares.
         alpha_beta_gy: where the law counts doses (`Law.linear_quadratic`).
         rng: of the extra starting points; seed 0 if None.
 
     Raises:
         DegenerateSeriesError: too few visits, one day only, or no tumour at the first visit.
-        ValueError: an unknown law, or a start for a parameter that the law does not have.
+        ValueError: an unknown law, or a start, value or tie for a parameter that the law does not
+            have or that does not allow it.
         RuntimeError: no start converged.
     """
     law = get_law(law)
     for name in start or {}:
         one_of("start", name, law.names, remedy=f"Those are the parameters of {law.name}.")
-    problem = FitProblem.of(timeline, law, alpha_beta_gy=alpha_beta_gy)
+    check_constraints(law, fixed or {}, tied or {}, engine)
+    problem = FitProblem.of(timeline, law, alpha_beta_gy=alpha_beta_gy, fixed=fixed, tied=tied)
     batch = fit_problem(problem, ridge=ridge, residuals=residuals)
     rng = np.random.default_rng(0) if rng is None else rng
     return point_fit(batch, n_starts, rng, engine=engine, start=start)[0]
@@ -193,11 +204,11 @@ def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:
         edge = 1e-3 * (high - low)
         touching = free & ((x - low < edge) | (high - x < edge))
         at_bound = tuple(n for n, hit in zip(law.names, touching, strict=True) if hit)
-    n_visits, n_fitted = problem.days.size, int(free.sum())
-    jac = batch.model(tasks, x[None], np.zeros(1, int))[1][0, :n_visits][:, free]
+    n_visits, n_fitted = problem.days.size, int(free.sum()) - len(problem.tied)
+    jac = batch.model(tasks, x[None], np.zeros(1, int))[1][0, :n_visits] @ _slopes(batch, tasks, x)
     rank = int(np.linalg.matrix_rank(jac, rtol=1e-6)) if n_fitted else 0
     residuals = batch.predict(x[None], np.zeros(1, int))[0] - problem.areas
-    held = tuple(problem.held) if problem.courses.starts else ()
+    held = tuple(n for n in problem.held if n not in problem.fixed and problem.courses.starts)
     warnings = _warnings(n_visits, n_fitted, rank, bool(held), at_bound)
     for text in warnings:
         logger.info("timeline %s, law %s: %s", problem.slice_id, law.name, text)
@@ -205,6 +216,15 @@ def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:
         problem, values, np.broadcast_to(residuals, problem.areas.shape), held, at_bound,
         n_fitted, rank, cost, tuple(warnings),
     )  # fmt: skip
+
+
+def _slopes(batch: Batch, tasks: Tasks, x: np.ndarray) -> np.ndarray:
+    """d coordinates / d those that are fitted, (P, F)."""
+    tied = batch.problems[0].tied
+    if not tied:
+        return np.eye(x.size)[:, ~batch.held[0]]
+    low, high = batch.limits(tasks)
+    return tie_slopes(lmfit_parameters(batch.law, x, low[0], high[0], tied=tied), batch.law)
 
 
 def _warnings(

@@ -144,5 +144,6 @@ def _with_fallback(timeline: Timeline, day: float, spec: GrowthSpec) -> Bootstra
         if spec.fallback is None or spec.fallback == spec.law:
             raise
         logger.warning("%s Falling back to law %s.", error, spec.fallback)
-        simpler = dataclasses.replace(spec, law=spec.fallback, fallback=None, bounds={})
+        simpler = dataclasses.replace(spec, law=spec.fallback, fallback=None, bounds={}, fixed={},
+                                      tied={})  # fmt: skip
         return bootstrap(_seen(timeline, day, simpler), simpler, rng=np.random.default_rng(seed))

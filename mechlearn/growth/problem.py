@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class FitProblem:
     """A law on the clock and the scale of one slice: what an engine needs, and no dates.
 
     days (V,) from the first visit; areas (V,) over the first area `scale_mm2` (the largest where
-    the first is zero); `held` parameters stay where they are: no visit can tell about them.
+    the first is zero); `held` parameters stay where they are: no visit can tell about them, or
+    they are `fixed` by the user; those `tied` follow an expression in others.
     """
 
     slice_id: str
@@ -34,11 +35,14 @@ class FitProblem:
     origin_day: float
     courses: Courses
     held: Mapping[str, float]
+    fixed: tuple[str, ...] = ()
+    tied: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, timeline: Timeline, law: Law, *, alpha_beta_gy: float | None = None,
-        hold: bool = True,
+        hold: bool = True, fixed: Mapping[str, float] | None = None,
+        tied: Mapping[str, str] | None = None,
     ) -> FitProblem:
         """Scale and shift a timeline.
 
@@ -47,6 +51,7 @@ class FitProblem:
             law: the law.
             alpha_beta_gy: of the linear-quadratic model, where the law counts doses.
             hold: hold what no visit after radiotherapy tells about; a prior says it otherwise.
+            fixed, tied: as in GrowthSpec, checked.
 
         Raises:
             DegenerateSeriesError: too few visits, one day only, or no tumour where one is needed.
@@ -56,11 +61,14 @@ class FitProblem:
         scale = float(areas[0]) or float(areas.max()) or 1.0
         origin = float(days[0])
         sees_rt = any(days[-1] > course.start_day for course in timeline.courses)
-        held = {p.name: p.start for p in law.parameters if hold and p.after_rt and not sees_rt}
+        fixed, tied = fixed or {}, tied or {}
+        unseen = (p for p in law.parameters if hold and p.after_rt and not sees_rt)
+        held = {p.name: p.start for p in unseen if p.name not in tied} | dict(fixed)
         courses = Courses.of(timeline.courses, origin_day=origin, alpha_beta_gy=alpha_beta_gy)
         return cls(
-            timeline.slice_id, law, days - origin, areas / scale, scale, origin, courses, held
-        )
+            timeline.slice_id, law, days - origin, areas / scale, scale, origin, courses, held,
+            tuple(fixed), dict(tied),
+        )  # fmt: skip
 
     @property
     def free(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mechlearn.checks import in_range, one_of, positive
+from mechlearn.growth.constraints import check_constraints
 from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.treatment import RT_DURATION_DAYS
 
@@ -41,6 +42,9 @@ class GrowthSpec:
         alpha_beta_gy: of the linear-quadratic model (10 Gy: tumour, Fowler 1989).
         seed: of the bootstrap noise and the extra starts; combined with the slice's name.
         bounds: law parameter -> [low, high], instead of the law's own.
+        fixed: law parameter -> its value, in natural units, without a population. Not fitted.
+        tied: law parameter -> expression in others' natural values, without a population, with
+            engine=lmfit: {"decay_rate": "growth_rate"}. Stays within the parameter's bounds.
         residuals: without a population: differences of `area` (the paper) or of its `log`.
         ridge: without a population: weak pull of the parameters to the law's start values, in
             first areas per typical width (`Parameter.width`): it decides what the visits leave
@@ -68,6 +72,8 @@ class GrowthSpec:
     alpha_beta_gy: float = 10.0
     seed: int = 0
     bounds: dict[str, list[float]] = field(default_factory=dict)
+    fixed: dict[str, float] = field(default_factory=dict)
+    tied: dict[str, str] = field(default_factory=dict)
     residuals: str = "area"
     ridge: float = 0.01
     n_starts: int = 16
@@ -101,8 +107,14 @@ class GrowthSpec:
         self._check_law()
 
     def _check_law(self) -> None:
+        if self.population is not None and (self.fixed or self.tied):
+            raise ValueError(
+                f"growth.fixed={dict(self.fixed)}, growth.tied={dict(self.tied)} with "
+                f"growth.population={self.population!r}: a population speaks of every parameter. "
+                "Use growth.population=null with them."
+            )
         if self.law != POOLED:
-            self.resolve()
+            check_constraints(self.resolve(), self.fixed, self.tied, self.engine)
             return
         if self.population is None:
             raise ValueError(

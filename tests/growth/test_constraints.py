@@ -1,0 +1,207 @@
+"""Parameters that are fixed or tied, reports of a fit, and lmfit's own view of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import lmfit
+import numpy as np
+import pytest
+
+from mechlearn.growth.fit import fit
+from mechlearn.growth.forecast import forecast
+from mechlearn.growth.laws import LAWS
+from mechlearn.growth.spec import GrowthSpec
+from mechlearn.growth.through_lmfit import lmfit_result
+from mechlearn.records import Radiotherapy, Timeline, Visit
+
+TRUTH = {
+    "initial_area": 900.0, "growth_rate": 0.012, "survival_fraction": 0.12, "decay_rate": 0.036,
+    "delay": 20.0, "slope": 0.15, "capacity": 5.0, "slowing_rate": 0.005,
+}  # fmt: skip
+DAYS = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
+RT = (Radiotherapy(35.0),)
+
+
+def series(name="ode", noise=0.03, days=DAYS, rt=RT) -> Timeline:
+    areas = LAWS[name].area(days, TRUTH, rt)
+    areas = areas * np.exp(noise * np.random.default_rng(0).normal(size=days.size))
+    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return Timeline("p1/z070", "p1", visits, rt)
+
+
+# --- fixed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["batched", "lmfit"])
+def test_fixed_parameter_keeps_its_value(engine):
+    result = fit(series(), fixed={"slope": 0.3, "delay": 25.0}, engine=engine, n_starts=2)
+    assert result.parameters["slope"] == pytest.approx(0.3)
+    assert result.parameters["delay"] == pytest.approx(25.0)
+    assert result.n_fitted == 4
+
+
+def test_fixing_a_parameter_at_its_truth_recovers_the_others():
+    result = fit(series(noise=0.0), fixed={"slope": TRUTH["slope"]}, ridge=0.0)
+    assert result.parameters == pytest.approx({n: TRUTH[n] for n in LAWS["ode"].names}, rel=0.01)
+
+
+def test_fixed_parameters_make_a_short_series_identifiable():
+    short = series(days=DAYS[:5])
+    fixed = {"slope": 0.15, "delay": 20.0, "decay_rate": 0.036}
+    assert not fit(short).identifiable
+    assert fit(short, fixed=fixed).identifiable
+
+
+def test_fixed_parameter_is_not_called_held():
+    before = fit(series().before(35), fixed={"slope": 0.3})
+    assert before.held == ("survival_fraction", "decay_rate", "delay")
+    assert before.parameters["slope"] == pytest.approx(0.3)
+
+
+def test_fixed_parameter_does_not_pull_the_fit():
+    """The ridge of a parameter that cannot move is no part of the cost."""
+    flat = fit(series("exponential", 0.0, rt=()), "gompertz", fixed={"slowing_rate": 1e-5})
+    assert flat.cost < 1e-4
+
+
+def test_fixed_parameter_is_fixed_in_every_refit():
+    spec = GrowthSpec(law="exponential", fixed={"growth_rate": 0.01}, n_bootstrap=10)
+    made = forecast(series("exponential"), 240, spec=spec)
+    assert made.parameters["growth_rate"] == pytest.approx(np.full(10, 0.01))
+
+
+def test_fallback_law_needs_no_fixed_parameters():
+    spec = GrowthSpec(fixed={"slope": 0.1}, fallback="carry_forward", n_bootstrap=5)
+    assert forecast(series().before(60), 50, spec=spec).law == "carry_forward"
+
+
+# --- tied -------------------------------------------------------------------------------------
+
+
+def test_tied_parameter_follows_its_expression():
+    result = fit(series(), tied={"decay_rate": "3 * growth_rate"}, engine="lmfit", n_starts=2)
+    ratio = result.parameters["decay_rate"] / result.parameters["growth_rate"]
+    assert ratio == pytest.approx(3.0)
+    assert result.n_fitted == result.rank == 5
+
+
+def test_tie_that_holds_in_truth_recovers_the_parameters():
+    tied = {"decay_rate": "3 * growth_rate"}
+    result = fit(series(noise=0.0), tied=tied, engine="lmfit", n_starts=2, ridge=0.0)
+    assert result.parameters == pytest.approx({n: TRUTH[n] for n in LAWS["ode"].names}, rel=0.01)
+
+
+def test_tied_cost_is_a_minimum_along_the_tie():
+    tied = {"slope": "3 / delay"}
+    result = fit(series(), tied=tied, engine="lmfit", n_starts=2, ridge=0.0)
+    areas = series().areas_mm2
+    best = np.sum((result.area(DAYS) - areas) ** 2)
+    for factor in (0.98, 1.02):
+        delay = factor * result.parameters["delay"]
+        moved = result.parameters | {"delay": delay, "slope": 3 / delay}
+        assert np.sum((result.law.area(DAYS, moved, RT) - areas) ** 2) > best
+
+
+def test_tied_parameter_stays_within_its_bounds():
+    tied = {"survival_fraction": "1000 * growth_rate"}
+    result = fit(series(), tied=tied, engine="lmfit", n_starts=2)
+    assert result.parameters["survival_fraction"] == pytest.approx(0.2)
+
+
+def test_tied_forecast_keeps_the_tie_in_every_refit():
+    spec = GrowthSpec(tied={"decay_rate": "growth_rate"}, engine="lmfit", n_bootstrap=3, n_starts=2)
+    made = forecast(series(), 240, spec=spec)
+    rates = made.parameters["growth_rate"]
+    assert made.parameters["decay_rate"] == pytest.approx(rates)
+    assert rates.std() > 0
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fixed": {"speed": 1.0}}, "growth.fixed='speed'.*growth_rate"),
+        ({"fixed": {"initial_area": 400.0}}, "growth.fixed.initial_area=400.*growth.bounds"),
+        ({"fixed": {"delay": 1e6}}, "growth.fixed.delay=1000000.0.*between.*growth.bounds.delay"),
+        ({"fixed": {"delay": float("nan")}}, "growth.fixed.delay=nan"),
+        ({"tied": {"speed": "1"}}, "growth.tied='speed'"),
+        ({"tied": {"initial_area": "1"}}, "growth.tied.initial_area"),
+        ({"tied": {"delay": "3 *"}}, r"growth.tied.delay='3 \*': not an expression"),
+        ({"tied": {"delay": "3 * sloop"}}, "growth.tied.delay='3 . sloop': sloop is not.*slope"),
+        ({"tied": {"delay": "delay + 1"}}, "growth.tied.delay=.*delay is not a parameter"),
+        ({"tied": {"delay": "1 / slope", "slope": "1 / delay"}}, "is not a parameter of ode"),
+        ({"tied": {"delay": "__import__('os')"}}, "__import__ is not a parameter"),
+        ({"tied": {"delay": "30"}, "fixed": {"delay": 30.0}}, "tied as well"),
+        ({"tied": {"delay": "30"}, "engine": "batched"}, "growth.engine='batched'.*engine=lmfit"),
+        ({"fixed": {"delay": 30.0}, "population": "phantom"}, "growth.population=null"),
+        ({"tied": {"delay": "30"}, "population": "phantom"}, "growth.population=null"),
+    ],
+)
+def test_wrong_constraint_is_refused_with_a_remedy(change, message):
+    with pytest.raises(ValueError, match=message):
+        GrowthSpec(**({"engine": "lmfit"} | change))
+
+
+def test_fit_refuses_what_the_spec_refuses():
+    with pytest.raises(ValueError, match="growth.tied=.*Use growth.engine=lmfit"):
+        fit(series(), tied={"delay": "30"})
+
+
+# --- reports ----------------------------------------------------------------------------------
+
+
+def test_report_names_law_units_and_what_was_not_fitted():
+    result = fit(series(), fixed={"slope": 0.15}, tied={"decay_rate": "3*growth_rate"},
+                 engine="lmfit", n_starts=2)  # fmt: skip
+    text = result.report()
+    assert "timeline p1/z070: law ode, 8 visit(s), days 0 to 240, 4 parameter(s) fitted" in text
+    lines = {line.split()[0]: line for line in text.splitlines()[1:]}
+    assert "mm^2" in lines["initial_area"]
+    assert "1/day" in lines["growth_rate"]
+    assert lines["slope"].endswith("fixed")
+    assert lines["decay_rate"].endswith("= 3*growth_rate")
+
+
+def test_report_says_what_is_held_and_at_a_bound():
+    text = fit(series().before(35)).report()
+    assert "held: no visit after the start of radiotherapy" in text
+    assert "warning: " in text
+    bounded = fit(series("exponential", rt=()), "linear").report()
+    assert "at its upper bound" in bounded or "at its lower bound" in bounded
+
+
+def test_lmfit_reports_natural_values_beside_fitted_logarithms():
+    found = lmfit_result(series(), GrowthSpec(fixed={"slope": 0.15}))
+    text = lmfit.fit_report(found)
+    assert "log_growth_rate:" in text
+    rate = found.params["growth_rate"]
+    assert rate.value == pytest.approx(np.exp(found.params["log_growth_rate"].value))
+    assert rate.stderr == pytest.approx(rate.value * found.params["log_growth_rate"].stderr)
+
+
+def test_lmfit_agrees_with_the_fit():
+    found = lmfit_result(series(), GrowthSpec(fixed={"slope": 0.15}))
+    ours = fit(series(), fixed={"slope": 0.15})
+    assert found.chisqr == pytest.approx(ours.cost, rel=1e-4)
+
+
+def test_lmfit_counts_the_visits_alone_without_a_ridge():
+    spec = GrowthSpec(law="exponential", ridge=0.0)
+    found = lmfit_result(series("exponential", rt=()), spec)
+    assert (found.ndata, found.nvarys) == (8, 2)
+
+
+def test_lmfit_interval_holds_the_truth():
+    spec = GrowthSpec(law="exponential", ridge=0.0, bounds={"initial_area": [0.1, 10.0]})
+    found = lmfit_result(series("exponential", rt=()), spec)
+    limits = lmfit.conf_interval(found.minimizer, found, p_names=["growth_rate"], sigmas=[2])
+    ends = [value for _, value in limits["growth_rate"]]
+    assert ends[0] < TRUTH["growth_rate"] < ends[-1]
+
+
+def test_law_without_a_search_has_no_lmfit_result():
+    with pytest.raises(ValueError, match="growth.law='carry_forward': is an estimate"):
+        lmfit_result(series(), dataclasses.replace(GrowthSpec(), law="carry_forward"))
