@@ -21,6 +21,7 @@ __all__ = ["POOL_LAWS", "fit_pool", "folds", "pool_weights", "size_floor"]
 logger = logging.getLogger(__name__)
 
 POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
+_FLOOR_PERCENTILES = (5, 10, 25)
 _LEAST_WEIGHT = 0.02  # lighter members cost draws and change nothing
 _EQUAL_PATIENTS = 10.0  # equal weights are believed as if so many patients spoke for them
 
@@ -33,12 +34,38 @@ def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:
     return np.array([of[p] for p in patients])
 
 
-def size_floor(timelines: Sequence[Timeline]) -> float:
-    """The size that stands for "nothing": the 5th percentile of the cohort's sizes above zero."""
+def size_floor(timelines: Sequence[Timeline], *, n_folds: int = 5, seed: int = 0) -> float:
+    """The size that stands for "nothing" in a cohort, in its unit.
+
+    Small sizes are measured poorly and vanish and return, so that their logarithms would say too
+    much. Of a few percentiles of the cohort's sizes the one is taken with which the simplest law,
+    carry_forward, forecasts held-out last visits best (mean relative CRPS).
+    """
     sizes = np.concatenate([t.areas_mm2 for t in timelines])
     if not (sizes > 0).any():
         raise ValueError("population: no size of the cohort is above zero. Check the series.")
-    return float(np.percentile(sizes[sizes > 0], 5))
+    held = _measurable(timelines)
+    found = []
+    for percent in _FLOOR_PERCENTILES:
+        floor = float(np.percentile(sizes[sizes > 0], percent))
+        samples = _cross_fitted(held, get_law("carry_forward"), floor, n_folds, 100, seed, None)
+        found.append((_relative_crps(held, samples), floor))
+    return min(found)[1]
+
+
+def _measurable(timelines: Sequence[Timeline]) -> list[Timeline]:
+    return [t for t in timelines if t.visits[0].day < t.visits[-1].day]
+
+
+def _relative_crps(timelines: Sequence[Timeline], samples: np.ndarray) -> float:
+    """Mean over slices of the last visit's CRPS over the largest size seen before it."""
+    seen, truth, _ = _last_held_out(timelines)
+    largest = np.array([t.areas_mm2.max() for t in seen])
+    cap = HEADROOM * max(float(t.areas_mm2.max()) for t in timelines)
+    ordered = np.sort(np.minimum(samples, cap), axis=1)
+    near = np.abs(ordered - truth[:, None]).mean(axis=1)
+    kept = largest > 0
+    return float(np.mean((near - 0.5 * _mean_distance(ordered, ordered))[kept] / largest[kept]))
 
 
 def fit_pool(
@@ -70,7 +97,7 @@ def fit_pool(
         ValueError: fewer than 3 patients with two visits.
     """
     chosen = _chosen(timelines, laws)
-    held = [t for t in timelines if t.visits[0].day < t.visits[-1].day]
+    held = _measurable(timelines)
     patients = [t.patient for t in held]
     n_patients = len(set(patients))
     if n_patients < 3:
@@ -80,25 +107,14 @@ def fit_pool(
         )
     in_range("population.n_folds", n_folds, 2, 1000)
     n_folds = min(n_folds, n_patients)
-    floor = size_floor(timelines) if floor is None else floor
-    fold = folds(patients, n_folds, seed)
+    floor = size_floor(timelines, n_folds=n_folds, seed=seed) if floor is None else floor
     steps = _Steps(progress, len(chosen) * (n_folds + 1))
     kept: list[tuple[Population, Calibration]] = []
     forecasts = []
-    seen, truth, ends = _last_held_out(held)
+    seen, truth, _ = _last_held_out(held)
     largest = max(float(t.areas_mm2.max()) for t in held)
     for law in chosen:
-        samples = np.empty((len(held), n))
-        for k in range(n_folds):
-            others = [t for t, f in zip(held, fold, strict=True) if f != k]
-            population = fit_population(others, law, floor=floor, seed=seed,
-                                        alpha_beta_gy=alpha_beta_gy)  # fmt: skip
-            here = np.flatnonzero(fold == k)
-            samples[here] = drawn(
-                population, [seen[i] for i in here], ends[here], n=n, seed=seed,
-                alpha_beta_gy=alpha_beta_gy,
-            ).samples  # fmt: skip
-            steps.done()
+        samples = _cross_fitted(held, law, floor, n_folds, n, seed, alpha_beta_gy, steps.done)
         calibration = _calibration(samples, truth, floor, patients)
         forecasts.append(np.minimum(samples, HEADROOM * largest))
         whole = fit_population(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
@@ -110,7 +126,7 @@ def fit_pool(
     together = np.concatenate(
         [thinned(s, k) for s, k in zip(forecasts, counts, strict=True) if k], axis=1
     )
-    members = [Member(p, float(w), c) for (p, c), w in zip(kept, weights, strict=True) if w > 0]
+    members = [Member(p, float(w), c) for (p, c), w in zip(kept, weights, strict=True)]
     members.sort(key=lambda m: -m.weight)
     facts = {"n_patients": n_patients, "n_slices": len(held), "seed": seed, "n_folds": n_folds}
     return Pool(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
@@ -122,6 +138,25 @@ def _calibration(
 ) -> Calibration:
     errors = Spread.of(samples, floor).scores(truth[:, None])[:, 0]
     return Calibration.of(errors, np.array(patients))
+
+
+def _cross_fitted(
+    timelines: Sequence[Timeline], law: Law, floor: float, n_folds: int, n: int, seed: int,
+    alpha_beta_gy: float | None, done: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Draws (S, n) of every last visit by populations that never saw its patient."""
+    fold = folds([t.patient for t in timelines], n_folds, seed)
+    seen, _, ends = _last_held_out(timelines)
+    samples = np.empty((len(timelines), n))
+    for k in range(n_folds):
+        others = [t for t, f in zip(timelines, fold, strict=True) if f != k]
+        population = fit_population(others, law, floor=floor, seed=seed,
+                                    alpha_beta_gy=alpha_beta_gy)  # fmt: skip
+        here = np.flatnonzero(fold == k)
+        samples[here] = drawn(population, [seen[i] for i in here], ends[here], n=n, seed=seed,
+                              alpha_beta_gy=alpha_beta_gy).samples  # fmt: skip
+        done()
+    return samples
 
 
 class _Steps:

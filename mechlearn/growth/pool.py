@@ -2,9 +2,9 @@
 
 Weights stack the laws' forecast distributions (Yao et al. 2018, with the continuous ranked
 probability score): they minimise the mean score of the pool over held-out last visits, drawn
-towards equal weights as if by a few patients' evidence. Each law's distribution is first corrected
-by the quantiles of its own held-out errors (split-conformal, patients kept together), which gives
-the interval its coverage whatever the law gets wrong.
+towards equal weights as if by a few patients' evidence. The pool's forecast is then corrected by
+the quantiles of its own held-out errors (split-conformal, patients kept together), which gives the
+interval its coverage whatever the laws get wrong.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Pool:
     """Laws of one cohort.
 
     Attributes:
-        members: by weight, the heaviest first.
+        members: every law that was fitted, the heaviest first; a weight may be 0.
         unit: of the cohort's sizes, mm2 or mm3.
         about: where it comes from: cohort, numbers of patients and slices, version, command.
         alpha_beta_gy: where the laws count doses.
