@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mechlearn.growth.cohort import fit_pool
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.longitudinal import run_longitudinal
 from mechlearn.jobs.rows import plain, read_table
@@ -137,3 +138,30 @@ def test_reliability_counts_every_pixel_outside_the_initial_masks(run, series, t
 def test_no_slices_is_an_error(run):
     with pytest.raises(ValueError, match="no slice to forecast"):
         run(series=[])
+
+
+@pytest.fixture
+def pooled(synthetic, tmp_path):
+    """A spec of a population of other patients; `pooled(growths)` makes its file (again)."""
+    def made(growths):
+        cohort = [synthetic.make_series(patient=f"Q{i}", growth=g).timeline
+                  for i, g in enumerate(growths)]
+        pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2)
+        path = pool.save(tmp_path / "population.json")
+        return GrowthSpec(law="pooled", population=str(path), n_bootstrap=12)
+    return made
+
+
+def test_a_population_of_other_patients_forecasts_one_seen_visit(run, pooled, synthetic):
+    short = synthetic.make_series(days=(0, 60))
+    row = run(growth=pooled((1.005, 1.009, 1.012, 1.007)), series=[short])
+    assert (row["n_slices"], row["law"]) == (1, "pooled")
+
+
+def test_a_population_made_again_makes_slices_new(run, pooled, sampler):
+    run(growth=pooled((1.005, 1.009, 1.012, 1.007)))
+    calls = sampler.calls
+    run(growth=pooled((1.005, 1.009, 1.012, 1.007)))
+    assert sampler.calls == calls
+    run(growth=pooled((1.002, 1.004, 1.012, 1.007)))
+    assert sampler.calls > calls
