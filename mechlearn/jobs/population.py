@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -132,14 +133,10 @@ def _marks(series: Sequence[Timeline]) -> list[str]:
 
 
 def fingerprint_of(pool: Pool) -> str:
-    """Changes with any number of a population: a file may be made again under its name."""
-    card = [
-        [m.name, m.weight, m.population.mean.tolist(), m.population.covariance.tolist(),
-         dataclasses.astuple(m.population.discrepancy), m.population.floor,
-         None if m.calibration is None else m.calibration.quantiles.tolist()]
-        for m in pool.members
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(card).encode()).hexdigest()[:16]
+    """Changes with anything in a population: a file may be made again under its name."""
+    with TemporaryDirectory() as folder:
+        content = pool.save(Path(folder) / FILE).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def check_unseen(pool: Pool, patients: Iterable[str]) -> None:

@@ -159,11 +159,16 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     """nRMSE, coverage and CRPS by law with 95% intervals, and nRMSE by number of visits.
 
     Args:
-        rows: one a law, of `jobs.growth_fits`; the rivals are drawn from the first.
+        rows: one a law, of `jobs.growth_fits`; the rivals are drawn from the one that could
+            forecast most slices.
     """
-    methods = [(name, row, "") for name, row in zip(method_labels(rows), rows, strict=True)]
+    methods = [
+        (name + (f"\n({row['n_skipped']} skipped)" if row.get("n_skipped") else ""), row, "")
+        for name, row in zip(method_labels(rows), rows, strict=True)
+    ]
     plain = {r["law"] for r in rows if r.get("population") is None}
-    methods += [(rival, rows[0], f"_{rival}") for rival in RIVALS if rival not in plain]
+    fullest = max(rows, key=lambda row: row["n_slices"])
+    methods += [(rival, fullest, f"_{rival}") for rival in RIVALS if rival not in plain]
     figure = new_figure(12.5, 4.6 + 0.5 * len(methods))
     top, below = (np.asarray(figure.subfigures(
         2, 1, height_ratios=[1.2 + 0.34 * len(methods), 3.4]), object))
@@ -182,10 +187,9 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     axes[2].axvline(0.95, color=BLACK, linestyle="--", linewidth=1)
     axes[0].set_yticks(range(len(methods)), [name.replace("_", " ") for name, *_ in methods])
     axes[0].set_ylim(len(methods) - 0.5, -0.5)
-    _visits(below.subplots(), methods)
-    first = rows[0]
+    _visits(below.subplots(), methods, fullest)
     figure.suptitle(
-        f"Growth laws on {first.get('n_slices')} slices of {first.get('n_patients')} patients "
+        f"Growth laws on {fullest['n_slices']} slices of {fullest['n_patients']} patients "
         "(bars: 95% intervals, patients resampled)", fontsize=11, fontweight="bold",
     )  # fmt: skip
     return figure
@@ -201,16 +205,16 @@ def _interval(ax: Axes, at: int, row: Row, key: str, suffix: str) -> None:
     ax.plot(middle, at, MARKERS[at % len(MARKERS)], color=colour, markersize=7)
 
 
-def _visits(ax: Axes, methods: Sequence[tuple[str, Row, str]]) -> None:
-    first = methods[0][1]
-    shown = [n for n in VISITS if first.get(f"n_slices_v{n}")]
+def _visits(ax: Axes, methods: Sequence[tuple[str, Row, str]], fullest: Row) -> None:
+    shown = [n for n in VISITS if fullest.get(f"n_slices_v{n}")]
     styles = iter((":", "--", "-."))
     for at, (name, row, suffix) in enumerate(methods):
         values = [row.get(f"nrmse_median_v{n}{suffix}") for n in shown]
         ax.plot(range(len(shown)), [np.nan if v is None else v for v in values],
                 marker=MARKERS[at % len(MARKERS)], color=_colour(at, suffix),
-                linestyle=next(styles) if suffix else "-", label=name.replace("_", " "))
-    counts = [f"{n} visits\n({first[f'n_slices_v{n}']} slices)" for n in shown]
+                linestyle=next(styles) if suffix else "-",
+                label=name.split("\n")[0].replace("_", " "))
+    counts = [f"{n} visits\n({fullest[f'n_slices_v{n}']} slices)" for n in shown]
     ax.set_xticks(range(len(shown)), counts)
     label_axes(ax, x="", y="median nRMSE", title="By number of visits, the held-out one included")
     ax.set_ylim(bottom=0)

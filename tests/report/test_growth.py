@@ -94,3 +94,10 @@ def test_an_undefined_score_leaves_a_gap():
 def test_rows_of_one_law_are_told_apart_by_what_differs():
     rows = [_row("ode"), _row("pooled", population="phantom"), _row("pooled", population="a.json")]
     assert method_labels(rows) == ["ode", "pooled population=phantom", "pooled population=a.json"]
+
+
+def test_a_law_that_skipped_slices_says_so_and_the_rivals_come_from_another():
+    rows = [_row("ode", n_slices=9, n_skipped=3, nrmse_median_linear=9.0), _row("pooled")]
+    ax = laws_figure(rows).axes[0]
+    assert ax.get_yticklabels()[0].get_text() == "ode\n(3 skipped)"
+    assert max(line.get_xdata().max() for line in ax.lines) < 9.0
