@@ -56,8 +56,11 @@ def fans_figure(fans: Sequence[Fan], *, unit: str = "mm2", title: str = "") -> F
         ax.set_title(fan.forecast.slice_id, loc="left", fontsize=10, fontweight="bold", pad=15)
         ax.text(0, 1.02, _words(fan), transform=ax.transAxes, fontsize=8, va="bottom")
     if shown:
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9,
+        named = {
+            label: handle for ax in axes.flat
+            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }  # fmt: skip
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), fontsize=9,
                       frameon=False)
     if title:
         figure.suptitle(title, fontsize=11, fontweight="bold")

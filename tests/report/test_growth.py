@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,14 @@ def test_every_fan_names_its_slice_and_its_forecast(patient):
     ax = fans_figure(_fans(patient, 2)).axes[1]
     assert ax.get_title(loc="left") == "P01/z060"
     assert any("true 400" in text.get_text() for text in ax.texts)
+
+
+def test_legend_names_radiotherapy_that_only_a_later_slice_had(patient):
+    plain = replace(patient.timeline, courses=())
+    fans = [replace(fan, timeline=t) for fan, t in
+            zip(_fans(patient, 2), (plain, patient.timeline), strict=True)]
+    words = [text.get_text() for text in fans_figure(fans).legends[0].get_texts()]
+    assert words.count("radiotherapy") == 1
 
 
 def test_a_point_of_the_box_plots_is_a_patient():
