@@ -140,6 +140,7 @@ def test_task_leaves_one_row(command: Command, pair: list[str], tmp_path: Path, 
     assert status == 0, err
     row = row_of(tmp_path / "job")
     assert (row["job"], row["scale"], row["noise_level"]) == (task, 50_000.0, 20)
+    assert (tmp_path / "job" / "forecast_scores.png").is_file() is (task == "longitudinal")
 
 
 def test_sweep_with_one_failing_job(command: Command, pair: list[str], tmp_path: Path) -> None:
@@ -199,6 +200,8 @@ def test_forecast_writes_nifti_pictures_and_a_page(
     job = tmp_path / "job"
     page = (job / "forecast.html").read_text()
     assert "Not a medical device" in page
+    assert "prior of this forecast comes from phantoms" in page
+    assert "prior of this forecast comes from phantoms" in (job / "forecast.log").read_text()
     probability = nib.load(job / "growth_probability.nii.gz")
     assert probability.shape == (28, 28, 10)
     assert row_of(job)["day_follow_up"] == 120.0

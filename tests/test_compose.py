@@ -10,6 +10,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config import build, recipes
+from mechlearn.config.growth import growth_spec
 
 CONF = Path(recipes.conf_dir())
 Compose = Callable[..., DictConfig]
@@ -57,7 +58,7 @@ def test_experiment_composes(composed: Compose, experiment: str) -> None:
 def test_experiment_values_are_valid(composed: Compose, experiment: str) -> None:
     cfg = composed(command_of(experiment), f"+experiment={experiment}")
     assert build.sampler_spec(cfg).nl <= 1000
-    assert build.growth_spec(cfg).law == "ode"
+    assert growth_spec(cfg).law == ("ode" if experiment == "population" else "pooled")
 
 
 @pytest.mark.parametrize(("command", "group", "option"), options())
@@ -92,10 +93,16 @@ def test_default_sampler_is_the_papers_choice(composed: Compose) -> None:
 
 @pytest.mark.parametrize("law", sorted(p.stem for p in (CONF / "growth").glob("*.yaml")))
 def test_growth_recipe_names_its_law(composed: Compose, law: str) -> None:
-    assert build.growth_spec(composed("evaluate", f"growth={law}")).law == law
+    assert growth_spec(composed("evaluate", f"growth={law}")).law == law
+
+
+def test_default_law_is_the_pool_of_the_packaged_population(composed: Compose) -> None:
+    for command in ("train", "evaluate", "forecast"):
+        cfg = composed(command)
+        assert (cfg.growth.law, cfg.growth.population) == ("pooled", "phantom")
 
 
 def test_every_law_has_a_recipe() -> None:
     from mechlearn.growth.laws import LAWS
 
-    assert {p.stem for p in (CONF / "growth").glob("*.yaml")} == set(LAWS)
+    assert {p.stem for p in (CONF / "growth").glob("*.yaml")} == {*LAWS, "pooled"}
