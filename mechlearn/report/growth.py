@@ -60,8 +60,8 @@ def fans_figure(fans: Sequence[Fan], *, unit: str = "mm2", title: str = "") -> F
             label: handle for ax in axes.flat
             for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
         }  # fmt: skip
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), fontsize=9,
-                      frameon=False)
+        figure.legend(named.values(), named.keys(), loc="outside lower center",
+                      ncols=len(named), fontsize=9, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11, fontweight="bold")
     return figure
