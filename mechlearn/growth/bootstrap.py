@@ -10,6 +10,7 @@ import numpy as np
 from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.engines import ENGINES
 from mechlearn.growth.fit import FitResult, fit_problem, point_fit
+from mechlearn.growth.noise import mirrored
 from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Timeline
@@ -49,8 +50,11 @@ class Bootstrap:
 
 
 def perturb(areas: np.ndarray, spec: GrowthSpec, rng: np.random.Generator) -> np.ndarray:
-    """Noisy copies of measurements (V,) over the first area: (n_bootstrap, V), never clipped."""
-    noise = spec.noise * rng.normal(size=(spec.n_bootstrap, areas.size))
+    """Noisy copies of measurements (V,) over the first area: (n_bootstrap, V), never clipped.
+
+    Every copy has its mirror image, so that the median of a forecast hardly jitters.
+    """
+    noise = spec.noise * mirrored(rng, (spec.n_bootstrap, areas.size))
     return areas * (1 + noise) if spec.noise_model == "multiplicative" else areas + noise
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mechlearn.checks import positive
 
-__all__ = ["Discrepancy"]
+__all__ = ["Discrepancy", "mirrored"]
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,9 @@ class Discrepancy:
         walked = np.empty_like(normals)
         walked[:, order] = self.tau * np.cumsum(normals * np.sqrt(gaps), axis=1)
         return walked
+
+
+def mirrored(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal draws, the second half the first one's negatives: medians hardly jitter."""
+    half = rng.normal(size=((shape[0] + 1) // 2, *shape[1:]))
+    return np.concatenate([half, -half])[: shape[0]]

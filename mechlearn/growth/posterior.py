@@ -15,6 +15,7 @@ import numpy as np
 
 from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.engines import Engine, solve_batched
+from mechlearn.growth.noise import mirrored
 from mechlearn.growth.population import Population
 from mechlearn.growth.problem import FitProblem
 
@@ -59,11 +60,11 @@ def draw(
     factor = np.linalg.cholesky(population.covariance)
     centres, paths, noise = np.empty(size), [], np.zeros((*size[:2], visits + 1))
     for i, rng in enumerate(rngs):
-        centres[i] = population.mean + _mirrored(rng, size[1:]) @ factor.T
+        centres[i] = population.mean + mirrored(rng, size[1:]) @ factor.T
         readings = [*range(problems[i].days.size), -1]  # what pads the batch draws nothing
-        noise[i][:, readings] = scatter.sigma * _mirrored(rng, (n, len(readings)))
+        noise[i][:, readings] = scatter.sigma * mirrored(rng, (n, len(readings)))
         both = np.concatenate([problems[i].days, days[i]])
-        paths.append(scatter.paths(both, _mirrored(rng, (n, both.size))))
+        paths.append(scatter.paths(both, mirrored(rng, (n, both.size))))
     error = np.zeros((*size[:2], visits))
     later = np.stack([path[:, -n_days:] for path in paths])
     for i, path in enumerate(paths):
@@ -71,12 +72,6 @@ def draw(
         error[i, :, :seen] = path[:, :seen] + noise[i, :, :seen]
     x, converged = _refit(batch, centres, error, rngs, factor, engine)
     return _assemble(population, batch, days, x, error, later, noise[..., -1], converged)
-
-
-def _mirrored(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal draws, the second half the first one's negatives: middles hardly jitter."""
-    half = rng.normal(size=((shape[0] + 1) // 2, *shape[1:]))
-    return np.concatenate([half, -half])[: shape[0]]
 
 
 def _floor(batch: Batch) -> np.ndarray:
