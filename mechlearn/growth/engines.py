@@ -59,7 +59,9 @@ def _model(
     return batch.model(tasks, x, owner[which])
 
 
-def solve_batched(batch: Batch, tasks: Tasks, tolerance: float = 1e-8) -> Fits:
+def solve_batched(
+    batch: Batch, tasks: Tasks, tolerance: float = 1e-8, *, max_iterations: int = _MAX_EVALUATIONS
+) -> Fits:
     """All tasks and starts through `levenberg.minimise`, in blocks that fit a processor's cache."""
     starts, low, high = _prepared(batch, tasks)
     n, k, p = starts.shape
@@ -74,7 +76,7 @@ def solve_batched(batch: Batch, tasks: Tasks, tolerance: float = 1e-8) -> Fits:
         model = partial(_model, batch, tasks, own)
         first = flat[begin : begin + _CHUNK]
         blocks.append(minimise(
-            model, first, low[own], high[own], tolerance=tolerance,
+            model, first, low[own], high[own], tolerance=tolerance, max_iterations=max_iterations,
             width=np.array([q.width for q in batch.law.parameters]),
         ))  # fmt: skip
     if blocks:
