@@ -89,15 +89,16 @@ def run_population(
         they were right without correction).
 
     Raises:
-        ValueError: no series, a slice named twice, or fewer than 3 patients with two visits.
+        ValueError: no series, a slice named twice, fewer than 3 patients with two visits, or
+            laws of radiotherapy alone where there was none.
     """
     series = in_order(timelines)
     if not series:
         raise ValueError("population: no series to learn from. Check task.series or task.split.")
     start = time.monotonic()
     pool = fit_pool(
-        series, _resolved(laws, alpha_beta_gy), unit=unit, floor=floor, n_folds=n_folds, seed=seed,
-        alpha_beta_gy=alpha_beta_gy, about={**(about or {}), "patients": _marks(series)},
+        series, _resolved(laws, alpha_beta_gy, series), unit=unit, floor=floor, n_folds=n_folds,
+        seed=seed, alpha_beta_gy=alpha_beta_gy, about={**(about or {}), "patients": _marks(series)},
         progress=countdown("population", log=log),
     )  # fmt: skip
     path = pool.save(Path(out_dir) / FILE)
@@ -118,8 +119,19 @@ def run_population(
     return row
 
 
-def _resolved(laws: Sequence[str], alpha_beta_gy: float | None) -> list[Law]:
+def _resolved(
+    laws: Sequence[str], alpha_beta_gy: float | None, series: Sequence[Timeline]
+) -> list[Law]:
+    """The laws, one of which at least the series can tell something about."""
     found = [get_law(law) for law in laws]
+    if not any(t.courses for t in series) and all(
+        any(p.after_rt for p in law.parameters) for law in found
+    ):
+        raise ValueError(
+            f"population of {', '.join(laws)}: no course of radiotherapy in {len(series)} series, "
+            "and all of these laws are about radiotherapy. Fill in rt_start_day, or add a law "
+            "without, such as exponential or gompertz."
+        )
     return found if alpha_beta_gy is None else [law.linear_quadratic() for law in found]
 
 
@@ -222,8 +234,8 @@ def _fit(
     others: Sequence[Timeline], settings: CrossFit, unit: str, about: Mapping[str, Any]
 ) -> Pool:
     return fit_pool(
-        others, _resolved(settings.laws, settings.alpha_beta_gy), unit=unit, floor=settings.floor,
-        seed=settings.seed, alpha_beta_gy=settings.alpha_beta_gy, about=about,
+        others, _resolved(settings.laws, settings.alpha_beta_gy, others), unit=unit,
+        floor=settings.floor, seed=settings.seed, alpha_beta_gy=settings.alpha_beta_gy, about=about,
         progress=countdown(f"population, {about['cohort']}", log=log),
     )  # fmt: skip
 

@@ -89,3 +89,8 @@ def test_a_population_made_again_is_told_from_the_old_one(run, cohort, tmp_path)
     old, new = (load_pool(f / "population.json") for f in (run[1], tmp_path))
     assert fingerprint_of(old) == fingerprint_of(load_pool(run[1] / "population.json"))
     assert fingerprint_of(old) != fingerprint_of(new)
+
+
+def test_laws_of_radiotherapy_alone_need_some(cohort, tmp_path):
+    with pytest.raises(ValueError, match="no course of radiotherapy in 12 series"):
+        run_population(cohort, out_dir=tmp_path, laws=("ode", "gompertz_rt"))
