@@ -41,7 +41,7 @@ def read(name: str) -> list[Timeline]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", list(TABLES))
-@pytest.mark.parametrize("law", ["ode", "exponential", "gompertz"])
+@pytest.mark.parametrize("law", ["ode", "exponential", "logistic", "gompertz"])
 def test_every_real_series_is_fitted_or_refused_in_words(table, law):
     spec = GrowthSpec(law=law, n_bootstrap=2, n_starts=2, setup="all")
     fitted: list[str] = []
