@@ -6,7 +6,7 @@ Coordinates: the logarithm of a parameter whose scale is `log`, else the paramet
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,6 +82,15 @@ class Batch:
             padded([p.areas for p in problems]), seen,
             Courses.stack([p.courses for p in problems]), held, at, objective,
         )  # fmt: skip
+
+    def one(self, i: int) -> Batch:
+        """The problem of one series, by itself."""
+        problem, objective, n = self.problems[i], self.objective, self.problems[i].days.size
+        floor, whiten = objective.floor, objective.whiten
+        return Batch.of([problem], replace(
+            objective, floor=None if floor is None else floor[i : i + 1],
+            whiten=None if whiten is None else whiten[i : i + 1, :n, :n],
+        ))  # fmt: skip
 
     @property
     def log(self) -> np.ndarray:

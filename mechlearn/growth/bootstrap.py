@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.engines import ENGINES
-from mechlearn.growth.fit import FitResult, fit_problem, point_fit
+from mechlearn.growth.fit import FitResult, fit_batch, point_fits
 from mechlearn.growth.noise import mirrored
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.problem import DegenerateSeriesError, FitProblem
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Timeline
 
-__all__ = ["Bootstrap", "bootstrap", "perturb"]
+__all__ = ["Bootstrap", "bootstrap", "bootstraps", "perturb"]
 
 logger = logging.getLogger(__name__)
 
 _TOLERANCE = 1e-5  # of a refit: far below the noise that it is refitted to
+_BLOCK = 64  # slices fitted at once: bounds the memory
 _VALLEYS = 2  # distinct minima of the point fit that refits start from, beside the law's own start
 
 
@@ -69,36 +71,77 @@ def bootstrap(timeline: Timeline, spec: GrowthSpec, *, rng: np.random.Generator)
     Raises:
         DegenerateSeriesError, RuntimeError: as `fit`.
     """
+    (found,) = bootstraps([timeline], spec, rngs=[rng])
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def bootstraps(
+    timelines: Sequence[Timeline], spec: GrowthSpec, *, rngs: Sequence[np.random.Generator]
+) -> list[Bootstrap | Exception]:
+    """`bootstrap` of many slices, all of whose fits run at once.
+
+    A slice that cannot be fitted has its error in its place; the result of a slice does not depend
+    on the others.
+    """
     law = spec.resolve()
-    problem = FitProblem.of(timeline, law, alpha_beta_gy=spec.dose_model, fixed=spec.fixed,
-                            tied=spec.tied)  # fmt: skip
-    batch = fit_problem(problem, ridge=spec.ridge, residuals=spec.residuals)
-    point, minima = point_fit(batch, spec.n_starts, rng, engine=spec.engine)
-    series = perturb(problem.areas, spec, rng)
+    problems: list[FitProblem] = []
+    places: list[int] = []
+    made: list[Bootstrap | Exception] = [Exception() for _ in timelines]  # all are replaced
+    for i, timeline in enumerate(timelines):
+        try:
+            problems.append(FitProblem.of(timeline, law, alpha_beta_gy=spec.dose_model,
+                                          fixed=spec.fixed, tied=spec.tied))  # fmt: skip
+            places.append(i)
+        except DegenerateSeriesError as error:
+            made[i] = error
+    for begin in range(0, len(problems), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        found = _bootstraps(problems[block], spec, [rngs[i] for i in places[block]])
+        for i, result in zip(places[block], found, strict=True):
+            made[i] = result
+    return made
+
+
+def _bootstraps(
+    problems: Sequence[FitProblem], spec: GrowthSpec, rngs: Sequence[np.random.Generator]
+) -> list[Bootstrap | Exception]:
+    law = problems[0].law
+    batch = fit_batch(problems, ridge=spec.ridge, residuals=spec.residuals)
+    points, minima = point_fits(batch, spec.n_starts, rngs, engine=spec.engine)
+    series = [perturb(p.areas, spec, rng) for p, rng in zip(problems, rngs, strict=True)]
     if law.estimate is not None:
-        named = law.estimate(series)
-        values = np.stack([named[name] for name in law.names], axis=-1)
-        return Bootstrap(point, problem, values, 0)
-    values, converged = _refit(batch, series, minima, spec)
-    n_failed = int((~converged).sum())
-    if n_failed:
-        logger.warning(
-            "timeline %s, law %s: %d of %d refits failed and are left out",
-            timeline.slice_id, law.name, n_failed, spec.n_bootstrap,
-        )
-    return Bootstrap(point, problem, values[converged], n_failed)
+        named = [law.estimate(areas) for areas in series]
+        values = np.stack([np.stack([n[name] for name in law.names], -1) for n in named])
+        converged = np.ones(values.shape[:2], bool)
+    else:
+        values, converged = _refit(batch, series, minima, spec)
+    out: list[Bootstrap | Exception] = []
+    for point, problem, held, good in zip(points, problems, values, converged, strict=True):
+        if isinstance(point, RuntimeError):
+            out.append(point)
+            continue
+        if not good.all():
+            logger.warning(
+                "timeline %s, law %s: %d of %d refits failed and are left out",
+                problem.slice_id, law.name, (~good).sum(), spec.n_bootstrap,
+            )
+        out.append(Bootstrap(point, problem, held[good], int((~good).sum())))
+    return out
 
 
 def _refit(
-    batch: Batch, series: np.ndarray, minima: np.ndarray, spec: GrowthSpec
+    batch: Batch, series: Sequence[np.ndarray], minima: np.ndarray, spec: GrowthSpec
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each series from the best minima and, lest all stay in their valleys, the law's start."""
-    n, p = series.shape[0], minima.shape[1]
-    centre = batch.objective.centre
-    starts = np.concatenate([minima[:_VALLEYS], centre[None]])
-    tasks = Tasks(
-        np.zeros(n, int), series, np.broadcast_to(centre, (n, p)),
-        np.broadcast_to(starts, (n, *starts.shape)),
-    )
+    """Each noisy copy from the slice's best minima and, lest all stay in their valleys, the law's
+    start: values (S, n, P) and which converged (S, n)."""
+    size, n, p = len(series), spec.n_bootstrap, minima.shape[2]
+    most, centre = batch.days.shape[1], batch.objective.centre
+    targets = np.concatenate([np.pad(a, ((0, 0), (0, most - a.shape[1])), "edge") for a in series])
+    own = np.broadcast_to(centre, (size, 1, p))
+    starts = np.concatenate([minima[:, :_VALLEYS], own], axis=1)
+    rows = np.repeat(np.arange(size), n)
+    tasks = Tasks(rows, targets, np.broadcast_to(centre, (size * n, p)), starts[rows])
     found = ENGINES[spec.engine](batch, tasks, _TOLERANCE)
-    return batch.values(found.x), found.converged
+    return batch.values(found.x).reshape(size, n, p), found.converged.reshape(size, n)

@@ -97,6 +97,11 @@ def fit_pool(
         ValueError: fewer than 3 patients with two visits.
     """
     chosen = _chosen(timelines, laws)
+    if not chosen:
+        raise ValueError(
+            "population: all laws are about radiotherapy and no series has a course. Fill in "
+            "rt_start_day, or add a law without, such as exponential or gompertz."
+        )
     held = _measurable(timelines)
     patients = [t.patient for t in held]
     n_patients = len(set(patients))
@@ -109,7 +114,7 @@ def fit_pool(
     n_folds = min(n_folds, n_patients)
     floor = size_floor(timelines, n_folds=n_folds, seed=seed) if floor is None else floor
     steps = _Steps(progress, len(chosen) * (n_folds + 1))
-    kept: list[tuple[Population, Calibration]] = []
+    kept: list[tuple[Population, Calibration, dict[str, float]]] = []
     forecasts = []
     seen, truth, _ = _last_held_out(held)
     largest = max(float(t.areas_mm2.max()) for t in held)
@@ -118,7 +123,7 @@ def fit_pool(
         calibration = _calibration(samples, truth, floor, patients)
         forecasts.append(np.minimum(samples, HEADROOM * largest))
         whole = fit_population(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
-        kept.append((whole, calibration))
+        kept.append((whole, calibration, _scores(held, samples)))
         steps.done()
     scale = np.array([t.areas_mm2.max() for t in seen]) + floor
     weights = pool_weights(np.stack(forecasts), truth, scale, patients)
@@ -126,11 +131,24 @@ def fit_pool(
     together = np.concatenate(
         [thinned(s, k) for s, k in zip(forecasts, counts, strict=True) if k], axis=1
     )
-    members = [Member(p, float(w), c) for (p, c), w in zip(kept, weights, strict=True)]
+    members = [
+        Member(p, float(w), c, held_out)
+        for (p, c, held_out), w in zip(kept, weights, strict=True)
+    ]
     members.sort(key=lambda m: -m.weight)
     facts = {"n_patients": n_patients, "n_slices": len(held), "seed": seed, "n_folds": n_folds}
     return Pool(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
-                _calibration(together, truth, floor, patients), HEADROOM * largest)  # fmt: skip
+                _calibration(together, truth, floor, patients), HEADROOM * largest,
+                _scores(held, together))  # fmt: skip
+
+
+def _scores(timelines: Sequence[Timeline], samples: np.ndarray) -> dict[str, float]:
+    """Mean relative CRPS and median nRMSE of the last visits."""
+    _, truth, _ = _last_held_out(timelines)
+    some = truth > 0
+    away = np.abs(np.median(samples, axis=1) - truth)[some] / truth[some]
+    found = {"crps_relative": _relative_crps(timelines, samples)}
+    return found | ({"nrmse_median": float(np.median(away))} if some.any() else {})
 
 
 def _calibration(

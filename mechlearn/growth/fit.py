@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,12 @@ from mechlearn.checks import one_of
 from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.constraints import check_constraints, lmfit_parameters, tie_slopes
 from mechlearn.growth.describe import fit_text
-from mechlearn.growth.engines import ENGINES, Fits
+from mechlearn.growth.engines import ENGINES
 from mechlearn.growth.laws import Law, get_law
 from mechlearn.growth.problem import FitProblem
 from mechlearn.records import Timeline
 
-__all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_problem", "point_fit"]
+__all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_fit", "point_fits"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,16 +90,16 @@ class FitResult:
         return fit_text(self)
 
 
-def fit_problem(problem: FitProblem, *, ridge: float, residuals: str) -> Batch:
-    """The problem with its objective: plain least squares and a weak pull to the law's start."""
-    law = problem.law
+def fit_batch(problems: Sequence[FitProblem], *, ridge: float, residuals: str) -> Batch:
+    """Problems with their objective: plain least squares and a weak pull to the law's start."""
+    problem, law = problems[0], problems[0].law
     widths = np.array([p.width for p in law.parameters])
     plain = Batch.of([problem], Objective(np.zeros(len(widths)), np.eye(len(widths))))
     starts = [problem.held.get(p.name, p.start) for p in law.parameters]
     centre = plain.coordinates(np.array(starts))
     log = residuals == "log"
-    floor = np.array([LOG_FLOOR]) if log else None
-    return Batch.of([problem], Objective(centre, np.diag(ridge / widths), log, floor))
+    floor = np.full(len(problems), LOG_FLOOR) if log else None
+    return Batch.of(problems, Objective(centre, np.diag(ridge / widths), log, floor))
 
 
 def fit(
@@ -143,53 +143,74 @@ def fit(
     return point_fit(batch, n_starts, rng, engine=engine, start=start)[0]
 
 
+def fit_problem(problem: FitProblem, *, ridge: float, residuals: str) -> Batch:
+    """`fit_batch` of one."""
+    return fit_batch([problem], ridge=ridge, residuals=residuals)
+
+
 def point_fit(
     batch: Batch, n_starts: int, rng: np.random.Generator, *, engine: str = "batched",
     start: Mapping[str, float] | None = None,
 ) -> tuple[FitResult, np.ndarray]:
-    """Fit a batch of one series from many starts.
+    """`point_fits` of a batch of one: the fit and the minima (K, P); RuntimeError if none."""
+    (found,), minima = point_fits(batch, n_starts, [rng], engine=engine, start=start)
+    if isinstance(found, RuntimeError):
+        raise found
+    return found, minima[0]
+
+
+def point_fits(
+    batch: Batch, n_starts: int, rngs: Sequence[np.random.Generator], *, engine: str = "batched",
+    start: Mapping[str, float] | None = None,
+) -> tuple[list[FitResult | RuntimeError], np.ndarray]:
+    """Fit every series of a batch from many starts.
 
     Returns:
-        The best fit, and the coordinates (K, P) of the starts' minima, the best first.
-
-    Raises:
-        RuntimeError: no start converged.
+        The best fit of each series, or the error that no start converged; and the coordinates
+        (S, K, P) of the starts' minima, the best first.
     """
-    (problem,) = batch.problems
-    law = problem.law
+    law, size = batch.law, len(batch.problems)
     if law.estimate is not None:
-        named = law.estimate(problem.areas)
-        values = np.array([float(named[name]) for name in law.names])
-        return _result(batch, values, 0.0), batch.coordinates(values)[None]
+        named = [law.estimate(p.areas) for p in batch.problems]
+        values = np.array([[float(n[name]) for name in law.names] for n in named])
+        results = [_result(batch.one(i), v, 0.0) for i, v in enumerate(values)]
+        return [*results], batch.coordinates(values)[:, None]
     given = start or {}
     first = batch.coordinates(np.array([given.get(p.name, p.start) for p in law.parameters]))
     widths = np.array([p.width for p in law.parameters])
-    starts = first + rng.normal(size=(n_starts, first.size)) * widths
-    starts[0] = first
+    starts = np.stack([first + rng.normal(size=(n_starts, first.size)) * widths for rng in rngs])
+    starts[:, 0] = first
     if engine == "batched" and n_starts > _POLISHED:  # a rough search first, then the best of it
-        rough = solve_each(batch, batch.areas, starts, tolerance=_ROUGH)
-        starts = rough.x[np.argsort(rough.cost, kind="stable")[:_POLISHED]]
-    found = solve_each(batch, batch.areas, starts, engine=engine)
-    best = np.argsort(np.where(found.converged, found.cost, np.inf), kind="stable")
-    if not found.converged.any():
-        raise RuntimeError(
-            f"timeline {problem.slice_id}: law {law.name} did not converge from {n_starts} "
-            "start(s). Raise growth.n_starts or use a simpler growth.law."
-        )
-    result = _result(batch, batch.values(found.x[best[0]]), float(found.cost[best[0]]))
-    return result, found.x[best]
+        rough, cost = _solve_each(batch, starts, engine, _ROUGH)
+        best = np.argsort(cost, axis=1, kind="stable")[:, :_POLISHED, None]
+        starts = np.take_along_axis(rough, best, 1)
+    x, cost = _solve_each(batch, starts, engine, 1e-8)
+    order = np.argsort(cost, axis=1, kind="stable")
+    x, cost = np.take_along_axis(x, order[..., None], 1), np.take_along_axis(cost, order, 1)
+    found: list[FitResult | RuntimeError] = []
+    for i in range(size):
+        problem = batch.problems[i]
+        if np.isfinite(cost[i, 0]):
+            found.append(_result(batch.one(i), batch.values(x[i, 0]), float(cost[i, 0])))
+        else:
+            found.append(RuntimeError(
+                f"timeline {problem.slice_id}: law {law.name} did not converge from {n_starts} "
+                "start(s). Raise growth.n_starts or use a simpler growth.law."
+            ))  # fmt: skip
+    return found, x
 
 
-def solve_each(
-    batch: Batch, areas: np.ndarray, starts: np.ndarray, *, engine: str = "batched",
-    tolerance: float = 1e-8,
-) -> Fits:
-    """Fits of one series to areas (V,) or (1, V), one for every start (K, P)."""
-    k, p = starts.shape
-    rows = np.zeros(k, int)
-    targets = np.broadcast_to(np.reshape(areas, (1, -1)), (k, batch.days.shape[1]))
-    centres = np.broadcast_to(batch.objective.centre, (k, p))
-    return ENGINES[engine](batch, Tasks(rows, targets, centres, starts[:, None]), tolerance)
+def _solve_each(
+    batch: Batch, starts: np.ndarray, engine: str, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (S, K, P) and costs (S, K) from every start; infinite where not converged."""
+    size, k, p = starts.shape
+    rows = np.repeat(np.arange(size), k)
+    centres = np.broadcast_to(batch.objective.centre, (size * k, p))
+    tasks = Tasks(rows, batch.areas[rows], centres, starts.reshape(-1, 1, p))
+    found = ENGINES[engine](batch, tasks, tolerance)
+    cost = np.where(found.converged, found.cost, np.inf)
+    return found.x.reshape(size, k, p), cost.reshape(size, k)
 
 
 def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from mechlearn.checks import finite
-from mechlearn.growth.bootstrap import Bootstrap, bootstrap
+from mechlearn.growth.bootstrap import Bootstrap, bootstraps
 from mechlearn.growth.outlook import pooled
 from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.problem import DegenerateSeriesError
@@ -24,8 +24,12 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def visible(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
+def visible(
+    timeline: Timeline, day: float, spec: GrowthSpec, *, known: bool | None = None
+) -> Timeline:
     """The visits that a forecast for `day` may see: setup `train`, those strictly before it.
+
+    `known` says whether there is a population, by default whether the spec names one.
 
     Raises:
         DegenerateSeriesError: none is left, or fewer than `growth.min_visits` (a law that needs
@@ -34,7 +38,8 @@ def visible(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
     name, seen = timeline.slice_id, timeline.visits
     if spec.setup == "train":
         seen = tuple(v for v in seen if v.day < day)
-    alone = spec.population is None and spec.resolve().min_visits > 1
+    known = spec.population is not None if known is None else known
+    alone = not known and spec.resolve().min_visits > 1
     needed = spec.min_visits if alone else 1
     if len(seen) < needed:
         where = f"before day {day:g}" if spec.setup == "train" else "in all"
@@ -86,25 +91,27 @@ def forecasts(
     pairs = list(zip(timelines, days, strict=True))
     if pool is None and spec.population is not None:
         pool = load_pool(spec.population)
-    if pool is None:
-        return [_caught(_bootstrapped, timeline, day, spec) for timeline, day in pairs]
-    seen = [_caught(_seen, timeline, day, spec) for timeline, day in pairs]
+    known = pool is not None
+    seen = [_caught(_seen, timeline, day, spec, known) for timeline, day in pairs]
     ready = [(s, day) for s, day in zip(seen, days, strict=True) if isinstance(s, Timeline)]
-    made = iter(pooled([s for s, _ in ready], [day for _, day in ready], spec, pool))
-    return [next(made) if isinstance(found, Timeline) else found for found in seen]
+    parts = [s for s, _ in ready], [day for _, day in ready]
+    found = pooled(*parts, spec, pool) if pool is not None else _bootstrapped(*parts, spec)
+    made = iter(found)
+    out = [next(made) if isinstance(s, Timeline) else s for s in seen]
+    return [
+        _fallen_back(pair, spec, error) if isinstance(error, DegenerateSeriesError) else error
+        for pair, error in zip(pairs, out, strict=True)
+    ]
 
 
-def _caught(
-    job: Callable[[Timeline, float, GrowthSpec], T], timeline: Timeline, day: float,
-    spec: GrowthSpec,
-) -> T | Exception:
+def _caught(job: Callable[..., T], *arguments: object) -> T | Exception:
     try:
-        return job(timeline, day, spec)
+        return job(*arguments)
     except (ValueError, RuntimeError) as error:
         return error
 
 
-def _seen(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
+def _seen(timeline: Timeline, day: float, spec: GrowthSpec, known: bool) -> Timeline:
     finite("forecast day", day)
     first = timeline.visits[0].day
     if day < first:
@@ -112,12 +119,26 @@ def _seen(timeline: Timeline, day: float, spec: GrowthSpec) -> Timeline:
             f"timeline {timeline.slice_id}: forecast day {day:g} lies before the first visit "
             f"(day {first:g}). Days count from the patient's first visit."
         )
-    return visible(timeline, day, spec)
+    return visible(timeline, day, spec, known=known)
 
 
-def _bootstrapped(timeline: Timeline, day: float, spec: GrowthSpec) -> GrowthForecast:
+def _bootstrapped(
+    timelines: Sequence[Timeline], days: Sequence[float], spec: GrowthSpec
+) -> list[GrowthForecast | Exception]:
     """Without a population: the paper's parametric bootstrap."""
-    result = _with_fallback(timeline, day, spec)
+    # The slice's name, not its place in a list, seeds it: results survive a reordered cohort.
+    rngs = [np.random.default_rng([spec.seed, zlib.crc32(t.slice_id.encode())]) for t in timelines]
+    found = bootstraps(timelines, spec, rngs=rngs)
+    return [
+        result if isinstance(result, Exception)
+        else _caught(_of_bootstrap, timeline, day, spec, result)
+        for timeline, day, result in zip(timelines, days, found, strict=True)
+    ]  # fmt: skip
+
+
+def _of_bootstrap(
+    timeline: Timeline, day: float, spec: GrowthSpec, result: Bootstrap
+) -> GrowthForecast:
     curve_days = np.linspace(timeline.visits[0].day, day, spec.curve_points)
     curves = result.curves(curve_days)
     if spec.max_growth is not None:
@@ -135,15 +156,14 @@ def _bootstrapped(timeline: Timeline, day: float, spec: GrowthSpec) -> GrowthFor
     )
 
 
-def _with_fallback(timeline: Timeline, day: float, spec: GrowthSpec) -> Bootstrap:
-    # The slice's name, not its place in a list, seeds it: results survive a reordered cohort.
-    seed = [spec.seed, zlib.crc32(timeline.slice_id.encode())]
-    try:
-        return bootstrap(_seen(timeline, day, spec), spec, rng=np.random.default_rng(seed))
-    except DegenerateSeriesError as error:
-        if spec.fallback is None or spec.fallback == spec.law:
-            raise
-        logger.warning("%s Falling back to law %s.", error, spec.fallback)
-        simpler = dataclasses.replace(spec, law=spec.fallback, fallback=None, bounds={}, fixed={},
-                                      tied={})  # fmt: skip
-        return bootstrap(_seen(timeline, day, simpler), simpler, rng=np.random.default_rng(seed))
+def _fallen_back(
+    pair: tuple[Timeline, float], spec: GrowthSpec, error: DegenerateSeriesError
+) -> GrowthForecast | Exception:
+    """The forecast of the simpler law that the spec names, if it names one."""
+    if spec.fallback is None or spec.fallback == spec.law:
+        return error
+    logger.warning("%s Falling back to law %s.", error, spec.fallback)
+    simpler = dataclasses.replace(
+        spec, law=spec.fallback, population=None, fallback=None, bounds={}, fixed={}, tied={}
+    )
+    return forecasts([pair[0]], [pair[1]], spec=simpler)[0]

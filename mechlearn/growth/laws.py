@@ -111,6 +111,7 @@ class Law:
         estimate: closed-form estimate (areas (..., V) -> parameters) where no search is needed.
         needs_tumour: the law cannot start from an area of zero.
         min_visits: visits below which it cannot be fitted whatever the spec says.
+        path: dotted path that `get_law` found it by; empty for the laws in `LAWS`.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Law:
     estimate: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
     needs_tumour: bool = True
     min_visits: int = 2
+    path: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -327,4 +329,4 @@ def get_law(law: Law | str, *, key: str = "growth.law") -> Law:
         raise ValueError(
             f"{key}={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.Law."
         )
-    return found
+    return dataclasses.replace(found, path=law)

@@ -66,6 +66,10 @@ class Calibration:
         known = names.size / (names.size + _UNCORRECTED_PATIENTS)
         return cls(known * found + (1 - known) * ndtri(_LEVELS), names.size)
 
+    def at(self, level: float) -> float:
+        """Quantile of the errors at a level in (0, 1)."""
+        return float(np.interp(level, _LEVELS, self.quantiles))
+
     def correct(self, scores: np.ndarray) -> np.ndarray:
         """Normal scores -> scores with the cohort's error distribution."""
         level = np.clip(ndtr(scores), _LEVELS[0], _LEVELS[-1])
@@ -76,11 +80,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Member:
-    """One law of a pool."""
+    """One law of a pool; `held_out` as in `Pool`, before calibration."""
 
     population: Population
     weight: float
     calibration: Calibration | None = None
+    held_out: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -98,6 +103,7 @@ class Pool:
         alpha_beta_gy: where the laws count doses.
         calibration: of the pool as a whole; a member's own is for forecasts by that law alone.
         ceiling: sizes beyond it are not believed of a forecast; see `limit`.
+        held_out: scores of the pool on the last visits of patients it was not fitted to.
     """
 
     members: tuple[Member, ...]
@@ -106,6 +112,7 @@ class Pool:
     alpha_beta_gy: float | None = None
     calibration: Calibration | None = None
     ceiling: float | None = None
+    held_out: Mapping[str, float] = field(default_factory=dict)
 
     def limit(self, largest_seen: np.ndarray) -> np.ndarray:
         """Largest size that a forecast may name for series whose largest one so far is given."""
@@ -129,19 +136,23 @@ class Pool:
             "with this law."
         )
 
-    def save(self, path: str | Path) -> Path:
-        """Write as JSON."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
+    @property
+    def card(self) -> dict[str, Any]:
+        """All of it as plain content, as it stands in a file."""
+        return {
             "format": "mechlearn population", "version": _VERSION, "unit": self.unit,
             "alpha_beta_gy": self.alpha_beta_gy, "ceiling": self.ceiling,
             "about": dict(self.about),
             **_plain_calibration(self.calibration),
-            "laws": [_plain(m) for m in self.members],
+            "held_out": dict(self.held_out), "laws": [_plain(m) for m in self.members],
         }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.part")
-        partial.write_text(json.dumps(content, indent=1) + "\n")
+        partial.write_text(json.dumps(self.card, indent=1) + "\n")
         partial.replace(path)
         return path
 
@@ -149,7 +160,7 @@ class Pool:
 def _plain(member: Member) -> dict[str, Any]:
     p, calibration = member.population, member.calibration
     return {
-        "law": p.law.name,
+        "law": p.law.path or p.law.name,
         "weight": round(member.weight, 4),
         "parameters": [f"log {q.name}" if q.scale == "log" else q.name for q in p.law.parameters],
         "mean": [float(f"{v:.6g}") for v in p.mean],
@@ -157,6 +168,7 @@ def _plain(member: Member) -> dict[str, Any]:
         "sigma": float(f"{p.discrepancy.sigma:.6g}"),
         "tau_per_sqrt_day": float(f"{p.discrepancy.tau:.6g}"),
         "floor": p.floor,
+        "held_out": dict(member.held_out),
         **_plain_calibration(calibration),
     }
 
@@ -197,7 +209,7 @@ def load_pool(source: str | Path) -> Pool:
             raise ValueError(f"format {content['format']!r}, version {content['version']!r}")
         members = tuple(_member(held) for held in content["laws"])
         return Pool(members, content["unit"], content["about"], content["alpha_beta_gy"],
-                    _calibration(content), content["ceiling"])  # fmt: skip
+                    _calibration(content), content["ceiling"], content["held_out"])  # fmt: skip
     except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
         raise ValueError(
             f"growth.population={source}: not a population file of version {_VERSION} ({error}). "
@@ -220,4 +232,4 @@ def _member(held: Mapping[str, Any]) -> Member:
     if population.mean.shape != (len(names),) or population.covariance.shape != (len(names),) * 2:
         raise ValueError(f"law {law.name}: mean or covariance is not of {len(names)} parameters")
     np.linalg.cholesky(population.covariance)  # refuses what is not a covariance
-    return Member(population, float(held["weight"]), _calibration(held))
+    return Member(population, float(held["weight"]), _calibration(held), held["held_out"])
