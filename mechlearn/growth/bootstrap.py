@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 _TOLERANCE = 1e-5  # of a refit: far below the noise that it is refitted to
 _BLOCK = 64  # slices fitted at once: bounds the memory
-_VALLEYS = 2  # distinct minima of the point fit that refits start from, beside the law's own start
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,17 @@ def _bootstraps(
 def _refit(
     batch: Batch, series: Sequence[np.ndarray], minima: np.ndarray, spec: GrowthSpec
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each noisy copy from the slice's best minima and, lest all stay in their valleys, the law's
-    start: values (S, n, P) and which converged (S, n)."""
+    """Each noisy copy from the slice's minimum and, lest all stay in its valley, the law's start.
+
+    Returns:
+        Values (S, n, P) and which converged (S, n). More starts find a lower minimum for one refit
+        in a hundred.
+    """
     size, n, p = len(series), spec.n_bootstrap, minima.shape[2]
     most, centre = batch.days.shape[1], batch.objective.centre
     targets = np.concatenate([np.pad(a, ((0, 0), (0, most - a.shape[1])), "edge") for a in series])
     own = np.broadcast_to(centre, (size, 1, p))
-    starts = np.concatenate([minima[:, :_VALLEYS], own], axis=1)
+    starts = np.concatenate([minima[:, :1], own], axis=1)
     rows = np.repeat(np.arange(size), n)
     tasks = Tasks(rows, targets, np.broadcast_to(centre, (size * n, p)), starts[rows])
     found = ENGINES[spec.engine](batch, tasks, _TOLERANCE)
