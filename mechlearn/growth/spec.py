@@ -111,7 +111,7 @@ class GrowthSpec:
             raise ValueError(
                 f"growth.fixed={dict(self.fixed)}, growth.tied={dict(self.tied)} with "
                 f"growth.population={self.population!r}: a population speaks of every parameter. "
-                "Use growth.population=null with them."
+                "Use growth.population=null and one growth.law with them."
             )
         if self.law != POOLED:
             check_constraints(self.resolve(), self.fixed, self.tied, self.engine)
