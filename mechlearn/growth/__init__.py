@@ -6,7 +6,8 @@ The functions live in the module of their name: `growth.fit.fit`, `growth.bootst
 `through_lmfit` (one slice with lmfit's reports), `cohort` (a population of your own).
 """
 
-from mechlearn.growth.laws import LAWS, Law, Parameter
+from mechlearn.growth.law import Law, Parameter
+from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.growth.treatment import radiotherapy

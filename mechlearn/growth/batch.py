@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mechlearn.growth.dual import Dual
-from mechlearn.growth.laws import Law
+from mechlearn.growth.law import Law
 from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.treatment import Courses
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mechlearn.growth.fit import LOG_FLOOR, fit
-from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Timeline
 

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mechlearn.checks import in_range
-from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.outlook import Spread, drawn, shares, thinned
 from mechlearn.growth.pool import HEADROOM, Calibration, Member, Pool
 from mechlearn.growth.population import Population, fit_population

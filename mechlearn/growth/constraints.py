@@ -13,7 +13,7 @@ import lmfit
 import numpy as np
 
 from mechlearn.checks import in_range, one_of
-from mechlearn.growth.laws import Law
+from mechlearn.growth.law import Law
 
 __all__ = [
     "check_constraints",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mechlearn.growth.laws import Parameter
+from mechlearn.growth.law import Parameter
 
 if TYPE_CHECKING:
     from mechlearn.growth.fit import FitResult

@@ -19,7 +19,8 @@ from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.constraints import check_constraints, lmfit_parameters, tie_slopes
 from mechlearn.growth.describe import fit_text
 from mechlearn.growth.engines import ENGINES
-from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.problem import FitProblem
 from mechlearn.records import Timeline
 

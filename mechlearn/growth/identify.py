@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from mechlearn.checks import in_range, one_of
-from mechlearn.growth.laws import Law, Parameter
+from mechlearn.growth.law import Law, Parameter
 from mechlearn.growth.likelihood import SliceLikelihood
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Timeline

@@ -14,7 +14,7 @@ import numpy as np
 from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.engines import Fits, solve_batched
 from mechlearn.growth.fit import LOG_FLOOR
-from mechlearn.growth.laws import Law
+from mechlearn.growth.law import Law
 from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Timeline

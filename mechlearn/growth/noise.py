@@ -5,6 +5,10 @@
 delta is what the law lacks (Kennedy and O'Hagan 2001), a Brownian motion of variance tau^2 a day
 from the first visit on; e is measurement noise. With a large tau a forecast starts from the last
 visit, with a small one from the law: the data of a cohort decide (`growth.population`).
+
+Sizes are scaled by the first measurement, and a cohort cannot tell noise there from a tumour that
+was as large: sigma is the scatter that the later visits show, tau takes up the rest. Read the two
+together, not sigma as the error of one outline.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ __all__ = ["Discrepancy", "mirrored"]
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """sigma: measurement noise in log units; tau: model error per square root of a day."""
+    """sigma: scatter of one visit in log units; tau: model error per square root of a day."""
 
     sigma: float
     tau: float

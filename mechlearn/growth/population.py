@@ -19,7 +19,8 @@ from scipy.optimize import minimize
 
 from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.engines import solve_batched
-from mechlearn.growth.laws import Law, Parameter, get_law
+from mechlearn.growth.law import Law, Parameter
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.noise import Discrepancy
 from mechlearn.growth.problem import FitProblem
 from mechlearn.records import Timeline

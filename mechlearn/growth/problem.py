@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mechlearn.growth.laws import Law
+from mechlearn.growth.law import Law
 from mechlearn.growth.treatment import Courses
 from mechlearn.records import Timeline
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from mechlearn.checks import in_range, one_of, positive
 from mechlearn.growth.constraints import check_constraints
-from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.treatment import RT_DURATION_DAYS
 
 __all__ = ["POOLED", "GrowthSpec"]

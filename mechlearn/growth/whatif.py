@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mechlearn.growth.forecast import forecast, visible
-from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.spec import POOLED, GrowthSpec
 from mechlearn.growth.treatment import Courses, effect_gy

@@ -18,7 +18,8 @@ import numpy as np
 import mechlearn
 from mechlearn.checks import in_range
 from mechlearn.growth.cohort import POOL_LAWS, fit_pool, folds
-from mechlearn.growth.laws import Law, get_law
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
 from mechlearn.growth.pool import Member, Pool, load_pool
 from mechlearn.jobs.progress import countdown
 from mechlearn.jobs.rows import Row

@@ -33,6 +33,9 @@ def series(name="ode", noise=0.03, days=DAYS, rt=RT) -> Timeline:
 # --- fixed ------------------------------------------------------------------------------------
 
 
+ONE_LAW = "growth.population=null and one growth.law"
+
+
 @pytest.mark.parametrize("engine", ["batched", "lmfit"])
 def test_fixed_parameter_keeps_its_value(engine):
     result = fit(series(), fixed={"slope": 0.3, "delay": 25.0}, engine=engine, n_starts=2)
@@ -136,8 +139,8 @@ def test_tied_forecast_keeps_the_tie_in_every_refit():
         ({"tied": {"delay": "__import__('os')"}}, "__import__ is not a parameter"),
         ({"tied": {"delay": "30"}, "fixed": {"delay": 30.0}}, "tied as well"),
         ({"tied": {"delay": "30"}, "engine": "batched"}, "growth.engine='batched'.*engine=lmfit"),
-        ({"fixed": {"delay": 30.0}, "population": "phantom"}, "growth.population=null and one growth.law"),
-        ({"tied": {"delay": "30"}, "population": "phantom"}, "growth.population=null and one growth.law"),
+        ({"fixed": {"delay": 30.0}, "population": "phantom"}, ONE_LAW),
+        ({"tied": {"delay": "30"}, "population": "phantom"}, ONE_LAW),
     ],
 )
 def test_wrong_constraint_is_refused_with_a_remedy(change, message):

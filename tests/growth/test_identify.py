@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import chi2
 
 from mechlearn.growth.identify import identifiability, profile
-from mechlearn.growth.laws import INITIAL_AREA, LAWS, Law, Parameter
+from mechlearn.growth.law import Law, Parameter
+from mechlearn.growth.laws import INITIAL_AREA, LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Radiotherapy, Timeline, Visit
