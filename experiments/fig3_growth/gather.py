@@ -1,0 +1,58 @@
+"""Rows of the runs -> result.json: python experiments/fig3_growth/gather.py FOLDER."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RIVALS = ("carry_forward", "linear", "exponential")
+SCORES = ("nrmse_median", "crps_relative_mean", "coverage_95")
+VISITS = (4, 5, 6, 7)
+
+
+def scores(row: dict[str, Any], suffix: str = "") -> dict[str, float | None]:
+    """Scores of the law, or of the rival that the suffix names, with their intervals."""
+    ends = [f"{key}_{end}" for key in SCORES for end in ("low", "high")]
+    keys = [*SCORES, *ends, *(f"nrmse_median_v{n}" for n in VISITS)]
+    found = {key: row.get(f"{key}{suffix}") for key in keys}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def main(folder: Path) -> None:
+    result: dict[str, float | None] = {}
+    table = Table("cohort", "law", "slices", "nRMSE", "95%", "CRPS", "coverage",
+                  *(f"{n} visits" for n in VISITS))  # fmt: skip
+    for path in sorted(folder.rglob("row.json")):
+        row = json.loads(path.read_text())
+        cohort = path.relative_to(folder).parts[0]
+        names = {row["law"]: "", **{rival: f"_{rival}" for rival in RIVALS}}
+        for law, suffix in names.items():
+            key = f"{cohort}_{law}"
+            if key + "_nrmse_median" in result:
+                continue  # a rival stands in every row
+            held = scores(row, suffix)
+            result |= {f"{key}_{name}": value for name, value in held.items()}
+            result[f"{key}_n_slices"] = row["n_slices"]
+            low, high = held.get("nrmse_median_low"), held.get("nrmse_median_high")
+            table.add_row(
+                cohort, law, str(row["n_slices"]), *(f"{held[key]:.3f}" for key in SCORES[:1]),
+                f"{low:.3f} to {high:.3f}", *(f"{held[key]:.3f}" for key in SCORES[1:]),
+                *(f"{held.get(f'nrmse_median_v{n}', float('nan')):.3f}" for n in VISITS),
+            )  # fmt: skip
+        best = min(result[f"{cohort}_{rival}_nrmse_median"] or 0.0 for rival in RIVALS)
+        if row["law"] == "pooled":
+            result[f"{cohort}_nrmse_over_best_rival"] = row["nrmse_median"] / best
+            crps = min(row[f"crps_relative_mean_{rival}"] for rival in RIVALS)
+            result[f"{cohort}_crps_over_best_rival"] = row["crps_relative_mean"] / crps
+    Console(width=140).print(table)
+    text = json.dumps(result, indent=1, sort_keys=True) + "\n"
+    (folder / "result.json").write_text(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
