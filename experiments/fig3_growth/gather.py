@@ -44,11 +44,13 @@ def main(folder: Path) -> None:
                 f"{low:.3f} to {high:.3f}", *(f"{held[key]:.3f}" for key in SCORES[1:]),
                 *(f"{held.get(f'nrmse_median_v{n}', float('nan')):.3f}" for n in VISITS),
             )  # fmt: skip
-        best = min(result[f"{cohort}_{rival}_nrmse_median"] or 0.0 for rival in RIVALS)
         if row["law"] == "pooled":
-            result[f"{cohort}_nrmse_over_best_rival"] = row["nrmse_median"] / best
-            crps = min(row[f"crps_relative_mean_{rival}"] for rival in RIVALS)
-            result[f"{cohort}_crps_over_best_rival"] = row["crps_relative_mean"] / crps
+            shares = {"nrmse": "nrmse_median", "crps": "crps_relative_mean"}
+            shares |= {f"nrmse_v{n}": f"nrmse_median_v{n}" for n in VISITS}
+            for short, key in shares.items():
+                if row.get(key) is not None:
+                    best = min(row[f"{key}_{rival}"] for rival in RIVALS)
+                    result[f"{cohort}_{short}_over_best_rival"] = row[key] / best
     Console(width=140).print(table)
     text = json.dumps(result, indent=1, sort_keys=True) + "\n"
     (folder / "result.json").write_text(text)

@@ -16,7 +16,7 @@ from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.spec import POOLED, GrowthSpec
 from mechlearn.records import GrowthForecast, Timeline
 
-__all__ = ["Spread", "drawn", "pooled", "shares", "thinned"]
+__all__ = ["Spread", "drawn", "members_for", "pooled", "shares", "thinned"]
 
 _BLOCK = 64  # series drawn at once: bounds the memory
 
@@ -79,11 +79,26 @@ def thinned(samples: np.ndarray, count: int) -> np.ndarray:
     return np.take_along_axis(samples, _ranks(samples, count), 1)
 
 
+def members_for(spec: GrowthSpec, pool: Pool) -> tuple[Member, ...]:
+    """The laws of a pool that a spec asks for.
+
+    Raises:
+        ValueError: a law that the pool lacks, or doses where it was fitted without.
+    """
+    if spec.dose_model is not None and pool.alpha_beta_gy != spec.dose_model:
+        raise ValueError(
+            f"growth.survival='linear_quadratic', growth.alpha_beta_gy={spec.alpha_beta_gy:g}: the "
+            f"population was fitted with alpha/beta {pool.alpha_beta_gy} (None: surviving "
+            "fractions, no doses). Fit one with these settings, or use growth.survival=fraction."
+        )
+    return pool.members if spec.law == POOLED else (pool.member(spec.resolve().name),)
+
+
 def pooled(
     timelines: Sequence[Timeline], days: Sequence[float], spec: GrowthSpec, pool: Pool
 ) -> list[GrowthForecast]:
     """Forecasts of slices from the visits that may be seen, each to its own day."""
-    members = pool.members if spec.law == POOLED else (pool.member(spec.resolve().name),)
+    members = members_for(spec, pool)
     out: list[GrowthForecast] = []
     for begin in range(0, len(timelines), _BLOCK):
         block = slice(begin, begin + _BLOCK)

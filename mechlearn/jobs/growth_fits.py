@@ -139,7 +139,7 @@ def _populations(
 def _rival_spec(growth: GrowthSpec, rival: str) -> GrowthSpec:
     return dataclasses.replace(
         growth, law=rival, population=None, bounds={}, min_visits=2, fallback="carry_forward",
-        survival="fraction",
+        survival="fraction", fixed={}, tied={},
     )
 
 

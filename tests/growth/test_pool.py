@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from mechlearn.growth.cohort import fit_pool, folds, pool_weights
 from mechlearn.growth.forecast import forecast, forecasts
-from mechlearn.growth.outlook import Spread, shares, thinned
+from mechlearn.growth.outlook import Spread, members_for, shares, thinned
 from mechlearn.growth.pool import Calibration, Pool, load_pool, weighted_quantiles
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.records import Radiotherapy, Timeline, Visit
@@ -358,3 +358,10 @@ def test_damaged_pool_is_refused_with_a_remedy(pool, tmp_path, how):
 def test_missing_pool_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="growth.population=.*no such file.*population"):
         load_pool(tmp_path / "none.json")
+
+
+def test_population_without_doses_refuses_to_count_them():
+    pool = load_pool("phantom")
+    spec = GrowthSpec(law="pooled", population="phantom", survival="linear_quadratic")
+    with pytest.raises(ValueError, match="fitted with alpha/beta None.*survival=fraction"):
+        members_for(spec, pool)
