@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import mechlearn
 
-__all__ = ["NOTICE", "Picture", "Section", "Table", "number", "write_page"]
+__all__ = ["NOTICE", "Details", "Picture", "Section", "Table", "number", "write_page"]
 
 NOTICE = (
     "Research software. Not a medical device, not validated for clinical use, and not to be used "
@@ -58,13 +58,23 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Details:
+    """Preformatted text that a reader unfolds."""
+
+    summary: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A heading with paragraphs, tables and pictures, drawn in this order."""
+    """A heading with warnings, paragraphs, tables, pictures and details, drawn in this order."""
 
     title: str
     paragraphs: Sequence[str] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = field(default_factory=tuple)
+    details: Sequence[Details] = ()
+    warnings: Sequence[str] = ()
 
 
 def number(value: Any) -> str:

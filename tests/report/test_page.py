@@ -6,7 +6,7 @@ import re
 import pytest
 
 import mechlearn
-from mechlearn.report.page import NOTICE, Picture, Section, Table, number, write_page
+from mechlearn.report.page import NOTICE, Details, Picture, Section, Table, number, write_page
 
 PNG = b"\x89PNG\r\n\x1a\nnot really"
 
@@ -14,7 +14,8 @@ PNG = b"\x89PNG\r\n\x1a\nnot really"
 @pytest.fixture
 def page(tmp_path):
     table = Table(["method", "HD95 (mm)"], [["no change", 6.24], ["growth map", None]], "Scores")
-    section = Section("Slice <z 60>", ["Area & place."], [table], [Picture(PNG, "the fan")])
+    section = Section("Slice <z 60>", ["Area & place."], [table], [Picture(PNG, "the fan")],
+                      [Details("More", "a < b\n  c")], ["Mind the prior."])
     path = write_page(tmp_path / "out" / "page.html", title="Forecast P01", sections=[section],
                       model="demo 0.1", settings={"sampler.nl": 200},
                       commands=["python -m x day=1"])
@@ -62,3 +63,11 @@ def test_a_crooked_table_is_refused():
 ])
 def test_numbers_are_short(value, shown):
     assert number(value) == shown
+
+
+def test_details_are_folded_and_keep_their_lines(page):
+    assert "<details>\n<summary>More</summary>\n<pre>a &lt; b\n  c</pre>" in page
+
+
+def test_warnings_of_a_section_stand_above_its_text(page):
+    assert 0 < page.index('role="note">Mind the prior.') < page.index("Area &amp; place.")
