@@ -27,6 +27,7 @@ __all__ = [
     "Radiotherapy",
     "Timeline",
     "Visit",
+    "WhatIf",
 ]
 
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")
@@ -205,6 +206,23 @@ class GrowthForecast:
             kept = np.quantile(kept, (np.arange(nodes) + 0.5) / positive("nodes", nodes))
         fractions = np.clip(kept / brain_area_mm2, 0.0, 1.0)
         return tuple(GuidanceTarget(float(f), 1.0 / kept.size) for f in fractions)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A slice's forecast under courses of radiotherapy that it did not have.
+
+    Attributes:
+        change: what is otherwise, in words.
+        courses: in place of the actual ones.
+        forecast: on the days and with the draws of the actual forecast.
+        unmoved: share of the draws whose law does not know radiotherapy.
+    """
+
+    change: str
+    courses: tuple[Radiotherapy, ...]
+    forecast: GrowthForecast
+    unmoved: float = 0.0
 
 
 @dataclass(frozen=True)

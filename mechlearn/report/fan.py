@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 
-from mechlearn.records import GrowthForecast, Timeline, Visit
-from mechlearn.report.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION
+from mechlearn.records import GrowthForecast, Timeline, Visit, WhatIf
+from mechlearn.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
-__all__ = ["SIZES", "draw_fan"]
+__all__ = ["NOT_EVIDENCE", "SIZES", "draw_fan"]
 
 RT_DAYS = 42.0  # width of the band where a course's end is not known
 SIZES = {"mm2": ("area", "mm²"), "mm3": ("volume", "mm³")}  # what a unit measures, as it is printed
+NOT_EVIDENCE = "computed from the fitted law; not evidence of what treatment would do"
+LEGEND = 54  # characters of its widest line
+SMOOTHED = 1 / 24  # of the days shown: half the width of the running mean over random walks
 
 
 def draw_fan(
     ax: Axes, timeline: Timeline, forecast: GrowthForecast, truth: Visit | None = None,
-    *, small: bool = False,
+    *, what_if: WhatIf | None = None, small: bool = False,
 ) -> None:
     """Sizes over days: visits, curves, their median and 95% band, RT, the held-out visit.
+
+    Curves of a population are random walks around a law: their median and band are smoothed over
+    the days, the last one excepted.
 
     Args:
         ax: receives the drawing; labels, title and legend are the caller's.
         timeline: the visits that were fitted, with radiotherapy.
         forecast: the curves.
         truth: the visit that was not used.
+        what_if: a second median and band, from the first day on which the courses differ.
         small: of a sheet of many: smaller marks.
     """
-    days, curves = forecast.curve_days, forecast.curves_mm2
-    ax.plot(days, curves.T, color=GREY, alpha=0.13, linewidth=0.5 if small else 0.7)
-    low, median, high = np.percentile(curves, [2.5, 50, 97.5], axis=0)
+    days = forecast.curve_days
+    ax.plot(days, forecast.curves_mm2.T, color=GREY, alpha=0.13, linewidth=0.5 if small else 0.7)
+    low, median, high = _quantiles(forecast)
     ax.fill_between(days, low, high, color=SKY, alpha=0.3, linewidth=0, label="95% interval")
     ax.plot(days, median, color=BLUE, linewidth=1.6 if small else 2,
             label=f"median ({forecast.law})")
+    top = _top(timeline, median, high, truth)
     for number, rt in enumerate(timeline.courses):
         end = rt.end_day if rt.end_day is not None else rt.start_day + RT_DAYS
         ax.axvspan(rt.start_day, end, color=ORANGE, alpha=0.18, linewidth=0,
@@ -42,8 +52,43 @@ def draw_fan(
     if truth is not None:
         ax.plot(truth.day, truth.area_mm2, "D", color=VERMILION, markersize=6 if small else 8,
                 zorder=6, label="true follow-up (not used)")
+    if what_if is not None:
+        high = np.maximum(high, _draw_other(ax, forecast, what_if))
+        top = max(top, _top(timeline, median, high, truth))
     ax.axvline(forecast.day, color=BLUE, linestyle=":", linewidth=1)
-    ax.set_ylim(0, _top(timeline, median, high, truth))
+    ax.set_ylim(0, top)
+    if high.max() > top and not small:
+        ax.text(0.02, 0.97, "▲ 95% interval leaves the chart", transform=ax.transAxes,
+                va="top", fontsize=8, zorder=7)
+
+
+def _draw_other(ax: Axes, forecast: GrowthForecast, what_if: WhatIf) -> np.ndarray:
+    """The other median and band; returns the band's upper edge, (T,)."""
+    other, days = what_if.forecast, forecast.curve_days
+    low, median, high = _quantiles(other)
+    differs = (other.curves_mm2 != forecast.curves_mm2).any(axis=0)
+    if differs.any():
+        after = slice(max(int(differs.argmax()) - 1, 0), None)
+        days, low, median, high = days[after], low[after], median[after], high[after]
+    ax.fill_between(days, low, high, color=GREEN, alpha=0.18, linewidth=0)
+    words = [*textwrap.wrap(f"what if: {what_if.change}", LEGEND),
+             *textwrap.wrap(f"({NOT_EVIDENCE})", LEGEND)]  # fmt: skip
+    ax.plot(days, median, color=GREEN, linewidth=2, linestyle=(0, (4, 1.5)),
+            label="\n".join(words))
+    return np.asarray(_quantiles(other)[2])
+
+
+def _quantiles(forecast: GrowthForecast) -> np.ndarray:
+    """2.5, 50 and 97.5 percentiles of the curves, (3, T)."""
+    found = np.percentile(forecast.curves_mm2, [2.5, 50, 97.5], axis=0)
+    return np.array([_smooth(line) for line in found]) if forecast.population else found
+
+
+def _smooth(line: np.ndarray) -> np.ndarray:
+    """Running mean of a (T,) line, narrower toward its ends, which stay as they are."""
+    last, half = line.size - 1, round(SMOOTHED * line.size)
+    reach = [min(half, i, last - i) for i in range(line.size)]
+    return np.array([line[i - r : i + r + 1].mean() for i, r in enumerate(reach)])
 
 
 def _top(timeline: Timeline, median: np.ndarray, high: np.ndarray, truth: Visit | None) -> float:

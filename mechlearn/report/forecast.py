@@ -10,7 +10,15 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
-from mechlearn.records import AxialSlice, Generation, GrowthForecast, GrowthMap, Timeline, Visit
+from mechlearn.records import (
+    AxialSlice,
+    Generation,
+    GrowthForecast,
+    GrowthMap,
+    Timeline,
+    Visit,
+    WhatIf,
+)
 from mechlearn.report.fan import draw_fan
 from mechlearn.report.images import (
     Window,
@@ -37,6 +45,7 @@ def forecast_figure(
     generations: Sequence[Generation],
     growth_map: GrowthMap,
     follow_up: AxialSlice | None = None,
+    what_if: WhatIf | None = None,
 ) -> Figure:
     """Fan chart, scans, differences and growth map of one slice on one sheet.
 
@@ -47,22 +56,23 @@ def forecast_figure(
         generations: guided samples; the smallest, the middle and the largest target are drawn.
         growth_map: over the same reference.
         follow_up: the true scan where it is known; it is drawn and was never fitted.
+        what_if: the sizes under other courses; scans and map are of the actual ones.
     """
-    figure = new_figure(WIDTH, 9.4)
-    top, below = stacked(figure, 1.0, 1.45)
+    figure = new_figure(WIDTH, 9.8)
+    top, below = stacked(figure, 1.1, 1.45)
     axes = top.subplots(1, 2, width_ratios=[1.9, 1.0])
-    _fan(axes[0], timeline, forecast, _truth(follow_up))
+    _fan(axes[0], timeline, forecast, _truth(follow_up), what_if)
     _map(axes[1], reference, growth_map, follow_up, figure)
     _scans(below, reference, generations, follow_up)
     figure.suptitle(f"{forecast.slice_id}: day {forecast.day:g}", fontsize=12, fontweight="bold")
     return figure
 
 
-def fan_figure(timeline: Timeline, forecast: GrowthForecast, *, truth: Visit | None = None
-               ) -> Figure:
-    """Tumour area over days: visits, bootstrap curves, median, 95% band, RT, held-out visit."""
-    figure = new_figure(7.2, 4.0)
-    _fan(figure.subplots(), timeline, forecast, truth)
+def fan_figure(timeline: Timeline, forecast: GrowthForecast, *, truth: Visit | None = None,
+               what_if: WhatIf | None = None) -> Figure:
+    """Tumour area over days: visits, curves, median, 95% band, RT, held-out visit, a what-if."""
+    figure = new_figure(7.2, 4.4)
+    _fan(figure.subplots(), timeline, forecast, truth, what_if)
     return figure
 
 
@@ -93,12 +103,16 @@ def _truth(follow_up: AxialSlice | None) -> Visit | None:
     return Visit(follow_up.day, follow_up.tumour_area_mm2, follow_up.session)
 
 
-def _fan(ax: Axes, timeline: Timeline, forecast: GrowthForecast, truth: Visit | None) -> None:
-    draw_fan(ax, timeline, forecast, truth)
-    words = f"forecast for day {forecast.day:g}: {forecast.median_mm2:.0f} mm²"
+def _fan(ax: Axes, timeline: Timeline, forecast: GrowthForecast, truth: Visit | None,
+         what_if: WhatIf | None) -> None:
+    draw_fan(ax, timeline, forecast, truth, what_if=what_if)
+    low, high = forecast.interval_mm2()
+    words = f"{forecast.median_mm2:.0f} mm² ({low:.0f} to {high:.0f})"
     label_axes(ax, x="days since the first visit", y="tumour area in this slice (mm²)",
-               title=f"How much: {words}")
-    ax.legend(fontsize=8, frameon=False, loc="upper left")
+               title=f"How much on day {forecast.day:g}: {words}")
+    # Below the chart: within it, it would hide what falls or what rises.
+    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0),
+              borderaxespad=4.5, ncols=3, columnspacing=1.4)
 
 
 def _map(ax: Axes, reference: AxialSlice, growth_map: GrowthMap, follow_up: AxialSlice | None,
@@ -115,7 +129,7 @@ def _map(ax: Axes, reference: AxialSlice, growth_map: GrowthMap, follow_up: Axia
     side_letters(ax)
     bar = figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.02)
     bar.set_label("probability of growth")
-    ax.set_title(f"Where: {growth_map.kind} growth map of {growth_map.n_generations} generations",
+    ax.set_title(f"Where: {growth_map.kind} map of {growth_map.n_generations} generations",
                  loc="left", fontsize=10, fontweight="bold")
     ax.legend(handles=lines, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2,
               facecolor="#4d4d4d", labelcolor="white", edgecolor="none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from mechlearn.records import (
     GrowthMap,
     LongitudinalSlice,
     Radiotherapy,
+    WhatIf,
 )
 
 SIZE = 48
@@ -53,3 +55,12 @@ def patient():
         growth_map=GrowthMap(np.mean(change, axis=0), "dynamic", 3, (3.0, 3.0)),
         follow_up=make_slice(150, 7),
     )
+
+
+@pytest.fixture
+def untreated(patient):
+    """The patient without radiotherapy: half as large again by the forecast day."""
+    growth = np.linspace(1.0, 1.5, patient.forecast.curve_days.size)
+    curves = patient.forecast.curves_mm2 * growth
+    other = replace(patient.forecast, samples_mm2=curves[:, -1], curves_mm2=curves)
+    return WhatIf("no radiotherapy", (), other, 0.25)

@@ -12,7 +12,7 @@ from mechlearn.report.grid import GridExample, grid_figure, grids, scale_word, t
 from mechlearn.report.images import brain_window
 from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
 from mechlearn.report.sizes import size_figure
-from mechlearn.report.style import png, save
+from mechlearn.report.style import BLUE, ORANGE, SKY, VERMILION, png, save
 
 
 def _labels(figure):
@@ -47,6 +47,36 @@ def test_fan_chart_keeps_the_visits_in_sight_of_a_wild_bootstrap(patient):
                                       patient.forecast.curve_days, curves, "ode")
     ax = fan_figure(patient.timeline, forecast).axes[0]
     assert ax.get_ylim()[1] < 10 * float(np.median(curves[:, -1]))
+
+
+def test_fan_chart_says_where_a_wild_interval_leaves_it(patient):
+    curves = patient.forecast.curves_mm2 * np.where(np.arange(30) < 3, 1e6, 1.0)[:, None]
+    wild = replace(patient.forecast, curves_mm2=curves)
+    for forecast, leaves in ((wild, True), (patient.forecast, False)):
+        texts = [t.get_text() for t in fan_figure(patient.timeline, forecast).axes[0].texts]
+        assert any("leaves the chart" in text for text in texts) is leaves
+
+
+def test_fan_chart_shows_what_if_in_its_own_colour_and_says_what_it_is_not(patient, untreated):
+    ax = fan_figure(patient.timeline, patient.forecast, what_if=untreated).axes[0]
+    line = next(item for item in ax.lines if str(item.get_label()).startswith("what if"))
+    words = " ".join(str(line.get_label()).split())
+    assert words.startswith("what if: no radiotherapy")
+    assert "computed from the fitted law; not evidence of what treatment would do" in words
+    assert line.get_color() not in (BLUE, SKY, ORANGE, VERMILION)
+    assert line.get_ydata()[-1] == pytest.approx(untreated.forecast.median_mm2)
+
+
+def test_median_of_random_walks_is_smooth_and_ends_where_it_ends(patient):
+    days = np.linspace(0, 150, 120)
+    steps = np.random.default_rng(1).normal(0, 10, (30, days.size))
+    walks = replace(patient.forecast, curve_days=days, curves_mm2=300 + np.cumsum(steps, axis=1),
+                    population="ours")  # fmt: skip
+    ax = fan_figure(patient.timeline, walks).axes[0]
+    drawn = next(x for x in ax.lines if str(x.get_label()).startswith("median")).get_ydata()
+    median = np.median(walks.curves_mm2, axis=0)
+    assert np.abs(np.diff(drawn, 2)).mean() < 0.3 * np.abs(np.diff(median, 2)).mean()
+    assert (drawn[0], drawn[-1]) == (median[0], median[-1])
 
 
 def test_scan_figure_draws_a_single_generation(patient):
