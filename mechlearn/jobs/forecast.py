@@ -17,6 +17,7 @@ from mechlearn.jobs.progress import tracked
 from mechlearn.jobs.rows import Row
 from mechlearn.jobs.slice_forecast import MapSpec, SliceForecast, forecast_slice
 from mechlearn.jobs.summary import mean
+from mechlearn.jobs.what_if import WHAT_IF, CourseChange, RefusedChangeError
 from mechlearn.records import LongitudinalSlice
 
 __all__ = ["ForecastResult", "choose_slices", "run_forecast"]
@@ -54,7 +55,7 @@ class ForecastResult:
     def table(self) -> list[Row]:
         """One short row a slice, for the screen and the page."""
         keys = ("slice_id", "area_last_mm2", "forecast_median_mm2", "forecast_low_mm2",
-                "forecast_high_mm2", "generated_mm2", "ssim_outside", "area_true_mm2",
+                "forecast_high_mm2", *WHAT_IF, "generated_mm2", "ssim_outside", "area_true_mm2",
                 "hd95_dynamic_mm", "hd95_no_change_mm", "hd95_dilation_forecast_mm")
         known = [k for k in keys if any(k in s.row for s in self.slices)]
         return [{k: s.row.get(k) for k in known} for s in self.slices]
@@ -72,6 +73,7 @@ def run_forecast(
     zs: Sequence[int] | None = None,
     truth_within_days: float = 30.0,
     seed: int = 0,
+    what_if: CourseChange | None = None,
 ) -> ForecastResult:
     """Forecast a patient's tumour on `day` from the visits before it.
 
@@ -87,10 +89,12 @@ def run_forecast(
         truth_within_days: the first visit on or after `day` is shown as the truth if it lies at
             most this much later. It is never fitted.
         seed: of the sampler.
+        what_if: other courses of radiotherapy, whose sizes are forecast beside the actual ones'.
 
     Raises:
         KeyError: no such patient or slice in the store.
-        ValueError: no dated visit before `day`, or no slice that can be forecast.
+        ValueError: no dated visit before `day`, no slice that can be forecast, or a `what_if`
+            that the patient's courses or the law do not allow.
     """
     maps = maps if maps is not None else MapSpec(nodes=9, n_static=0)
     seen, truth = _split_visits(store.visits(patient), day, truth_within_days)
@@ -106,7 +110,9 @@ def run_forecast(
         follow_up = by_session[truth.session] if truth is not None else None
         try:
             done.append(forecast_slice(sampler, series, day, growth=growth, maps=maps, seed=seed,
-                                       follow_up=follow_up))
+                                       follow_up=follow_up, what_if=what_if))
+        except RefusedChangeError:
+            raise  # the courses are the patient's: no other slice will be answered
         except (ValueError, RuntimeError) as error:
             log.warning("slice %s is left out: %s", series.slice_id, error)
             skipped.append((series.slice_id, str(error)))
@@ -191,6 +197,9 @@ def _row(
         values = [s.row.get(key) for s in done]
         if all(v is not None for v in values):
             out[f"{key}_mean"] = mean(values)
+    if done[0].what_if is not None:
+        out["what_if"] = done[0].what_if.change
+        out |= {key: mean(s.row[key] for s in done) for key in WHAT_IF}  # over the slices
     for name in done[0].row:
         if name.startswith(("hd95_", "dice_", "brier_", "ssim_")):
             out[f"{name}_mean"] = mean(s.row.get(name) for s in done)

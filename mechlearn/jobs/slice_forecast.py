@@ -16,6 +16,7 @@ from mechlearn.jobs.maps import MapSpec, mapper
 from mechlearn.jobs.models import Sampler, generate, meter_of, target_of
 from mechlearn.jobs.placement import Placement, place, score
 from mechlearn.jobs.rows import Row
+from mechlearn.jobs.what_if import CourseChange, forecast_changed, what_if_row
 from mechlearn.metrics.forecast import crps, interval_covers, nrmse, r_squared
 from mechlearn.metrics.regions import region_ssim
 from mechlearn.records import (
@@ -25,6 +26,7 @@ from mechlearn.records import (
     GrowthMap,
     LongitudinalSlice,
     Timeline,
+    WhatIf,
 )
 
 __all__ = ["MapSpec", "SliceForecast", "forecast_slice"]
@@ -35,7 +37,8 @@ class SliceForecast:
     """All that is known of one slice's forecast.
 
     timeline holds the visits that were seen; follow_up is the true scan where there is one, and
-    was not seen; maps by kind; placements by method; row is flat.
+    was not seen; maps by kind; placements by method; what_if changes sizes alone, maps and images
+    are of the actual courses; row is flat.
     """
 
     timeline: Timeline
@@ -45,6 +48,7 @@ class SliceForecast:
     maps: Mapping[str, GrowthMap]
     placements: Mapping[str, Placement]
     follow_up: AxialSlice | None = None
+    what_if: WhatIf | None = None
     row: Row = field(default_factory=dict)
 
     @property
@@ -57,6 +61,7 @@ class SliceForecast:
             "generations": self.generations,
             "growth_map": self.growth_map,
             "follow_up": self.follow_up,
+            "what_if": self.what_if,
         }
 
     @property
@@ -95,6 +100,7 @@ def forecast_slice(
     maps: MapSpec,
     seed: int = 0,
     follow_up: AxialSlice | None = None,
+    what_if: CourseChange | None = None,
 ) -> SliceForecast:
     """Fit the visits of `series`, generate from the last one, map the growth, score it.
 
@@ -106,8 +112,10 @@ def forecast_slice(
         maps: how growth maps are made.
         seed: of the sampler.
         follow_up: the true scan; used for scores and the static map alone, never for the forecast.
+        what_if: courses that are tried beside the actual ones.
 
     Raises:
+        RefusedChangeError: `what_if` cannot be answered.
         ValueError: the reference slice has no tumour, `day` lies before it, or the series cannot
             be fitted.
     """
@@ -124,6 +132,9 @@ def forecast_slice(
         )
     start = time.monotonic()
     predicted = forecast(series.timeline, day, spec=growth)
+    other = None
+    if what_if is not None:
+        other = forecast_changed(series.timeline, day, growth=growth, change=what_if)
     targets = predicted.targets(
         reference.brain_area_mm2, below_percentile=maps.below_percentile, nodes=maps.nodes
     )
@@ -142,8 +153,11 @@ def forecast_slice(
         true_area_mm2=None if follow_up is None else follow_up.tumour_area_mm2,
     )  # fmt: skip
     out = SliceForecast(series.timeline, predicted, reference, tuple(made), drawn, placements,
-                        follow_up)
-    row = {**_forecast_row(out), **_image_row(out), "seconds": time.monotonic() - start}
+                        follow_up, other)
+    row = {
+        **_forecast_row(out), **what_if_row(other), **_image_row(out),
+        "seconds": time.monotonic() - start,
+    }  # fmt: skip
     if follow_up is not None:
         row |= score(placements, reference, follow_up.tumour)
     out.row.update(row)

@@ -8,8 +8,10 @@ import pytest
 from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.forecast import choose_slices, run_forecast
 from mechlearn.jobs.rows import plain
+from mechlearn.jobs.what_if import WHAT_IF, CourseChange, RefusedChangeError
 
 GROWTH = GrowthSpec(law="exponential", n_bootstrap=12, n_starts=1)
+RT_LAW = GrowthSpec(law="gompertz_rt", n_bootstrap=12, n_starts=1)
 DAYS = (0, 40, 80, 120, 160)
 
 
@@ -50,7 +52,7 @@ def store(synthetic):
 def run(store, sampler):
     def forecast(day=160.0, **given):
         return run_forecast(given.pop("store", store), "P01", day=day, sampler=sampler,
-                            growth=GROWTH, **given)
+                            growth=given.pop("growth", GROWTH), **given)
     return forecast
 
 
@@ -136,3 +138,28 @@ def test_row_is_plain_and_table_has_a_line_a_slice(run):
         plain(key, value)
     assert len(result.table()) == len(result.slices)
     assert np.isfinite(result.table()[0]["forecast_median_mm2"])
+
+
+def test_what_if_changes_sizes_and_no_picture(run):
+    asked = {"growth": RT_LAW, "zs": [64]}
+    plain_run, other = run(**asked), run(what_if=CourseChange(rt=False), **asked)
+    row = other.slices[0].row
+    assert row["what_if"] == "no radiotherapy"
+    assert row["what_if_low_mm2"] <= row["what_if_median_mm2"] <= row["what_if_high_mm2"]
+    assert row["what_if_median_mm2"] != row["forecast_median_mm2"]
+    assert row["forecast_median_mm2"] == plain_run.slices[0].row["forecast_median_mm2"]
+    assert np.array_equal(other.scans()[64], plain_run.scans()[64])
+
+
+def test_what_if_stands_in_row_and_table(run):
+    result = run(growth=RT_LAW, zs=[62, 64], what_if=CourseChange(rt=False))
+    assert set(WHAT_IF) <= set(result.table()[0])
+    medians = [s.row["what_if_median_mm2"] for s in result.slices]
+    assert result.row["what_if_median_mm2"] == pytest.approx(np.mean(medians))
+    assert result.row["what_if"] == "no radiotherapy"
+    assert not set(WHAT_IF) & set(run(zs=[64]).row)
+
+
+def test_what_if_that_the_patient_does_not_allow_ends_the_forecast_at_once(run):
+    with pytest.raises(RefusedChangeError, match=r"^what_if, patient P01: what_if\.course=3"):
+        run(growth=RT_LAW, what_if=CourseChange(rt_start_day=30.0, course=3))
