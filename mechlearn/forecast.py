@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mechlearn.config import build, errors, forecasting, models, recipes, schema
 from mechlearn.jobs.forecast import ForecastResult
+from mechlearn.report.fan import NOT_EVIDENCE
 from mechlearn.report.page import number
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ def show(result: ForecastResult) -> None:
     """The forecast on the screen: a column a slice."""
     rows = result.table()
     heads = [f"z {item.reference.z}" for item in result.slices]
-    table = Table("", *heads, title=f"{result.patient}, day {result.day:g}")
+    asked = result.row.get("what_if")
+    words = None if asked is None else f"What if: {asked} ({NOT_EVIDENCE})."
+    table = Table("", *heads, title=f"{result.patient}, day {result.day:g}", caption=words)
     for key in list(rows[0])[1:]:  # the first is the slice's name
         table.add_row(key, *(number(row.get(key)) for row in rows))
     Console().print(table)

@@ -200,12 +200,38 @@ def test_forecast_writes_nifti_pictures_and_a_page(
     job = tmp_path / "job"
     page = (job / "forecast.html").read_text()
     assert "Not a medical device" in page
-    assert "prior of this forecast comes from phantoms" in page
+    assert '<p class="notice" role="note">The prior of this forecast comes from phantoms' in page
+    assert "laws and their weights: " in page
+    assert "<details>" not in page
     assert "prior of this forecast comes from phantoms" in (job / "forecast.log").read_text()
     probability = nib.load(job / "growth_probability.nii.gz")
     assert probability.shape == (28, 28, 10)
     assert row_of(job)["day_follow_up"] == 120.0
     assert list(job.glob("slice_z*.png"))
+
+
+def test_forecast_without_a_population_tells_what_the_visits_fix_and_what_if(
+    command: Command, pair: list[str], manifest: Path, tmp_path: Path
+) -> None:
+    treated = tmp_path / "treated.csv"
+    rows = list(csv.DictReader(manifest.open()))
+    with treated.open("w", newline="") as file:
+        table = csv.DictWriter(file, [*rows[0]])
+        table.writeheader()
+        for row in rows:
+            paths = {k: str(manifest.parent / row[k]) for k in (*CONTRASTS, "seg")}
+            table.writerow(row | paths | {"rt_start_day": "20"})
+    status, err = command(
+        "forecast", f"patient={treated}", "patient_id=p4", "count=1", "maps.nodes=2",
+        "growth=gompertz_rt", "what_if.rt_start_day=40",
+        *(word for word in pair if not word.startswith("data")), f"hydra.run.dir={tmp_path}/job",
+    )  # fmt: skip
+    assert status == 0, err
+    page, row = (tmp_path / "job" / "forecast.html").read_text(), row_of(tmp_path / "job")
+    assert "<details>" in page
+    assert "law gompertz_rt, 4 visit(s)" in page
+    assert "What if: radiotherapy from day 40 instead of 20" in page
+    assert row["what_if_low_mm2"] <= row["what_if_median_mm2"] <= row["what_if_high_mm2"]
 
 
 def test_patient_has_to_be_named_among_several(

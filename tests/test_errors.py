@@ -76,6 +76,14 @@ def test_missing_manifest(command: Command) -> None:
     refused(command("forecast", "patient=visits.csv", "day=120"), "data.manifest=visits.csv")
 
 
+@pytest.mark.parametrize("override", ["what_if.fractions=30", "what_if.dose_gy=54"])
+def test_half_a_dose_is_refused_before_the_manifest_is_looked_for(
+    command: Command, override: str
+) -> None:
+    outcome = command("forecast", "patient=visits.csv", "day=120", override)
+    refused(outcome, override, "=null", "Give what_if.")
+
+
 @pytest.mark.parametrize(
     "override", ["trainer.devices=2", "trainer.devices=[0,1]", "trainer=ddp", "trainer.devices=-1"]
 )

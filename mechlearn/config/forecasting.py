@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -9,18 +10,21 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config.build import flat, map_spec
-from mechlearn.config.growth import growth_spec, prior_note
+from mechlearn.config.growth import course_change, growth_spec, prior_note
 from mechlearn.config.models import check_grid
 from mechlearn.config.stores import check_slices, data_config, make_store, open_store
 from mechlearn.data.manifest import read_manifest
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
 from mechlearn.data.store import SliceStore
+from mechlearn.growth.identify import identifiability
+from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.forecast import ForecastResult, run_forecast
 from mechlearn.jobs.models import ModelBundle
 from mechlearn.jobs.rows import write_row, write_table
+from mechlearn.jobs.slice_forecast import SliceForecast
 from mechlearn.report.forecast import forecast_figure
-from mechlearn.report.page import Section, Table, write_page
-from mechlearn.report.sheets import slice_section
+from mechlearn.report.page import Section, write_page
+from mechlearn.report.sheets import overview_table, slice_section
 from mechlearn.report.style import save
 
 __all__ = ["forecast_patient", "open_patient", "write_results"]
@@ -74,6 +78,7 @@ def forecast_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, 
     return store, run_forecast(
         store, patient, day=_day(cfg, store, patient), sampler=models.sampler,
         growth=growth_spec(cfg), maps=map_spec(cfg.maps), count=cfg.count, seed=cfg.seed,
+        what_if=course_change(cfg),
     )  # fmt: skip
 
 
@@ -98,8 +103,12 @@ def write_results(
     for item in result.slices:
         name = f"slice_z{item.reference.z:03d}.png"
         written.append(save(forecast_figure(**item.drawing), folder / name))
+    growth = growth_spec(cfg)
     sections = [_overview(result, prior_note(cfg))] + [
-        slice_section(**item.drawing, comparison=item.comparison) for item in result.slices
+        slice_section(
+            **item.drawing, comparison=item.comparison, identified=_identified(item, growth)
+        )
+        for item in result.slices
     ]
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     page = write_page(
@@ -115,12 +124,26 @@ def write_results(
 
 
 def _overview(result: ForecastResult, note: str | None) -> Section:
-    table = result.table()
-    keys = list(table[0])
-    rows = [[row.get(key) for key in keys] for row in table]
-    left_out = [f"Left out: {name}: {reason}" for name, reason in result.skipped]
-    words = [f"Warning: {note}", *left_out] if note is not None else left_out
-    return Section("Overview", words, [Table(keys, rows, "One line a slice.")])
+    return Section(
+        "Overview",
+        [f"Left out: {name}: {reason}" for name, reason in result.skipped],
+        [overview_table(result.table(), what_if=str(result.row.get("what_if", "")))],
+        warnings=[] if note is None else [note],
+    )
+
+
+def _identified(item: SliceForecast, spec: GrowthSpec) -> str:
+    """What the visits fix of the law's parameters; empty where a population fills the gap."""
+    if item.forecast.population:
+        return ""
+    if item.forecast.law == spec.fallback:  # what was set for the other law is not this one's
+        spec = dataclasses.replace(
+            spec, law=spec.fallback, population=None, fallback=None, bounds={}, fixed={}, tied={}
+        )
+    try:
+        return identifiability(item.timeline, spec.law, spec).text()
+    except (ValueError, RuntimeError) as error:
+        return f"Not known: {error}"
 
 
 def _settings(cfg: DictConfig) -> dict[str, object]:
@@ -134,8 +157,8 @@ def _settings(cfg: DictConfig) -> dict[str, object]:
         else:
             out[prefix] = str(node) if isinstance(node, list) else node
 
-    kept = ("seed", "patient", "patient_id", "day", "count", "maps", "sampler", "growth", "guide",
-            "checkpoints")
+    kept = ("seed", "patient", "patient_id", "day", "count", "maps", "what_if", "sampler", "growth",
+            "guide", "checkpoints")
     walk("", {key: value for key, value in flat(cfg).items() if key in kept})
     return out
 

@@ -8,8 +8,9 @@ from mechlearn.checks import one_of
 from mechlearn.growth.pool import load_pool
 from mechlearn.growth.spec import POOLED, GrowthSpec
 from mechlearn.jobs.growth_fits import CROSS_FIT
+from mechlearn.jobs.what_if import CourseChange, responding
 
-__all__ = ["growth_spec", "prior_note"]
+__all__ = ["course_change", "growth_spec", "prior_note"]
 
 PACKAGED = "phantom"
 
@@ -41,6 +42,25 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
             one_of(f"growth.population={spec.population}: unit", pool.unit, ("mm2",),
                    remedy=remedy)  # fmt: skip
     return spec
+
+
+def course_change(cfg: DictConfig) -> CourseChange | None:
+    """What `cfg.what_if` asks to be otherwise; None where it asks nothing.
+
+    Raises:
+        ValueError: values that do not go together; a law without radiotherapy.
+    """
+    asked = {str(key): value for key, value in cfg.what_if.items() if value is not None}
+    if not asked:
+        return None
+    change, spec = CourseChange(**asked), growth_spec(cfg)
+    if not any(responding(spec).values()):
+        raise ValueError(
+            f"what_if with growth.law={spec.law!r}, growth.population={spec.population!r}: no law "
+            "there knows radiotherapy, so no course changes the forecast. Use growth=pooled, ode, "
+            "linear_rt, logistic_rt or gompertz_rt."
+        )
+    return change
 
 
 def prior_note(cfg: DictConfig) -> str | None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from mechlearn.checks import in_range
 from mechlearn.config.build import map_spec, sampler_spec
-from mechlearn.config.growth import growth_spec, prior_note
+from mechlearn.config.growth import course_change, growth_spec, prior_note
 from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.series import check_series
@@ -47,6 +47,7 @@ def check_forecast(cfg: DictConfig) -> ModelBundle:
     """All that a forecast can be refused for; the models, whose grid the data is brought to."""
     spec = sampler_spec(cfg)
     growth_spec(cfg)
+    course_change(cfg)
     map_spec(cfg.maps)
     in_range("count", cfg.count, 1, 1000)
     check_source(cfg)

@@ -28,6 +28,7 @@ __all__ = [
     "PrepareConfig",
     "ScheduleConfig",
     "TrainConfig",
+    "WhatIfConfig",
     "register",
 ]
 
@@ -165,12 +166,24 @@ class EvaluateConfig(CommonConfig):
 
 
 @dataclass
+class WhatIfConfig:
+    """Radiotherapy otherwise than it was; all null: not asked."""
+
+    rt: bool | None = None  # false: none at all
+    rt_start_day: float | None = None
+    dose_gy: float | None = None  # with fractions
+    fractions: int | None = None
+    course: int | None = None  # which one is changed, from 1; null for the last
+
+
+@dataclass
 class ForecastConfig(CommonConfig):
     patient: str | None = None  # manifest CSV; null takes data.manifest or the embedded cohort
     patient_id: str | None = None  # which one, where the manifest holds several
     day: float | None = None  # null: that of the last visit, which is then held out
     count: int = 3  # slices
     maps: MapSpec = field(default_factory=MapSpec)
+    what_if: WhatIfConfig = field(default_factory=WhatIfConfig)
     accelerator: str = "auto"
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from mechlearn.config.growth import growth_spec, prior_note
+from mechlearn.config.growth import course_change, growth_spec, prior_note
 from mechlearn.growth.pool import load_pool
+from mechlearn.jobs.what_if import CourseChange
 
 Compose = Callable[..., DictConfig]
 
@@ -61,3 +62,22 @@ def test_own_data_is_warned_of_a_prior_from_phantoms(composed: Compose, populati
     given = composed("forecast", "growth=pooled", f"growth.population={population}")
     assert prior_note(given) is None
     assert prior_note(composed("forecast", "growth=ode")) is None
+
+
+def test_a_forecast_asks_no_what_if_by_default(composed: Compose) -> None:
+    assert course_change(composed("forecast")) is None
+
+
+def test_a_what_if_is_read_as_it_is_given(composed: Compose) -> None:
+    given = ("what_if.rt_start_day=30", "what_if.dose_gy=54", "what_if.fractions=30")
+    assert course_change(composed("forecast", *given)) == CourseChange(None, 30.0, 54.0, 30)
+    assert course_change(composed("forecast", "what_if.rt=false")) == CourseChange(rt=False)
+
+
+@pytest.mark.parametrize("growth", [["growth=exponential"], ["growth=gompertz",
+                                    "growth.population=phantom"]])  # fmt: skip
+def test_a_what_if_needs_a_law_that_knows_radiotherapy(
+    composed: Compose, growth: list[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"no law there knows radiotherapy.*growth=pooled, ode"):
+        course_change(composed("forecast", "what_if.rt=false", *growth))
