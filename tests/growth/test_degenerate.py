@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.forecast import forecast, forecasts
+from mechlearn.growth.forecast import forecasts
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.spec import GrowthSpec
@@ -42,44 +42,46 @@ SERIES = {
 def timeline(name) -> Timeline:
     areas, days, starts = SERIES[name]
     visits = tuple(Visit(float(d), a) for d, a in zip(days, areas, strict=True))
-    return Timeline("p1/z070", "p1", visits, tuple(Radiotherapy(s) for s in starts))
+    return Timeline(f"{name}/z070", name, visits, tuple(Radiotherapy(s) for s in starts))
+
+
+def forecast_all(names, **given):
+    """name -> forecast or error, 60 days after the last visit; all series in one batch."""
+    series = [timeline(name) for name in names]
+    spec = GrowthSpec(setup="all", n_starts=2, **given)
+    made = forecasts(series, [float(t.days[-1]) + 60 for t in series], spec=spec)
+    return dict(zip(names, made, strict=True))
 
 
 @pytest.mark.parametrize(
     ("law", "residuals"), [*((law, "area") for law in LAWS), ("ode", "log"), ("linear", "log")]
 )
-@pytest.mark.parametrize("name", list(SERIES))
-def test_poor_series_has_finite_curves_or_is_refused_by_name(name, law, residuals):
-    series = timeline(name)
-    spec = GrowthSpec(law=law, setup="all", n_bootstrap=2, n_starts=2, residuals=residuals,
-                      curve_points=9)  # fmt: skip
-    (made,) = forecasts([series], [float(series.days[-1]) + 60], spec=spec)
-    if isinstance(made, Exception):
-        assert isinstance(made, DegenerateSeriesError)
-        assert "timeline p1/z070: " in str(made)
-        assert "carry_forward" in str(made)
-    else:
-        assert np.isfinite(made.curves_mm2).all()
-        assert (made.curves_mm2 >= 0).all()
+def test_poor_series_have_finite_curves_or_are_refused_by_name(law, residuals):
+    made = forecast_all(SERIES, law=law, residuals=residuals, n_bootstrap=2, curve_points=9)
+    for name, outcome in made.items():
+        if isinstance(outcome, Exception):
+            assert isinstance(outcome, DegenerateSeriesError), name
+            assert f"timeline {name}/z070: " in str(outcome)
+            assert "carry_forward" in str(outcome), name
+        else:
+            assert np.isfinite(outcome.curves_mm2).all(), name
+            assert (outcome.curves_mm2 >= 0).all(), name
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, (areas, days, _) in SERIES.items()
-             if areas[0] > 0 and len(areas) > 2 and len(set(days)) > 1]
-)  # fmt: skip
 @pytest.mark.parametrize("law", ["ode", "gompertz_rt"])
-def test_a_tumour_at_the_first_of_several_days_is_not_refused(name, law):
-    series = timeline(name)
-    spec = GrowthSpec(law=law, setup="all", n_bootstrap=2, n_starts=2)
-    assert forecast(series, float(series.days[-1]) + 60, spec=spec).law == law
+def test_a_tumour_at_the_first_of_several_days_is_not_refused(law):
+    names = [n for n, (areas, days, _) in SERIES.items()
+             if areas[0] > 0 and len(areas) > 2 and len(set(days)) > 1]  # fmt: skip
+    for name, outcome in forecast_all(names, law=law, n_bootstrap=2).items():
+        assert not isinstance(outcome, Exception), f"{name}: {outcome}"
+        assert outcome.law == law, name
 
 
-@pytest.mark.parametrize("name", list(SERIES))
-def test_what_a_law_refuses_is_carried_forward(name):
-    series = timeline(name)
-    spec = GrowthSpec(setup="all", n_bootstrap=4, n_starts=2, fallback="carry_forward")
-    made = forecast(series, float(series.days[-1]) + 60, spec=spec)
-    assert np.isfinite(made.samples_mm2).all()
+def test_what_a_law_refuses_is_carried_forward():
+    made = forecast_all(SERIES, n_bootstrap=4, fallback="carry_forward")
+    for name, outcome in made.items():
+        assert not isinstance(outcome, Exception), f"{name}: {outcome}"
+        assert np.isfinite(outcome.samples_mm2).all(), name
 
 
 @pytest.mark.parametrize("area", [float("nan"), float("inf"), -1.0])
