@@ -34,5 +34,5 @@ def sizes(cohort: list[Timeline], tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def population(cohort: list[Timeline], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2)
+    pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2, floor=20.0)
     return pool.save(tmp_path_factory.mktemp("population") / "population.json")

@@ -181,7 +181,7 @@ def test_pool_knows_where_it_comes_from(pool):
 
 
 def test_radiotherapy_laws_are_left_out_of_an_untreated_cohort():
-    found = fit_pool(cohort(4, 1), ("ode", "exponential"), n_folds=2, n=10)
+    found = fit_pool(cohort(4, 1), ("ode", "exponential"), n_folds=2, n=10, floor=20.0)
     assert [m.name for m in found.members] == ["exponential"]
 
 

@@ -146,7 +146,7 @@ def pooled(synthetic, tmp_path):
     def made(growths):
         cohort = [synthetic.make_series(patient=f"Q{i}", growth=g).timeline
                   for i, g in enumerate(growths)]
-        pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2)
+        pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2, floor=20.0)
         path = pool.save(tmp_path / "population.json")
         return GrowthSpec(law="pooled", population=str(path), n_bootstrap=12)
     return made
