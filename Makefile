@@ -25,6 +25,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## forecast one embedded patient with the packaged weights: NIfTI, PNG and an HTML page
 	$(BIN)/python -m mechlearn.forecast +experiment=demo
 
+# The two workers are the parallelism: threads of their own would only wait for one another.
+test test-slow: export OMP_NUM_THREADS ?= 1
+
 test: $(STAMP)  ## the fast tests
 	$(BIN)/python -m pytest -n 2 -q -m "not slow"
 
