@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,15 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from mechlearn.config import recipes, schema
+
+def pytest_configure() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now stays: the collector need not walk it again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -25,23 +35,33 @@ def fresh_hydra() -> Iterator[None]:
     HydraConfig.instance().cfg = None
 
 
-@pytest.fixture
-def composed(fresh_hydra: None, tmp_path: Path) -> Callable[..., DictConfig]:
-    """compose(command, *overrides) -> config, as the command would see it, outputs in tmp_path."""
+@pytest.fixture(scope="session")
+def compose_into() -> Callable[..., DictConfig]:
+    """compose_into(folder, command, *overrides) -> config, as the command would see it."""
+    from mechlearn.config import recipes, schema  # seconds, which a run's controller is spared
+
     schema.register()
 
-    def make(command: str, *overrides: str) -> DictConfig:
+    def make(folder: Path, command: str, *overrides: str) -> DictConfig:
         with initialize_config_dir(version_base="1.3", config_dir=recipes.conf_dir()):
-            places = [f"paths.outputs={tmp_path}", f"hydra.run.dir={tmp_path}/run"]
+            places = [f"paths.outputs={folder}", f"hydra.run.dir={folder}/run"]
             cfg = compose(command, [*overrides, *places], return_hydra_config=True)
         with open_dict(cfg):
-            cfg.hydra.runtime.output_dir = str(tmp_path / "run")
+            cfg.hydra.runtime.output_dir = str(folder / "run")
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
         return cfg
 
     return make
+
+
+@pytest.fixture
+def composed(
+    fresh_hydra: None, compose_into: Callable[..., DictConfig], tmp_path: Path
+) -> Callable[..., DictConfig]:
+    """compose(command, *overrides) -> config, as the command would see it, outputs in tmp_path."""
+    return partial(compose_into, tmp_path)
 
 
 @pytest.fixture
