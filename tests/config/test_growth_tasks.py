@@ -64,7 +64,7 @@ def test_population_leaves_the_file_that_a_forecast_takes(
 ) -> None:
     job = tmp_path / "job"
     status, err = command("evaluate", "+experiment=population", f"task.series={sizes}", *QUICK,
-                          f"hydra.run.dir={job}")
+                          "task.floor=20", f"hydra.run.dir={job}")
     assert status == 0, err
     pool = load_pool(job / "population.json")
     assert pool.about["cohort"] == "sizes.csv"

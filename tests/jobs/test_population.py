@@ -13,6 +13,7 @@ from mechlearn.jobs.rows import plain
 from mechlearn.records import Timeline, Visit
 
 LAWS = ("exponential", "carry_forward")
+FLOOR = 15.0  # given: looking for it is half the work, and tests/growth/test_population.py's
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def cohort():
 @pytest.fixture(scope="module")
 def run(cohort, tmp_path_factory):
     folder = tmp_path_factory.mktemp("population")
-    return run_population(cohort, out_dir=folder, laws=LAWS, n_folds=3,
+    return run_population(cohort, out_dir=folder, laws=LAWS, n_folds=3, floor=FLOOR,
                           about={"cohort": "simulated"}), folder
 
 
@@ -62,7 +63,8 @@ def test_the_cohorts_rate_is_found(run):
 
 def test_typical_parameters_are_told(cohort, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="mechlearn.jobs.population"):
-        run_population(cohort, out_dir=tmp_path, laws=("exponential",), n_folds=2)
+        run_population(cohort, out_dir=tmp_path, laws=("exponential",), n_folds=2,
+                       floor=FLOOR)
     assert "growth.population=" in caplog.text
     assert "growth_rate" in caplog.text
     assert "1/day" in caplog.text
@@ -85,7 +87,7 @@ def test_no_patient_is_named_in_the_file(run):
 
 
 def test_a_population_made_again_is_told_from_the_old_one(run, cohort, tmp_path):
-    run_population(cohort[:-1], out_dir=tmp_path, laws=LAWS, n_folds=3)
+    run_population(cohort[:-1], out_dir=tmp_path, laws=LAWS, n_folds=3, floor=FLOOR)
     old, new = (load_pool(f / "population.json") for f in (run[1], tmp_path))
     assert fingerprint_of(old) == fingerprint_of(load_pool(run[1] / "population.json"))
     assert fingerprint_of(old) != fingerprint_of(new)
