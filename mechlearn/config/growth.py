@@ -5,8 +5,9 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
+from mechlearn.growth.outlook import members_for
 from mechlearn.growth.pool import load_pool
-from mechlearn.growth.spec import POOLED, GrowthSpec
+from mechlearn.growth.spec import GrowthSpec
 from mechlearn.jobs.growth_fits import CROSS_FIT
 from mechlearn.jobs.what_if import CourseChange, responding
 
@@ -35,8 +36,7 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
             )
     elif spec.population is not None:
         pool = load_pool(spec.population)
-        if spec.law != POOLED:
-            pool.member(spec.resolve().name)
+        members_for(spec, pool)
         if task != "growth_fits":
             remedy = "Slices are forecast by area. Give a population of areas."
             one_of(f"growth.population={spec.population}: unit", pool.unit, ("mm2",),

@@ -67,7 +67,7 @@ def choose_law(
 
 
 def _judged(timeline: Timeline, law: Law, spec: GrowthSpec) -> LawChoice:
-    if not timeline.courses and any(p.after_rt for p in law.parameters):
+    if not timeline.courses and law.knows_radiotherapy:
         reason = "no radiotherapy: it would be its untreated curve once more"
         return LawChoice(law.name, None, None, reason)
     areas = timeline.areas_mm2 / (timeline.areas_mm2[0] or 1.0)

@@ -202,7 +202,7 @@ class _Steps:
 def _chosen(timelines: Sequence[Timeline], laws: Sequence[Law | str]) -> list[Law]:
     treated = any(t.courses for t in timelines)
     found = [get_law(law) for law in laws]
-    return [law for law in found if treated or not any(p.after_rt for p in law.parameters)]
+    return [law for law in found if treated or not law.knows_radiotherapy]
 
 
 def _last_held_out(timelines: Sequence[Timeline]) -> tuple[list[Timeline], np.ndarray, np.ndarray]:

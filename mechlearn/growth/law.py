@@ -94,6 +94,11 @@ class Law:
     def names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters)
 
+    @property
+    def knows_radiotherapy(self) -> bool:
+        """Whether a course changes the curve."""
+        return any(p.after_rt for p in self.parameters)
+
     def area(
         self, days: np.ndarray, params: Params, courses: Courses | Sequence[Radiotherapy] = ()
     ) -> np.ndarray:

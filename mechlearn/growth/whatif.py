@@ -84,16 +84,12 @@ def _refuse_deaf(timeline: Timeline, spec: GrowthSpec, pool: Pool | None) -> Non
         laws = [m.population.law for m in pool.members]
     else:
         laws = [pool.member(spec.resolve().name).population.law]
-    if not any(_responds(law) for law in laws):
+    if not any(law.knows_radiotherapy for law in laws):
         raise ValueError(
             f"timeline {timeline.slice_id}: growth.law={spec.law!r} ("
             f"{', '.join(law.name for law in laws)}) does not know radiotherapy, so no course "
             "changes its forecast. Use one that does: ode, linear_rt, logistic_rt or gompertz_rt."
         )
-
-
-def _responds(law: Law) -> bool:
-    return any(p.after_rt for p in law.parameters)
 
 
 def _sees(timeline: Timeline) -> bool:
@@ -119,7 +115,7 @@ def _ratio(
 ) -> np.ndarray:
     """Law under the other courses over law under the actual ones, (n, T)."""
     origin = actual.visits[0].day
-    if actual.courses == other.courses or not _responds(law):
+    if actual.courses == other.courses or not law.knows_radiotherapy:
         return np.ones((values["initial_area"].size, days.size))
     if "radiosensitivity" in law.names:
         doses = spec.dose_model if pool is None else pool.alpha_beta_gy

@@ -126,7 +126,7 @@ def _resolved(
     """The laws, one of which at least the series can tell something about."""
     found = [get_law(law) for law in laws]
     if not any(t.courses for t in series) and all(
-        any(p.after_rt for p in law.parameters) for law in found
+        law.knows_radiotherapy for law in found
     ):
         raise ValueError(
             f"population of {', '.join(laws)}: no course of radiotherapy in {len(series)} series, "

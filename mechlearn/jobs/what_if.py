@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mechlearn.checks import finite, in_range, positive
+from mechlearn.growth.outlook import members_for
 from mechlearn.growth.pool import load_pool
 from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.growth.spec import POOLED, GrowthSpec
+from mechlearn.growth.spec import GrowthSpec
 from mechlearn.growth.whatif import what_if
 from mechlearn.jobs.rows import Row
 from mechlearn.records import Radiotherapy, Timeline, WhatIf
@@ -151,9 +152,8 @@ def responding(growth: GrowthSpec) -> dict[str, bool]:
         laws = [growth.resolve()]
     else:
         pool = load_pool(growth.population)
-        members = pool.members if growth.law == POOLED else [pool.member(growth.resolve().name)]
-        laws = [member.population.law for member in members]
-    return {law.name: any(p.after_rt for p in law.parameters) for law in laws}
+        laws = [member.population.law for member in members_for(growth, pool)]
+    return {law.name: law.knows_radiotherapy for law in laws}
 
 
 def forecast_changed(
