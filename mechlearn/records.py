@@ -160,7 +160,7 @@ class GrowthForecast:
     curves_mm2: np.ndarray  # (N, T)
     law: str
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (N,)
-    n_failed: int = 0  # refits that did not converge and are not among the samples
+    n_failed: int = 0  # refits that did not converge: left out; under a population kept as they are
     population: str = ""  # the cohort whose prior was used; empty without one
     weights: Mapping[str, float] = field(default_factory=dict)  # law -> its share of the samples
 

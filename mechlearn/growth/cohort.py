@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ def size_floor(timelines: Sequence[Timeline], *, n_folds: int = 5, seed: int = 0
     sizes = np.concatenate([t.areas_mm2 for t in timelines])
     if not (sizes > 0).any():
         raise ValueError("population: no size of the cohort is above zero. Check the series.")
-    held = _some(_measurable(timelines), _FLOOR_SLICES)
+    held = _some(_measurable(timelines), _FLOOR_SLICES, least=n_folds)
+    n_folds = _enough_patients(held, n_folds)
     found = []
     for percent in _FLOOR_PERCENTILES:
         floor, score = float(np.percentile(sizes[sizes > 0], percent)), 0.0
@@ -58,15 +60,36 @@ def size_floor(timelines: Sequence[Timeline], *, n_folds: int = 5, seed: int = 0
     return min(found)[1]
 
 
-def _some(timelines: Sequence[Timeline], most: int) -> list[Timeline]:
-    """All slices of every k-th patient, so that about `most` slices are left."""
+def _some(timelines: Sequence[Timeline], most: int, *, least: int) -> list[Timeline]:
+    """All slices of every k-th patient: about `most` slices, of `least` patients or more."""
     names = sorted({t.patient for t in timelines})
-    kept = set(names[:: max(1, round(len(timelines) / most))])
+    step = min(round(len(timelines) / most), len(names) // least)
+    kept = set(names[:: max(1, step)])
     return [t for t in timelines if t.patient in kept]
 
 
+def _enough_patients(timelines: Sequence[Timeline], n_folds: int) -> int:
+    """Folds that these patients allow; ValueError for too few patients."""
+    n_patients = len({t.patient for t in timelines})
+    if n_patients < 3:
+        raise ValueError(
+            f"population: {n_patients} patient(s) with two visits on different days; at least 3 "
+            "are needed. Give a larger cohort or growth.population=null."
+        )
+    return min(n_folds, n_patients)
+
+
 def _measurable(timelines: Sequence[Timeline]) -> list[Timeline]:
-    return [t for t in timelines if t.visits[0].day < t.visits[-1].day]
+    """Series of two days or more from their first visit with a tumour on: what scales with the
+    first size needs one."""
+    found = []
+    for timeline in timelines:
+        sizes = timeline.areas_mm2
+        if (sizes > 0).any():
+            visits = timeline.visits[int(np.argmax(sizes > 0)) :]
+            if visits[0].day < visits[-1].day:
+                found.append(replace(timeline, visits=visits))
+    return found
 
 
 def _relative_crps(timelines: Sequence[Timeline], samples: np.ndarray) -> float:
@@ -93,7 +116,9 @@ def fit_pool(
     that are kept are fitted to all patients.
 
     Args:
-        timelines: slices of the cohort with all their visits.
+        timelines: slices of the cohort with all their visits; those before the first tumour are
+            left out. In a population slices count alike, so that a patient with very many of them
+            sways it; in weights and calibration patients do.
         laws: names or laws. Those that know radiotherapy are left out where no slice has any,
             since they are then the untreated laws once more.
         unit: of the sizes.
@@ -117,13 +142,8 @@ def fit_pool(
     held = _measurable(timelines)
     patients = [t.patient for t in held]
     n_patients = len(set(patients))
-    if n_patients < 3:
-        raise ValueError(
-            f"population: {n_patients} patient(s) with two visits on different days; at least 3 "
-            "are needed. Give a larger cohort or growth.population=null."
-        )
     in_range("population.n_folds", n_folds, 2, 1000)
-    n_folds = min(n_folds, n_patients)
+    n_folds = _enough_patients(held, n_folds)
     floor = size_floor(timelines, n_folds=n_folds, seed=seed) if floor is None else floor
     steps = _Steps(progress, len(chosen) * (n_folds + 1))
     kept: list[tuple[Population, Calibration, dict[str, float]]] = []
@@ -251,6 +271,9 @@ def pool_weights(
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
         options={"ftol": 1e-12, "maxiter": 500},
     )  # fmt: skip
+    if not found.success:
+        logger.warning("pool weights: %s; equal weights are taken", found.message)
+        found.x = equal
     weights = np.where(found.x < _LEAST_WEIGHT, 0.0, found.x)
     logger.info("pool of %d laws from %d patients: loss %.5g, of equal weights %.5g",
                 laws, counts.size, loss(found.x), loss(equal))  # fmt: skip

@@ -16,6 +16,7 @@ from mechlearn.growth.outlook import pooled
 from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.spec import GrowthSpec
+from mechlearn.growth.treatment import effect_gy
 from mechlearn.records import GrowthForecast, Timeline
 
 __all__ = ["forecast", "forecasts", "visible"]
@@ -67,7 +68,8 @@ def forecast(
 
     Returns:
         Samples on `day` and the curves from the first visit to it. Areas are extrapolated as they
-        come unless `spec.max_growth` limits them.
+        come unless `spec.max_growth` limits them, and under a population `Pool.limit`: 1.5 times
+        the largest size of the cohort or of the slice, whichever is more.
 
     Raises:
         ValueError: `day` lies before the first visit; too few visits (DegenerateSeriesError).
@@ -92,7 +94,8 @@ def forecasts(
     if pool is None and spec.population is not None:
         pool = load_pool(spec.population)
     known = pool is not None
-    seen = [_caught(_seen, timeline, day, spec, known) for timeline, day in pairs]
+    doses = pool.alpha_beta_gy if pool is not None else spec.dose_model
+    seen = [_caught(_seen, timeline, day, spec, known, doses) for timeline, day in pairs]
     ready = [(s, day) for s, day in zip(seen, days, strict=True) if isinstance(s, Timeline)]
     parts = [s for s, _ in ready], [day for _, day in ready]
     found = pooled(*parts, spec, pool) if pool is not None else _bootstrapped(*parts, spec)
@@ -111,7 +114,9 @@ def _caught(job: Callable[..., T], *arguments: object) -> T | Exception:
         return error
 
 
-def _seen(timeline: Timeline, day: float, spec: GrowthSpec, known: bool) -> Timeline:
+def _seen(
+    timeline: Timeline, day: float, spec: GrowthSpec, known: bool, doses: float | None
+) -> Timeline:
     finite("forecast day", day)
     first = timeline.visits[0].day
     if day < first:
@@ -119,6 +124,12 @@ def _seen(timeline: Timeline, day: float, spec: GrowthSpec, known: bool) -> Time
             f"timeline {timeline.slice_id}: forecast day {day:g} lies before the first visit "
             f"(day {first:g}). Days count from the patient's first visit."
         )
+    if doses is not None:
+        for course in timeline.courses:
+            try:
+                effect_gy(course, alpha_beta_gy=doses)
+            except ValueError as error:
+                raise ValueError(f"timeline {timeline.slice_id}: {error}") from error
     return visible(timeline, day, spec, known=known)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import chi2, f
 
 from mechlearn.checks import in_range, one_of
 from mechlearn.growth.law import Law, Parameter
@@ -197,7 +197,8 @@ def _profiles(
     x, cost = case.refit(owner, at)
     best = case.x[0] if case.cost <= cost.min() else x[np.argmin(cost)]
     rises = np.maximum(cost - min(case.cost, float(cost.min())), 0.0)
-    threshold = float(chi2.ppf(level, 1))
+    left = case.left  # visits beyond parameters, where these had to tell the noise as well
+    threshold = float(chi2.ppf(level, 1) if left is None else f.ppf(level, 1, left))
     return {
         name: _profile(case, k, (at[owner == k], rises[owner == k]), float(best[k]), threshold)
         for name, k in zip(names, columns, strict=True)

@@ -102,8 +102,9 @@ def _log_linear(days: np.ndarray, p: Values) -> Any:
 
 
 def _log_logistic(days: np.ndarray, p: Values) -> Any:
-    grown = p["growth_rate"] * days
-    return grown - np.log1p((_exp(grown) - 1) / p["capacity"])
+    # log of K / (1 + (K - 1) exp(-rate t)), which cannot overflow
+    others = np.log(p["capacity"] - 1) - p["growth_rate"] * days
+    return np.log(p["capacity"]) - np.logaddexp(0.0, others)
 
 
 def _log_gompertz(days: np.ndarray, p: Values) -> Any:

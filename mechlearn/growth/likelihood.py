@@ -29,12 +29,17 @@ _GAIN, _FAR = 0.01, 50.0  # of -2 log likelihood: less gained than this nearer t
 
 @dataclass(frozen=True)
 class SliceLikelihood:
-    """One slice under a law: x (K, P) its best fits, the best first; cost of the best."""
+    """One slice under a law: x (K, P) its best fits, the best first; cost of the best.
+
+    `left`: visits beyond parameters where the residuals had to tell the noise, None where it is
+    given.
+    """
 
     problem: FitProblem
     batch: Batch
     x: np.ndarray
     cost: float
+    left: int | None = None
 
     @classmethod
     def of(cls, timeline: Timeline, law: Law, spec: GrowthSpec) -> SliceLikelihood:
@@ -58,7 +63,8 @@ class SliceLikelihood:
             noise = _residual_noise(problem, float(found.cost[0]))
             batch = _batch(problem, spec, noise)
             found = dataclasses.replace(found, cost=found.cost / noise**2)
-        return cls(problem, batch, found.x[:2], float(found.cost[0]))
+        left = None if spec.noise else problem.days.size - len(problem.free)
+        return cls(problem, batch, found.x[:2], float(found.cost[0]), left)
 
     @property
     def free(self) -> tuple[str, ...]:

@@ -114,7 +114,8 @@ def _block(
         np.linspace(t.visits[0].day, day, spec.curve_points)
         for t, day in zip(timelines, days, strict=True)
     ])  # fmt: skip
-    counts = shares([m.weight for m in members], spec.n_bootstrap)
+    alone = spec.law != POOLED  # whatever its weight among others
+    counts = shares([1.0] if alone else [m.weight for m in members], spec.n_bootstrap)
     parts = [
         _part(member, timelines, grid, count, spec, pool)
         for member, count in zip(members, counts, strict=True) if count

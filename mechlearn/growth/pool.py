@@ -3,8 +3,10 @@
 Weights stack the laws' forecast distributions (Yao et al. 2018, with the continuous ranked
 probability score): they minimise the mean score of the pool over held-out last visits, drawn
 towards equal weights as if by a few patients' evidence. The pool's forecast is then corrected by
-the quantiles of its own held-out errors (split-conformal, patients kept together), which gives the
-interval its coverage whatever the laws get wrong.
+the quantiles of its cross-fitted errors, patients kept together, drawn towards the normal where
+patients are few: in the manner of conformal prediction, without its guarantee, since populations
+are fitted anew to all patients, and floor and weights are chosen on the same last visits.
+`held_out` flatters a little for it; `growth.population=cross_fit` scores without that.
 """
 
 from __future__ import annotations

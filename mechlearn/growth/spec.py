@@ -30,7 +30,7 @@ class GrowthSpec:
         population: what a cohort says before the patient is seen: `phantom` (packaged) or a file
             of `python -m mechlearn.evaluate +experiment=population`. None is the paper's way:
             least squares and a parametric bootstrap.
-        calibrate: correct intervals by the population's held-out errors (split-conformal).
+        calibrate: correct intervals by the population's cross-fitted errors.
         n_bootstrap: refits behind a forecast (the paper: 100).
         noise_model: without a population: `multiplicative`, area * (1 + noise * N(0, 1)), section
             3.2; or `additive`, area + noise * first area * N(0, 1), Algorithm 1. Symmetric, never

@@ -57,7 +57,7 @@ def what_if(
         pool = load_pool(spec.population)
     _refuse_deaf(timeline, spec, pool)
     made = forecast(timeline, day, spec=dataclasses.replace(spec, max_growth=None), pool=pool)
-    seen = visible(timeline, day, spec)
+    seen = visible(timeline, day, spec, known=pool is not None)
     if pool is None and courses and not _sees(seen):
         raise ValueError(
             f"timeline {timeline.slice_id}: no visit after the start of radiotherapy is seen, so "

@@ -196,3 +196,9 @@ def test_crossed_bounds_are_refused():
 def test_unknown_law_is_refused_with_the_choices():
     with pytest.raises(ValueError, match=r"growth.law='oed'.*ode"):
         get_law("oed")
+
+
+def test_logistic_saturates_however_fast_it_grows():
+    fast = TRUTH | {"growth_rate": 2.0}
+    area = LAWS["logistic"].area(np.array([500.0]), fast)
+    assert area[0] == pytest.approx(900 * fast["capacity"])

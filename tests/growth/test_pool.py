@@ -365,3 +365,10 @@ def test_population_without_doses_refuses_to_count_them():
     spec = GrowthSpec(law="pooled", population="phantom", survival="linear_quadratic")
     with pytest.raises(ValueError, match="fitted with alpha/beta None.*survival=fraction"):
         members_for(spec, pool)
+
+
+@pytest.mark.parametrize("law", [m.name for m in load_pool("phantom").members])
+def test_every_law_of_the_packaged_population_forecasts_alone(law):
+    series = Timeline("p/z1", "p", (Visit(0.0, 500.0), Visit(60.0, 650.0), Visit(120.0, 700.0)))
+    made = forecast(series, 120.0, spec=GrowthSpec(law=law, population="phantom"))
+    assert made.samples_mm2.size == 100

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from mechlearn.growth.cohort import size_floor
+from mechlearn.growth.cohort import fit_pool, size_floor
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.population import Population, fit_population, population_law
 from mechlearn.records import Radiotherapy, Timeline, Visit
@@ -98,3 +100,18 @@ def test_cohort_without_a_tumour_is_refused():
     visits = (Visit(0.0, 0.0), Visit(30.0, 0.0))
     with pytest.raises(ValueError, match="no size of the cohort is above zero"):
         size_floor([Timeline("p1/z1", "p1", visits)])
+
+
+def test_floor_of_a_few_patients_with_very_many_slices_is_found():
+    many = [
+        dataclasses.replace(t, slice_id=f"{t.slice_id}-{k}")
+        for t in cohort(3) for k in range(200)
+    ]  # fmt: skip
+    assert size_floor(many) > 0
+
+
+def test_visits_before_the_first_tumour_teach_a_population_nothing():
+    known = cohort(12)
+    early = [dataclasses.replace(t, visits=(Visit(-50.0, 0.0), *t.visits)) for t in known]
+    plain, led = (fit_pool(c, ["exponential"], floor=5.0) for c in (known, early))
+    assert led.members[0].population.discrepancy == plain.members[0].population.discrepancy

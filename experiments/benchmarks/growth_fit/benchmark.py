@@ -88,7 +88,7 @@ def fit_odeint(problem: FitProblem, batch: Batch, areas: np.ndarray) -> float:
         x = batch.coordinates(np.array(list(natural.values())))
         return np.concatenate([fitted - areas, pull * (x - centre)])
 
-    found = lmfit.minimize(residual, params)
+    found = lmfit.minimize(residual, params, ftol=1e-5, xtol=1e-5)
     return float(np.sum(found.residual**2))
 
 
