@@ -28,7 +28,7 @@ __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_f
 
 logger = logging.getLogger(__name__)
 
-_POLISHED, _ROUGH = 4, 1e-3
+_POLISHED, _ROUGH = 8, 1e-3
 LOG_FLOOR = 0.01  # first areas, added before a logarithm is taken
 
 
@@ -108,7 +108,7 @@ def fit(
     law: Law | str = "ode",
     *,
     start: Mapping[str, float] | None = None,
-    n_starts: int = 16,
+    n_starts: int = 64,
     ridge: float = 0.01,
     residuals: str = "area",
     fixed: Mapping[str, float] | None = None,
@@ -181,8 +181,9 @@ def point_fits(
     widths = np.array([p.width for p in law.parameters])
     starts = np.stack([first + rng.normal(size=(n_starts, first.size)) * widths for rng in rngs])
     starts[:, 0] = first
-    if engine == "batched" and n_starts > _POLISHED:  # a rough search first, then the best of it
-        rough, cost = _solve_each(batch, starts, engine, _ROUGH)
+    tied = any(p.tied for p in batch.problems)
+    if n_starts > _POLISHED and not tied:  # a rough search first, then the best of it
+        rough, cost = _solve_each(batch, starts, "batched", _ROUGH)
         best = np.argsort(cost, axis=1, kind="stable")[:, :_POLISHED, None]
         starts = np.take_along_axis(rough, best, 1)
     x, cost = _solve_each(batch, starts, engine, 1e-8)

@@ -17,6 +17,8 @@ __all__ = ["Minima", "minimise", "solve_spd"]
 Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _DAMPING = 1e-2  # first damping, as a share of the steepest curvature
+_PATIENCE = 25  # iterations after which a problem is asked what it has won
+_CREEPING = 1e-3  # of the cost in so many iterations: at the last one, such a problem has converged
 _TINY = 1e-300
 
 
@@ -49,7 +51,8 @@ def minimise(
             Not the curvature's (Marquardt's choice): where a direction leaves the residuals alone,
             that lets it jump about and brakes all others.
         tolerance: a problem has converged once a step promises and brings less than this share of
-            its cost, or moves it by less than this share of its size.
+            its cost, or moves it by less than this share of its size; or once steps on average win
+            less.
         max_iterations: steps tried before a problem is given up.
 
     Returns:
@@ -70,6 +73,8 @@ def minimise(
         if not state.rows.size:
             break
         done = _iterate(state, model, tolerance)
+        if iteration % _PATIENCE == 0:
+            done |= state.stalled(_PATIENCE * tolerance)
         finished = state.rows[done]
         out.x[finished], out.cost[finished] = state.x[done], state.cost[done]
         out.converged[finished] = True
@@ -77,6 +82,7 @@ def minimise(
         if done.any():
             state.keep(~done)
     out.x[state.rows], out.cost[state.rows] = state.x, state.cost
+    out.converged[state.rows] = state.stalled(_CREEPING)
     return out
 
 
@@ -87,10 +93,16 @@ class _State:
                  cost: np.ndarray, low: np.ndarray, high: np.ndarray,
                  width: np.ndarray) -> None:  # fmt: skip
         self.rows, self.x, self.cost, self.low, self.high = rows, x, cost, low, high
-        self.r, self.jac, self.width = r, jac, width
+        self.r, self.jac, self.width, self.asked_at = r, jac, width, np.full_like(cost, np.inf)
         self.gradient, self.hessian = _normal(r, jac)
         steepest = (np.einsum("npp->np", self.hessian) * width**2).max(axis=1)
         self.damping, self.factor = _DAMPING * steepest, np.full(rows.size, 2.0)
+
+    def stalled(self, share: float) -> np.ndarray:
+        """Which have won less than this share of their cost since this was last asked."""
+        little = self.asked_at - self.cost <= share * self.cost
+        self.asked_at = self.cost.copy()
+        return np.asarray(little)
 
     def keep(self, which: np.ndarray) -> None:
         for name, held in vars(self).items():
