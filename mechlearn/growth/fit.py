@@ -29,6 +29,7 @@ __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_f
 logger = logging.getLogger(__name__)
 
 _POLISHED, _ROUGH = 8, 1e-3
+_SPREAD = 2.0  # of the starts, in typical widths: nearer ones miss minima of some slices
 LOG_FLOOR = 0.01  # first areas, added before a logarithm is taken
 
 
@@ -108,7 +109,7 @@ def fit(
     law: Law | str = "ode",
     *,
     start: Mapping[str, float] | None = None,
-    n_starts: int = 64,
+    n_starts: int = 24,
     ridge: float = 0.01,
     residuals: str = "area",
     fixed: Mapping[str, float] | None = None,
@@ -178,8 +179,8 @@ def point_fits(
         return [*results], batch.coordinates(values)[:, None]
     given = start or {}
     first = batch.coordinates(np.array([given.get(p.name, p.start) for p in law.parameters]))
-    widths = np.array([p.width for p in law.parameters])
-    starts = np.stack([first + rng.normal(size=(n_starts, first.size)) * widths for rng in rngs])
+    around = _SPREAD * np.array([p.width for p in law.parameters])
+    starts = np.stack([first + rng.normal(size=(n_starts, first.size)) * around for rng in rngs])
     starts[:, 0] = first
     tied = any(p.tied for p in batch.problems)
     if n_starts > _POLISHED and not tied:  # a rough search first, then the best of it

@@ -77,7 +77,7 @@ class GrowthSpec:
     tied: dict[str, str] = field(default_factory=dict)
     residuals: str = "area"
     ridge: float = 0.01
-    n_starts: int = 64
+    n_starts: int = 24
     min_visits: int = 3
     fallback: str | None = None
     curve_points: int = 120
