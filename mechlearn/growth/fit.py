@@ -18,7 +18,7 @@ from mechlearn.checks import one_of
 from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.constraints import check_constraints, lmfit_parameters, tie_slopes
 from mechlearn.growth.describe import fit_text
-from mechlearn.growth.engines import ENGINES
+from mechlearn.growth.engines import ENGINES, solve_batched
 from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.problem import FitProblem
@@ -28,7 +28,7 @@ __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_f
 
 logger = logging.getLogger(__name__)
 
-_POLISHED, _ROUGH = 8, 1e-3
+_POLISHED, _ROUGH, _ROUGH_STEPS = 6, 1e-3, 30
 _SPREAD = 2.0  # of the starts, in typical widths: nearer ones miss minima of some slices
 LOG_FLOOR = 0.01  # first areas, added before a logarithm is taken
 
@@ -175,8 +175,8 @@ def point_fits(
     if law.estimate is not None:
         named = [law.estimate(p.areas) for p in batch.problems]
         values = np.array([[float(n[name]) for name in law.names] for n in named])
-        results = [_result(batch.one(i), v, 0.0) for i, v in enumerate(values)]
-        return [*results], batch.coordinates(values)[:, None]
+        exact = [_result(batch.one(i), v, 0.0) for i, v in enumerate(values)]
+        return [*exact], batch.coordinates(values)[:, None]
     given = start or {}
     first = batch.coordinates(np.array([given.get(p.name, p.start) for p in law.parameters]))
     around = _SPREAD * np.array([p.width for p in law.parameters])
@@ -184,23 +184,32 @@ def point_fits(
     starts[:, 0] = first
     tied = any(p.tied for p in batch.problems)
     if n_starts > _POLISHED and not tied:  # a rough search first, then the best of it
-        rough, cost = _solve_each(batch, starts, "batched", _ROUGH)
-        best = np.argsort(cost, axis=1, kind="stable")[:, :_POLISHED, None]
-        starts = np.take_along_axis(rough, best, 1)
+        found = solve_batched(batch, _tasks(batch, starts), _ROUGH, max_iterations=_ROUGH_STEPS)
+        shape = starts.shape
+        best = np.argsort(found.cost.reshape(shape[:2]), axis=1, kind="stable")[:, :_POLISHED, None]
+        starts = np.take_along_axis(found.x.reshape(shape), best, 1)
     x, cost = _solve_each(batch, starts, engine, 1e-8)
     order = np.argsort(cost, axis=1, kind="stable")
     x, cost = np.take_along_axis(x, order[..., None], 1), np.take_along_axis(cost, order, 1)
-    found: list[FitResult | RuntimeError] = []
+    results: list[FitResult | RuntimeError] = []
     for i in range(size):
         problem = batch.problems[i]
         if np.isfinite(cost[i, 0]):
-            found.append(_result(batch.one(i), batch.values(x[i, 0]), float(cost[i, 0])))
+            results.append(_result(batch.one(i), batch.values(x[i, 0]), float(cost[i, 0])))
         else:
-            found.append(RuntimeError(
+            results.append(RuntimeError(
                 f"timeline {problem.slice_id}: law {law.name} did not converge from {n_starts} "
                 "start(s). Raise growth.n_starts or use a simpler growth.law."
             ))  # fmt: skip
-    return found, x
+    return results, x
+
+
+def _tasks(batch: Batch, starts: np.ndarray) -> Tasks:
+    """Fits of every series to its measurements, one for each of its starts (S, K, P)."""
+    size, k, p = starts.shape
+    rows = np.repeat(np.arange(size), k)
+    centres = np.broadcast_to(batch.objective.centre, (size * k, p))
+    return Tasks(rows, batch.areas[rows], centres, starts.reshape(-1, 1, p))
 
 
 def _solve_each(
@@ -208,10 +217,7 @@ def _solve_each(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (S, K, P) and costs (S, K) from every start; infinite where not converged."""
     size, k, p = starts.shape
-    rows = np.repeat(np.arange(size), k)
-    centres = np.broadcast_to(batch.objective.centre, (size * k, p))
-    tasks = Tasks(rows, batch.areas[rows], centres, starts.reshape(-1, 1, p))
-    found = ENGINES[engine](batch, tasks, tolerance)
+    found = ENGINES[engine](batch, _tasks(batch, starts), tolerance)
     cost = np.where(found.converged, found.cost, np.inf)
     return found.x.reshape(size, k, p), cost.reshape(size, k)
 
