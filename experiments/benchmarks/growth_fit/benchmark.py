@@ -5,7 +5,7 @@
 
 Simulated slices (phantom): the `ode` law at seven visits with 10% noise. Every engine minimises the
 same sum of squares; the peers get one start a fit, the batch its usual two, and its time holds the
-search from 16 starts for every slice as well.
+search from 24 starts for every slice as well.
 """
 
 from __future__ import annotations
