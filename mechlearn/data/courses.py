@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Protocol
 
 from mechlearn.checks import positive
+from mechlearn.growth.treatment import RT_DURATION_DAYS
 from mechlearn.records import Radiotherapy
 
 __all__ = ["COURSE_COLUMNS", "RT_DURATION_DAYS", "CourseCells", "check_course", "courses"]
 
 COURSE_COLUMNS = ("rt_start_day", "rt_end_day", "dose_gy", "fractions")
-RT_DURATION_DAYS = 42.0  # six weeks, the common course of focal brain irradiation
 
 
 class CourseCells(Protocol):

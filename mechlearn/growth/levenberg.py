@@ -53,7 +53,8 @@ def minimise(
         tolerance: a problem has converged once a step promises and brings less than this share of
             its cost, or moves it by less than this share of its size; or once steps on average win
             less.
-        max_iterations: steps tried before a problem is given up.
+        max_iterations: steps tried before a problem is given up; it has converged all the same if
+            it only creeps by then.
 
     Returns:
         The minima; a problem whose residuals are not finite at the start has infinite cost.
@@ -73,7 +74,7 @@ def minimise(
         if not state.rows.size:
             break
         done = _iterate(state, model, tolerance)
-        if iteration % _PATIENCE == 0:
+        if iteration % _PATIENCE == 0 and iteration < max_iterations:  # the last word comes below
             done |= state.stalled(_PATIENCE * tolerance)
         finished = state.rows[done]
         out.x[finished], out.cost[finished] = state.x[done], state.cost[done]

@@ -115,3 +115,14 @@ def test_solve_spd_leaves_fixed_unknowns_at_zero(many):
     inner = np.linalg.solve(square[:, free][:, :, free], right[:, free, None])[..., 0]
     assert found[:, free] == pytest.approx(inner)
     assert (found[:, ~free] == 0).all()
+
+
+@pytest.mark.parametrize("steps", [50, 60])
+def test_a_problem_that_still_falls_at_the_last_step_has_not_converged(steps):
+    def falling(x, rows):
+        r = np.exp(-x)
+        return r, -r[..., None]
+
+    wide = np.full((1, 1), 1e6)
+    found = minimise(falling, np.zeros((1, 1)), -wide, wide, max_iterations=steps)
+    assert not found.converged.any()
