@@ -7,7 +7,7 @@ import logging
 import hydra
 from omegaconf import DictConfig
 
-from mechlearn.config import build, errors, models, recipes, schema, tasks
+from mechlearn.config import build, errors, models, recipes, schema, tasks, tracking
 from mechlearn.jobs.rows import write_row
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ schema.register()
 def main(cfg: DictConfig) -> None:
     """One job, one row.json in its output folder; everything cheap is checked first."""
     bundle = models.check_evaluate(cfg)
-    with build.running_logger(cfg) as logger:
+    with tracking.running_logger(cfg) as logger:
         logger.log_hyperparams(build.flat(cfg))
         row = tasks.run_task(cfg, bundle)
         path = write_row(build.output_dir(), row)

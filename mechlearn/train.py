@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from mechlearn.config import build, errors, recipes, schema, stores, validate
+from mechlearn.config import build, errors, recipes, schema, stores, tracking, validate
 from mechlearn.jobs.rows import Row, write_row
 from mechlearn.training.checkpoints import export
 
@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
     store = stores.open_store(cfg, splits=("train", "val"))
     data = build.build_datamodule(cfg, store)
     module = build.build_module(cfg, data=data.card())
-    with build.running_logger(cfg) as logger:
+    with tracking.running_logger(cfg) as logger:
         trainer = build.build_trainer(cfg, logger=logger)
         logger.log_hyperparams(build.flat(cfg))
         trainer.fit(module, data, ckpt_path=build.resume_path(cfg))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,6 @@ __all__ = [
     "noise_schedule",
     "output_dir",
     "resume_path",
-    "running_logger",
     "sampler_spec",
 ]
 
@@ -154,25 +151,6 @@ def build_trainer(cfg: DictConfig, *, logger: Logger) -> pl.Trainer:
 
 def _container(value: Any) -> Any:
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-
-
-@contextmanager
-def running_logger(cfg: DictConfig) -> Iterator[Logger]:
-    """`cfg.logger`, with the whole config as hyperparameters; finished at the end.
-
-    W&B keeps one run a process unless it is finished: without this the jobs of a sweep would all
-    write into the first one's.
-    """
-    logger: Logger = instantiate(cfg.logger)
-    status = "failed"
-    try:
-        yield logger
-        status = "success"
-    finally:
-        logger.finalize(status)
-        finish = getattr(getattr(logger, "experiment", None), "finish", None)
-        if callable(finish):
-            finish(exit_code=int(status == "failed"))
 
 
 def resume_path(cfg: DictConfig) -> Path | None:

@@ -1,9 +1,10 @@
 """The canonical manifest: a CSV with one row a visit, whatever the data set it came from.
 
 Columns: patient, session, day, t1n, t1c, t2w, t2f, seg, label_scheme, rt_start_day, rt_end_day,
-dose_gy, fractions, surgery_day, source. Relative paths start at the manifest's folder. Days count
-from the patient's first visit; an empty day means that the data set gives no dates. A row holds one
-course of radiotherapy; several courses stand on different rows of the patient.
+dose_gy, fractions, surgery_day, source, age_group, brain_mask. Relative paths start at the
+manifest's folder. Days count from the patient's first visit; an empty day means that the data set
+gives no dates. A row holds one course of radiotherapy; several courses stand on different rows of
+the patient.
 """
 
 from __future__ import annotations
@@ -22,12 +23,20 @@ from mechlearn.data.labels import SCHEMES
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import CONTRASTS, Radiotherapy
 
-__all__ = ["COLUMNS", "VisitRecord", "check_records", "read_manifest", "write_manifest"]
+__all__ = [
+    "AGE_GROUPS",
+    "COLUMNS",
+    "VisitRecord",
+    "check_records",
+    "read_manifest",
+    "write_manifest",
+]
 
 COLUMNS = (
     "patient", "session", "day", *CONTRASTS, "seg", "label_scheme", *COURSE_COLUMNS, "surgery_day",
-    "source",
+    "source", "age_group", "brain_mask",
 )  # fmt: skip
+AGE_GROUPS = ("adult", "paediatric")
 REQUIRED = ("patient", "session", "seg", "label_scheme")
 NUMBERS = ("day", "rt_start_day", "rt_end_day", "dose_gy", "surgery_day")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders of the slice store
@@ -49,6 +58,8 @@ class VisitRecord:
     fractions: int | None = None
     surgery_day: float | None = None
     source: str = ""
+    age_group: str = ""  # adult, paediatric, or '' if unknown: splits are drawn in each group
+    brain_mask: Path | None = None  # where the images are not skull-stripped
 
     def __post_init__(self) -> None:
         for key in ("patient", "session"):
@@ -65,6 +76,10 @@ class VisitRecord:
         if self.label_scheme not in SCHEMES:
             raise ValueError(
                 f"label_scheme={self.label_scheme!r}: must be one of {', '.join(SCHEMES)}."
+            )
+        if self.age_group not in ("", *AGE_GROUPS):
+            raise ValueError(
+                f"age_group={self.age_group!r}: must be {' or '.join(AGE_GROUPS)}, or empty."
             )
         for key in ("day", "surgery_day"):
             value = getattr(self, key)
@@ -86,21 +101,25 @@ class VisitRecord:
         return Radiotherapy(start, self.rt_end_day, self.dose_gy, self.fractions)
 
     def files(self) -> dict[str, Path]:
-        """Contrast or `seg` -> file."""
-        return {**self.images, "seg": self.seg}
+        """Contrast, `seg` or `brain_mask` -> file."""
+        mask = {} if self.brain_mask is None else {"brain_mask": self.brain_mask}
+        return {**self.images, "seg": self.seg, **mask}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain builtins with absolute paths, for JSON."""
         card = {f.name: getattr(self, f.name) for f in fields(self)}
         card["images"] = {c: os.path.abspath(p) for c, p in self.images.items()}
-        card["seg"] = os.path.abspath(self.seg)
+        for key in ("seg", "brain_mask"):
+            card[key] = None if card[key] is None else os.path.abspath(card[key])
         return card
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> VisitRecord:
         """Inverse of `as_dict`."""
         images = {c: Path(p) for c, p in card["images"].items()}
-        return cls(**{**card, "images": images, "seg": Path(card["seg"])})
+        mask = card.get("brain_mask")
+        paths = {"seg": Path(card["seg"]), "brain_mask": None if mask is None else Path(mask)}
+        return cls(**{**card, "images": images, **paths})
 
 
 def read_manifest(path: str | Path, *, check_files: bool = True) -> list[VisitRecord]:
@@ -154,6 +173,8 @@ def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: boo
             label_scheme=cells["label_scheme"],
             fractions=fractions,
             source=cells.get("source", ""),
+            age_group=cells.get("age_group", ""),
+            brain_mask=path_of("brain_mask") if cells.get("brain_mask") else None,
             **numbers,
         )
     except ValueError as error:
