@@ -20,6 +20,7 @@ import numpy as np
 
 from mechlearn.data.courses import RT_DURATION_DAYS, courses
 from mechlearn.data.files import read_json
+from mechlearn.data.reading import OpenFiles
 from mechlearn.data.spec import PrepareSpec
 from mechlearn.data.splits import SPLITS, read_splits
 from mechlearn.data.visit import SliceRow, StoredVisit, check_registered
@@ -49,6 +50,7 @@ class SliceStore:
             )
         self.spec = PrepareSpec(**card["spec"])
         self.splits = read_splits(self.root / "splits.json")
+        self._open = OpenFiles(_mapped)
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -125,6 +127,30 @@ class SliceStore:
         image, labels, brain = (visit.array(n)[row.row] for n in ("images", "labels", "brain"))
         return image, labels, brain
 
+    def batch(
+        self, rows: Sequence[SliceRow], *, channels: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Slices read into new arrays, quickly, in any process.
+
+        Args:
+            rows: B lines of the index, in any order.
+            channels: C positions in `contrasts`; None for all.
+
+        Returns:
+            images (B, C, H, W) float16, labels (B, H, W) uint8, brain (B, H, W) bool.
+        """
+        size, wanted = self.spec.size, slice(None) if channels is None else list(channels)
+        count = len(self.contrasts) if channels is None else len(channels)
+        images = np.empty((len(rows), count, size, size), np.float16)
+        labels = np.empty((len(rows), size, size), np.uint8)
+        brain = np.empty((len(rows), size, size), bool)
+        for i, row in enumerate(rows):
+            stored = self._open(self.root / "visits" / row.patient / row.session)
+            images[i] = stored["images"][row.row, wanted]
+            labels[i] = stored["labels"][row.row]
+            brain[i] = stored["brain"][row.row]
+        return images, labels, brain
+
     def read(self, row: SliceRow) -> AxialSlice:
         """The slice of an index row, copied into memory, image as float32."""
         image, labels, brain = self.arrays(row)
@@ -194,3 +220,8 @@ class SliceStore:
             )
             for z in (self.common_zs(patient) if zs is None else zs)
         ]
+
+
+def _mapped(folder: Path) -> dict[str, np.ndarray]:
+    names = ("images", "labels", "brain")
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mechlearn.data.prepare import prepare
+from mechlearn.data.reading import OpenFiles
 from mechlearn.data.store import SliceStore
 from mechlearn.records import Radiotherapy
 
@@ -96,6 +100,43 @@ def test_courses_on_different_visits_are_all_the_patients(tmp_path, visit_of, sp
 def test_store_can_be_sent_to_loader_workers(store):
     copy = pickle.loads(pickle.dumps(store))
     assert copy.slices() == store.slices()
+
+
+@pytest.fixture(scope="module")
+def mixed(store):
+    """Rows of several visits in no order, one of them twice."""
+    rows = store.slices()
+    return [rows[i] for i in (7, 0, len(rows) - 1, 7)]
+
+
+def test_batch_holds_the_slices_in_the_order_asked(store, mixed):
+    images, labels, brain = store.batch(mixed)
+    assert (images.dtype, labels.dtype, brain.dtype) == (np.float16, np.uint8, bool)
+    for i, row in enumerate(mixed):
+        for read, kept in zip((images[i], labels[i], brain[i]), store.arrays(row), strict=True):
+            assert np.array_equal(read, kept)
+
+
+def test_batch_of_some_channels(store, mixed):
+    whole, some = store.batch(mixed)[0], store.batch(mixed, channels=[3, 0])[0]
+    assert np.array_equal(some, whole[:, [3, 0]])
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_batch_in_another_process_is_the_same(store, mixed, method):
+    here = store.batch(mixed)
+    with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
+        there = pool.submit(store.batch, mixed).result()
+    assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_only_so_many_files_stay_open(tmp_path):
+    opened: list[Path] = []
+    files = OpenFiles(lambda path: opened.append(path) or path.name, most=2)
+    names = [files(tmp_path / name) for name in "aababcab"]
+    assert names == list("aababcab")
+    assert len(files) == 2
+    assert [p.name for p in opened] == list("abcab")
 
 
 def test_missing_store_says_how_to_make_one(tmp_path):
