@@ -50,19 +50,30 @@ class PrepareSpec:
 
 @dataclass
 class SplitSpec:
-    """Patients for validation and test: a share of them (< 1) or a number (>= 1); rest trains."""
+    """Patients for validation and test: a share (< 1) or a number (>= 1) of them; the rest trains.
+
+    Attributes:
+        val, test: of all patients, drawn in proportion from each age group and data set; of adults
+            alone where the paediatric number is given. A patient of unknown age counts as adult.
+        val_paediatric, test_paediatric: of paediatric patients; None to draw them with the others.
+        seed: of the draw.
+    """
 
     val: float = 0.1
     test: float = 0.1
     seed: int = 0
+    val_paediatric: float | None = None
+    test_paediatric: float | None = None
 
     def __post_init__(self) -> None:
-        for key in ("val", "test"):
+        for key in ("val", "test", "val_paediatric", "test_paediatric"):
+            if getattr(self, key) is None and key.endswith("_paediatric"):
+                continue
             value = float(getattr(self, key))
-            in_range(f"split.{key}", value, 0.0, 1e9)
+            in_range(f"splits.{key}", value, 0.0, 1e9)
             if value >= 1 and value != int(value):
                 raise ValueError(
-                    f"split.{key}={value:g}: is a share below 1 or a whole number of patients."
+                    f"splits.{key}={value:g}: is a share below 1 or a whole number of patients."
                 )
 
 
