@@ -30,6 +30,7 @@ __all__ = ["PrepareSpec", "PreparedVisit", "SplitSpec", "prepare", "prepare_visi
 log = logging.getLogger(__name__)
 
 BAD_CASE = (ValueError, OSError, EOFError, zlib.error, ImageFileError)
+MANIFEST = "manifest.csv"  # what was found, written before anything is prepared
 MAX_BAD = 10  # without skip_bad: so many bad visits end the run at once
 STALE_S = 24 * 3600.0
 
@@ -92,7 +93,8 @@ def prepare(
 def _open_or_refuse(root: Path, spec: PrepareSpec) -> None:
     path = root / "store.json"
     if not path.is_file():
-        if root.is_dir() and any(p for p in root.iterdir() if not p.name.startswith(".")):
+        names = {p.name for p in root.iterdir()} if root.is_dir() else set()
+        if any(not name.startswith(".") for name in names - {MANIFEST}):
             raise ValueError(
                 f"{root}: the folder is not empty and is no slice store. Choose an empty folder."
             )
