@@ -15,7 +15,7 @@ from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.spec import PrepareSpec
 from mechlearn.imaging.intensity import BACKGROUND, IntensityScale, brain_mask
 
-__all__ = ["PreparedVisit", "load_visit", "prepare_visit"]
+__all__ = ["PreparedVisit", "VisitLayout", "lay_out", "load_visit", "prepare_visit"]
 
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
 BLOCK = 8  # slices at once: their arrays stay in the cache
@@ -28,6 +28,16 @@ class PreparedVisit:
 
     images: np.ndarray
     labels: np.ndarray
+    brain: np.ndarray
+    zs: tuple[int, ...]
+    placement: GridPlacement
+    intensity: IntensityScale
+
+
+@dataclass(frozen=True, eq=False)
+class VisitLayout:
+    """Brain (Z, H, W) bool, slices that are kept, the grid's place and the intensity range."""
+
     brain: np.ndarray
     zs: tuple[int, ...]
     placement: GridPlacement
@@ -49,6 +59,36 @@ def prepare_visit(
             scheme, no brain, a constant contrast, a brain that does not fit; it names the visit.
     """
     volumes, labels, affine = load_visit(record, spec.contrasts)
+    layout = lay_out(record, spec, volumes, labels, affine, offset=offset)
+    brain, placement, zs = layout.brain, layout.placement, np.array(layout.zs)
+    parts = [
+        _to_grid(
+            volumes, labels, brain,
+            zs=zs[i : i + BLOCK], scale=layout.intensity, placement=placement,
+        )
+        for i in range(0, zs.size, BLOCK)
+    ]  # fmt: skip
+    images, on_grid, kept = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return PreparedVisit(images, on_grid, kept, layout.zs, placement, layout.intensity)
+
+
+def lay_out(
+    record: VisitRecord,
+    spec: PrepareSpec,
+    volumes: np.ndarray,
+    labels: np.ndarray,
+    affine: np.ndarray,
+    *,
+    offset: tuple[int, int] | None = None,
+) -> VisitLayout:
+    """What a loaded visit is scaled and placed by, found before anything is resampled.
+
+    Args: as `prepare_visit`; `volumes`, `labels` and `affine` as `load_visit` gives them.
+
+    Raises:
+        ValueError: no brain, tumour outside the brain, a constant contrast, a brain that does not
+            fit, no slice with enough brain; it names the visit.
+    """
     brain = brain_mask(volumes)
     outside = float((labels > 0)[~brain].sum()) / max(float((labels > 0).sum()), 1.0)
     if outside > TUMOUR_OUTSIDE:
@@ -68,12 +108,7 @@ def prepare_visit(
             f"visit {record.name}: no slice has {spec.min_brain_mm2:g} mm2 of brain (the largest "
             f"has {areas.max():.0f}). Lower min_brain_mm2."
         )
-    parts = [
-        _to_grid(volumes, labels, brain, zs=zs[i : i + BLOCK], scale=scale, placement=placement)
-        for i in range(0, zs.size, BLOCK)
-    ]
-    images, on_grid, kept = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return PreparedVisit(images, on_grid, kept, tuple(zs.tolist()), placement, scale)
+    return VisitLayout(brain, tuple(zs.tolist()), placement, scale)
 
 
 def _to_grid(
