@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.config.schema import DataConfig
-from mechlearn.data.brats import find_brats
+from mechlearn.data.adapters.brats import find_brats
 from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.phantom.cohort import write_cohort
 from mechlearn.data.prepare import prepare

@@ -26,6 +26,10 @@ SCHEMES: Mapping[str, Mapping[int, int]] = {
     "brats2024": {1: CORE, 2: OEDEMA, 3: ENHANCING, 4: CAVITY},
     # 1 enhancing, 2 non-enhancing, 3 cyst (tumour core in the challenge's regions), 4 oedema
     "peds2024": {1: ENHANCING, 2: CORE, 3: CORE, 4: OEDEMA},
+    # DeepBraTumIA as LUMIERE ships it; its own measured volumes say so (`data.measured`)
+    "lumiere": {1: ENHANCING, 2: CORE, 3: OEDEMA},
+    # one target volume, drawn around what takes up contrast, necrosis within it included
+    "gtv": {1: ENHANCING},
 }
 
 

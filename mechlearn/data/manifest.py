@@ -4,7 +4,7 @@ Columns: patient, session, day, t1n, t1c, t2w, t2f, seg, label_scheme, rt_start_
 dose_gy, fractions, surgery_day, source, age_group, brain_mask. Relative paths start at the
 manifest's folder. Days count from the patient's first visit; an empty day means that the data set
 gives no dates. A row holds one course of radiotherapy; several courses stand on different rows of
-the patient.
+the patient. `seg` is one file, or several binary masks as LABEL=file;LABEL=file (`data.masks`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
 from mechlearn.data.labels import SCHEMES
+from mechlearn.data.masks import join_masks, split_masks
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import CONTRASTS, Radiotherapy
 
@@ -44,7 +45,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders of the 
 
 @dataclass(frozen=True)
 class VisitRecord:
-    """One visit: files, day and treatment. Paths are absolute or relative to the working folder."""
+    """One visit: files, day and treatment. Paths are absolute or relative to the working folder.
+
+    Where the segmentation is several binary masks, `masks` names them by their label, the lowest
+    first, and `seg` is the first of them.
+    """
 
     patient: str
     session: str
@@ -60,6 +65,7 @@ class VisitRecord:
     source: str = ""
     age_group: str = ""  # adult, paediatric, or '' if unknown: splits are drawn in each group
     brain_mask: Path | None = None  # where the images are not skull-stripped
+    masks: Mapping[int, Path] = field(default_factory=dict)  # label -> binary mask, later on top
 
     def __post_init__(self) -> None:
         for key in ("patient", "session"):
@@ -77,6 +83,14 @@ class VisitRecord:
             raise ValueError(
                 f"label_scheme={self.label_scheme!r}: must be one of {', '.join(SCHEMES)}."
             )
+        foreign = sorted(set(self.masks) - set(SCHEMES[self.label_scheme]))
+        if foreign:
+            raise ValueError(
+                f"seg: masks of the labels {foreign}, but label_scheme={self.label_scheme!r} has "
+                f"{', '.join(map(str, SCHEMES[self.label_scheme]))}. Mend the labels."
+            )
+        if self.masks and self.seg != next(iter(self.masks.values())):
+            raise ValueError(f"seg={self.seg}: must be the first of masks={dict(self.masks)}.")
         if self.age_group not in ("", *AGE_GROUPS):
             raise ValueError(
                 f"age_group={self.age_group!r}: must be {' or '.join(AGE_GROUPS)}, or empty."
@@ -101,9 +115,10 @@ class VisitRecord:
         return Radiotherapy(start, self.rt_end_day, self.dose_gy, self.fractions)
 
     def files(self) -> dict[str, Path]:
-        """Contrast, `seg` or `brain_mask` -> file."""
+        """Contrast, `seg` (`seg=LABEL` where there are several masks) or `brain_mask` -> file."""
+        seg = {f"seg={label}": file for label, file in self.masks.items()} or {"seg": self.seg}
         mask = {} if self.brain_mask is None else {"brain_mask": self.brain_mask}
-        return {**self.images, "seg": self.seg, **mask}
+        return {**self.images, **seg, **mask}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain builtins with absolute paths, for JSON."""
@@ -111,15 +126,17 @@ class VisitRecord:
         card["images"] = {c: os.path.abspath(p) for c, p in self.images.items()}
         for key in ("seg", "brain_mask"):
             card[key] = None if card[key] is None else os.path.abspath(card[key])
+        card["masks"] = {str(label): os.path.abspath(p) for label, p in self.masks.items()}
         return card
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> VisitRecord:
         """Inverse of `as_dict`."""
         images = {c: Path(p) for c, p in card["images"].items()}
-        mask = card.get("brain_mask")
-        paths = {"seg": Path(card["seg"]), "brain_mask": None if mask is None else Path(mask)}
-        return cls(**{**card, "images": images, **paths})
+        masks = {int(label): Path(p) for label, p in card.get("masks", {}).items()}
+        brain = card.get("brain_mask")
+        paths = {"seg": Path(card["seg"]), "brain_mask": None if brain is None else Path(brain)}
+        return cls(**{**card, "images": images, "masks": masks, **paths})
 
 
 def read_manifest(path: str | Path, *, check_files: bool = True) -> list[VisitRecord]:
@@ -150,11 +167,12 @@ def _missing(header: Sequence[str]) -> list[str]:
 
 
 def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: bool) -> VisitRecord:
-    def path_of(key: str) -> Path:
-        file = Path(os.path.normpath(folder / cells[key]))
+    def path_of(key: str, name: str = "") -> Path:
+        name = name or cells[key]
+        file = Path(os.path.normpath(folder / name))
         if check_files and not file.is_file():
             raise ValueError(
-                f"{where}: {key}={cells[key]!r}: no such file ({file}); relative paths start at "
+                f"{where}: {key}={name!r}: no such file ({file}); relative paths start at "
                 "the manifest's folder. Mend the path or drop the row."
             )
         return file
@@ -165,16 +183,19 @@ def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: boo
     numbers = {key: number(where, key, cells.get(key, "")) for key in NUMBERS}
     fractions = whole_number(where, "fractions", cells.get("fractions", ""))
     try:
+        parts = split_masks(cells["seg"]) or {}
+        masks = {label: path_of("seg", name) for label, name in parts.items()}
         return VisitRecord(
             patient=cells["patient"],
             session=cells["session"],
             images={c: path_of(c) for c in CONTRASTS if cells.get(c)},
-            seg=path_of("seg"),
+            seg=next(iter(masks.values())) if masks else path_of("seg"),
             label_scheme=cells["label_scheme"],
             fractions=fractions,
             source=cells.get("source", ""),
             age_group=cells.get("age_group", ""),
             brain_mask=path_of("brain_mask") if cells.get("brain_mask") else None,
+            masks=masks,
             **numbers,
         )
     except ValueError as error:
@@ -221,7 +242,9 @@ def _cells(record: VisitRecord, folder: Path) -> dict[str, str]:
         whole = Path(os.path.abspath(file))
         return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
 
-    cells = {c: relative(p) for c, p in record.files().items()}
+    cells = {c: relative(p) for c, p in record.files().items() if c in COLUMNS}
+    if record.masks:
+        cells["seg"] = join_masks({label: relative(p) for label, p in record.masks.items()})
     for key in COLUMNS:
         if key not in cells and key not in CONTRASTS:
             cells[key] = cell(getattr(record, key))

@@ -12,6 +12,8 @@ import numpy as np
 from mechlearn.data.grid import GridPlacement, reorient
 from mechlearn.data.labels import to_canonical
 from mechlearn.data.manifest import VisitRecord
+from mechlearn.data.masks import combine
+from mechlearn.data.measured import check_measured_volumes
 from mechlearn.data.spec import PrepareSpec
 from mechlearn.imaging.intensity import BACKGROUND, IntensityScale, brain_mask
 
@@ -20,6 +22,19 @@ __all__ = ["PreparedVisit", "VisitLayout", "lay_out", "load_visit", "prepare_vis
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
 BLOCK = 8  # slices at once: their arrays stay in the cache
 SAME_PLACE_MM = 0.1  # corners of the files of a visit may differ by this much
+
+
+@dataclass(frozen=True, eq=False)
+class SourceVisit:
+    """One visit as its files have it: (C, Z, H, W), canonical (Z, H, W), bool (Z, H, W), affine.
+
+    Outside the brain every contrast is 0.
+    """
+
+    volumes: np.ndarray
+    labels: np.ndarray
+    brain: np.ndarray
+    affine: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +146,22 @@ def _to_grid(
 def load_visit(
     record: VisitRecord, contrasts: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(volumes (C, Z, H, W), canonical labels (Z, H, W), affine), in canonical order."""
+    """(volumes (C, Z, H, W), canonical labels (Z, H, W), affine) of `read_visit`."""
+    source = read_visit(record, contrasts)
+    return source.volumes, source.labels, source.affine
+
+
+def read_visit(record: VisitRecord, contrasts: Sequence[str]) -> SourceVisit:
+    """The files of a visit, in canonical order.
+
+    Brain is where the record's brain mask is above half of its largest value (some were resampled
+    with interpolation), or, without one, where any contrast is not 0, with holes filled.
+
+    Raises:
+        ValueError: a missing contrast, files on different voxel grids, a mask that is not binary,
+            labels outside the scheme, labels that do not have their measured volumes (LUMIERE),
+            no brain; it names the visit.
+    """
     missing = [c for c in contrasts if c not in record.images]
     if missing:
         raise ValueError(
@@ -139,13 +169,35 @@ def load_visit(
             f"{', '.join(record.images)}). Complete it or drop the contrast from data.contrasts."
         )
     reference = _open(record, record.images[contrasts[0]])
-    stack = [_volume(record, record.images[c], reference) for c in contrasts]
-    seg = _volume(record, record.seg, reference)
+    volumes = np.stack([_volume(record, record.images[c], reference) for c in contrasts])
+    labels = _labels(record, reference)
+    if record.brain_mask is None:
+        return SourceVisit(volumes, labels, brain_mask(volumes), reference.affine)
+    mask = np.nan_to_num(_volume(record, record.brain_mask, reference))
+    brain = mask > mask.max(initial=0) / 2
+    if not brain.any():
+        raise ValueError(f"visit {record.name}: {record.brain_mask} is 0 everywhere: no brain.")
+    return SourceVisit(np.where(brain, volumes, 0), labels, brain, reference.affine)
+
+
+def _labels(record: VisitRecord, reference: nib.Nifti1Image) -> np.ndarray:
+    """Canonical labels of the segmentation, or of its several masks."""
     try:
-        labels = to_canonical(seg, record.label_scheme)
+        if record.masks:
+            seg = combine(record.masks, lambda path: _volume(record, path, reference))
+        else:
+            seg = _volume(record, record.seg, reference)
+        if record.label_scheme == "lumiere":
+            voxel_mm3 = abs(float(np.linalg.det(reference.affine[:3, :3])))
+            check_measured_volumes(record.seg, seg, voxel_mm3=voxel_mm3)
+        return to_canonical(seg, record.label_scheme)
     except ValueError as error:
-        raise ValueError(f"visit {record.name}: {record.seg}: {error}") from error
-    return np.stack(stack), labels, reference.affine
+        text = str(error)
+        if text.startswith(f"visit {record.name}"):
+            raise
+        named = text.startswith(tuple(map(str, record.files().values())))
+        name = "" if named else f"{record.seg}: "
+        raise ValueError(f"visit {record.name}: {name}{text}") from error
 
 
 def _open(record: VisitRecord, path: Path) -> nib.Nifti1Image:

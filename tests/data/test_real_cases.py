@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mechlearn.data.brats import find_brats
+from mechlearn.data.adapters.brats import find_brats
 from mechlearn.data.prepare import PrepareSpec, SplitSpec, prepare, prepare_visit
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mechlearn.data.brats import find_brats
+from mechlearn.data.adapters.brats import find_brats
 
 
 def make_2021(root: Path, number: str = "00006", *, without: str = "") -> Path:
@@ -75,9 +75,42 @@ def test_given_scheme_wins(tmp_path):
 
 def test_several_roots_and_deeper_folders_are_joined(tmp_path):
     make_2021(tmp_path / "a" / "training")
-    make_2023(tmp_path / "b")
+    make_2023(tmp_path / "b", "BraTS-SSA-00002-000")
     names = [r.name for r in find_brats([tmp_path / "a", tmp_path / "b"])]
-    assert names == ["BraTS-GLI-00000/000", "BraTS2021_00006/000"]
+    assert names == ["BraTS-SSA-00002/000", "BraTS2021_00006/000"]
+
+
+def test_years_of_one_challenge_are_joined_and_a_number_is_one_patient(tmp_path):
+    make_2023(tmp_path / "2023", "BraTS-GLI-00463-000")
+    make_2023(tmp_path / "2024", "BraTS-GLI-00463-100")
+    records = find_brats([tmp_path / "2023", tmp_path / "2024"])
+    assert {r.patient for r in records} == {"BraTS-GLI-00463"}
+    assert [r.label_scheme for r in records] == ["brats2023", "brats2024"]
+
+
+@pytest.mark.parametrize("later", ["BraTS-GLI-00006-000", "BraTS-GLI-00006-100"])
+def test_people_under_two_names_are_refused(tmp_path, later):
+    make_2021(tmp_path / "a")
+    make_2023(tmp_path / "b", later)
+    with pytest.raises(ValueError, match="BraTS 2021 under new names.*in place of 2021's"):
+        find_brats([tmp_path / "a", tmp_path / "b"])
+
+
+@pytest.mark.parametrize(
+    ("name", "group"), [("BraTS-PED-00002-000", "paediatric"), ("BraTS-GLI-00000-000", "adult")]
+)
+def test_age_group_follows_from_the_challenge(tmp_path, name, group):
+    make_2023(tmp_path / "2023", name)
+    assert find_brats(tmp_path)[0].age_group == group
+
+
+def test_incomplete_case_is_left_out_where_that_was_asked(tmp_path):
+    make_2021(tmp_path, "00006")
+    make_2021(tmp_path, "00008", without="seg")
+    missing: list[str] = []
+    assert [r.patient for r in find_brats(tmp_path, missing=missing)] == ["BraTS2021_00006"]
+    assert len(missing) == 1
+    assert "BraTS2021_00008_seg.nii.gz" in missing[0]
 
 
 def test_a_case_folder_is_a_root_of_itself(tmp_path):

@@ -1,0 +1,1 @@
+"""Public cohorts -> the canonical manifest."""
