@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["binary", "combine", "join_masks", "split_masks"]
+__all__ = ["binary", "combine", "join_masks", "split_masks", "support"]
 
 PART = re.compile(r"\s*(\d+)=(.+?)\s*")
 UNCERTAIN = (0.1, 0.9)  # shares of a mask's largest value that no binary mask holds
@@ -69,6 +69,17 @@ def binary(mask: np.ndarray) -> np.ndarray:
             "of one label, resampled with nearest neighbours."
         )
     found: np.ndarray = mask >= high
+    return found
+
+
+def support(mask: np.ndarray) -> np.ndarray:
+    """Inside of a brain mask, bool: above half of its largest value.
+
+    Unlike a tumour's, a brain mask may have been resampled with interpolation: nothing small is
+    lost at its edge.
+    """
+    clean = np.nan_to_num(mask)
+    found: np.ndarray = clean > clean.max(initial=0) / 2
     return found
 
 

@@ -12,12 +12,20 @@ import numpy as np
 from mechlearn.data.grid import GridPlacement, reorient
 from mechlearn.data.labels import to_canonical
 from mechlearn.data.manifest import VisitRecord
-from mechlearn.data.masks import combine
+from mechlearn.data.masks import combine, support
 from mechlearn.data.measured import check_measured_volumes
 from mechlearn.data.spec import PrepareSpec
 from mechlearn.imaging.intensity import BACKGROUND, IntensityScale, brain_mask
 
-__all__ = ["PreparedVisit", "VisitLayout", "lay_out", "load_visit", "prepare_visit"]
+__all__ = [
+    "PreparedVisit",
+    "SourceVisit",
+    "VisitLayout",
+    "lay_out",
+    "load_visit",
+    "prepare_visit",
+    "read_visit",
+]
 
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
 BLOCK = 8  # slices at once: their arrays stay in the cache
@@ -73,8 +81,9 @@ def prepare_visit(
         ValueError: a missing contrast, files on different voxel grids, labels outside the
             scheme, no brain, a constant contrast, a brain that does not fit; it names the visit.
     """
-    volumes, labels, affine = load_visit(record, spec.contrasts)
-    layout = lay_out(record, spec, volumes, labels, affine, offset=offset)
+    source = read_visit(record, spec.contrasts)
+    volumes, labels, affine = source.volumes, source.labels, source.affine
+    layout = lay_out(record, spec, volumes, labels, affine, brain=source.brain, offset=offset)
     brain, placement, zs = layout.brain, layout.placement, np.array(layout.zs)
     parts = [
         _to_grid(
@@ -94,24 +103,26 @@ def lay_out(
     labels: np.ndarray,
     affine: np.ndarray,
     *,
+    brain: np.ndarray | None = None,
     offset: tuple[int, int] | None = None,
 ) -> VisitLayout:
     """What a loaded visit is scaled and placed by, found before anything is resampled.
 
-    Args: as `prepare_visit`; `volumes`, `labels` and `affine` as `load_visit` gives them.
+    Args: as `prepare_visit`; `volumes`, `labels`, `brain` and `affine` as `read_visit` gives them;
+        without `brain` it is where the volumes are not 0.
 
     Raises:
         ValueError: no brain, tumour outside the brain, a constant contrast, a brain that does not
             fit, no slice with enough brain; it names the visit.
     """
-    brain = brain_mask(volumes)
+    brain = brain_mask(volumes) if brain is None else brain
     outside = float((labels > 0)[~brain].sum()) / max(float((labels > 0).sum()), 1.0)
     if outside > TUMOUR_OUTSIDE:
         raise ValueError(
             f"visit {record.name}: {outside:.0%} of the labelled voxels of {record.seg} lie "
             "outside the brain; the segmentation belongs to another image or is shifted."
         )
-    brain |= labels > 0
+    brain = brain | (labels > 0)
     scale = IntensityScale.fit(
         volumes, brain, contrasts=spec.contrasts, percentiles=spec.percentiles
     )
@@ -173,8 +184,7 @@ def read_visit(record: VisitRecord, contrasts: Sequence[str]) -> SourceVisit:
     labels = _labels(record, reference)
     if record.brain_mask is None:
         return SourceVisit(volumes, labels, brain_mask(volumes), reference.affine)
-    mask = np.nan_to_num(_volume(record, record.brain_mask, reference))
-    brain = mask > mask.max(initial=0) / 2
+    brain = support(_volume(record, record.brain_mask, reference))
     if not brain.any():
         raise ValueError(f"visit {record.name}: {record.brain_mask} is 0 everywhere: no brain.")
     return SourceVisit(np.where(brain, volumes, 0), labels, brain, reference.affine)
