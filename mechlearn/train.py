@@ -42,7 +42,8 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
     folder = build.output_dir()
     saved = trainer.checkpoint_callback
     assert isinstance(saved, ModelCheckpoint)  # conf/callbacks always has one
-    source = Path(saved.best_model_path or saved.last_model_path)
+    last = Path(str(saved.dirpath)) / "last.ckpt"
+    source = Path(saved.best_model_path) if saved.best_model_path else last
     row: Row = {key: float(value) for key, value in trainer.callback_metrics.items()}
     row |= {
         "job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed,

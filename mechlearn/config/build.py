@@ -84,9 +84,10 @@ def build_module(cfg: DictConfig, *, data: dict[str, Any]) -> NoisedModule:
     model.pop("ema_decay")  # of the averaging callback
     vlb_weight = model.pop("vlb_weight")
     options: dict[str, Any] = {
-        "schedule": noise_schedule(cfg), "data": data, "lr": cfg.optimizer.lr,
+        "schedule": noise_schedule(cfg), "data": data, "seed": cfg.seed, "lr": cfg.optimizer.lr,
     }  # fmt: skip
-    network = {**network, "contrasts": len(data["contrasts"])}
+    network = {k: v for k, v in network.items() if v is not None}
+    network["contrasts"] = len(data["contrasts"])
     module: NoisedModule
     if kind == "ddpm":
         module = DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
@@ -113,7 +114,9 @@ def load_init(cfg: DictConfig) -> LoadedModel:
 
 def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
     """Loaders over a store, as `cfg.data.loader` says."""
-    return SliceDataModule(store.root, seed=cfg.seed, **_plain(cfg.data.loader))
+    contrasts = None if cfg.data.contrasts is None else list(cfg.data.contrasts)
+    loader = _plain(cfg.data.loader)
+    return SliceDataModule(store.root, contrasts=contrasts, seed=cfg.seed, **loader)
 
 
 def build_callbacks(cfg: DictConfig) -> list[Callback]:
@@ -125,7 +128,7 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
         values: dict[str, Any] = {}
         if node.get("_target_") == PREVIEWS:
             values["sampler"] = sampler_spec(cfg)
-        if name == "checkpoint" and (resumed := resume_path(cfg)) is not None:
+        if name in ("checkpoint", "last") and (resumed := resume_path(cfg)) is not None:
             # Lightning forgets the best checkpoint so far where the folder changes.
             values["dirpath"] = str(resumed.parent)
         built.append(instantiate(node, **values))

@@ -58,8 +58,8 @@ class LoaderConfig:
     num_workers: int = 2
     flip: bool = True
     val_slices: int | None = None  # evenly spaced over all validation patients; null for every one
-    tumour_share: float | None = None  # of the drawn slices; null draws each slice once an epoch
-    contrasts: list[str] | None = None  # channels; null for all of the store
+    tumour_share: float | None = None  # of the drawn slices; null draws each slice once a pass
+    drop_contrasts: float = 0.0  # probability that a contrast of a training slice is left out
 
 
 @dataclass
@@ -70,6 +70,7 @@ class DataConfig:
     name: str | None = None  # of the store below paths.stores
     root: Any = None  # brats: one folder or several; phantom: where the cohort is written
     manifest: str | None = None  # CSV of your own NIfTI files
+    contrasts: list[str] | None = None  # channels of a model in training; null for all of the store
     label_scheme: str | None = None  # brats: only where the names leave it open
     workers: int = 1  # processes that prepare or generate
     skip_bad: bool = False
@@ -87,6 +88,7 @@ class ModelConfig:
     network: dict[str, Any] = MISSING
     ema_decay: float = 0.9999
     vlb_weight: float = 0.001  # ddpm alone
+    levels: str = "uniform"  # or importance, by the losses so far (Nichol & Dhariwal)
     low_level_share: float = 0.0
     low_level: int = 500
     warmup_steps: int = 0

@@ -1,46 +1,49 @@
-"""Map-style dataset of prepared slices, and balanced drawing for guides."""
+"""Map-style dataset of prepared slices, read a batch at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import Dataset, WeightedRandomSampler
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from mechlearn.checks import in_range
+from mechlearn.data.draws import Draw
 from mechlearn.data.labels import whole_tumour
 from mechlearn.data.spec import checked_contrasts
 from mechlearn.data.store import SliceStore
+from mechlearn.imaging.intensity import BACKGROUND
 
-__all__ = ["SliceDataset", "balanced_sampler"]
+__all__ = ["SliceDataset", "as_floats"]
+
+Batch = dict[str, Tensor | list[int]]
 
 
-class SliceDataset(Dataset[dict[str, torch.Tensor]]):
+class SliceDataset(Dataset[Any]):
     """Slices of one split.
 
-    An item holds image (C, H, W) in [-1, 1], tumour and brain (1, H, W) of 0 and 1, and fraction,
-    the scalar tumour area / brain area; all float32.
+    An item, `dataset[i]`, holds image (C, H, W) in [-1, 1], tumour and brain (1, H, W) of 0 and 1,
+    the scalar fraction (tumour area / brain area), present (C,) of 0 and 1 (contrasts that are
+    there; the others are background everywhere), all float32, and draw, a list of one number.
+
+    A batch, `dataset.__getitems__(indices or draws)`, is compact, so that loader processes hand
+    over a quarter of the bytes: image float16, tumour and brain bool. `as_floats` unpacks it.
 
     Args:
         store: the slice store.
         split: train, val or test; None for all slices.
         contrasts: channels, in this order; None for all of the store.
-        flip: mirror left and right with probability 1/2, drawn from torch's generator.
 
     Raises:
         ValueError: no slice in the split, or a contrast that the store lacks.
     """
 
     def __init__(
-        self,
-        store: SliceStore,
-        split: str | None,
-        *,
-        contrasts: Sequence[str] | None = None,
-        flip: bool = False,
+        self, store: SliceStore, split: str | None, *, contrasts: Sequence[str] | None = None
     ) -> None:
         self.store = store
-        self.flip = flip
         self.contrasts = checked_contrasts(contrasts or store.contrasts, store.contrasts)
         self._channels = [store.contrasts.index(c) for c in self.contrasts]
         self.rows = store.slices(split)
@@ -54,43 +57,38 @@ class SliceDataset(Dataset[dict[str, torch.Tensor]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        row = self.rows[index]
-        image, labels, brain = self.store.arrays(row)
-        item = {
-            "image": torch.from_numpy(image[self._channels].astype("float32")),
-            "tumour": torch.from_numpy(whole_tumour(labels)[None].astype("float32")),
-            "brain": torch.from_numpy(brain[None].astype("float32")),
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        batch = as_floats(self.__getitems__([index]))
+        return {k: v[0] for k, v in batch.items() if isinstance(v, Tensor)}
+
+    def __getitems__(self, wanted: Sequence[int] | Sequence[Draw]) -> Batch:
+        """A batch: image (B, C, H, W) float16; tumour, brain (B, 1, H, W) and present (B, C) bool;
+        fraction (B,) float32; draw, a list of B numbers (indices, where no draws are asked for)."""
+        draws = [self._plain(w) if isinstance(w, int) else w for w in wanted]
+        rows = [self.rows[draw.index] for draw in draws]
+        image, labels, brain = self.store.batch(rows, channels=self._channels)
+        tumour = whole_tumour(labels)
+        for i, draw in enumerate(draws):
+            if draw.flip:
+                for array in (image, tumour, brain):
+                    array[i] = array[i, ..., ::-1].copy()
+            if not all(draw.kept):
+                image[i, ~np.array(draw.kept)] = BACKGROUND
+        return {
+            "image": torch.from_numpy(image),
+            "tumour": torch.from_numpy(tumour)[:, None],
+            "brain": torch.from_numpy(brain)[:, None],
+            "present": torch.tensor([draw.kept for draw in draws]),
+            "fraction": torch.tensor([row.tumour_fraction for row in rows], dtype=torch.float32),
+            "draw": [draw.number for draw in draws],
         }
-        if self.flip and torch.rand(()) < 0.5:
-            item = {key: value.flip(-1) for key, value in item.items()}
-        item["fraction"] = torch.tensor(row.tumour_fraction, dtype=torch.float32)
-        return item
+
+    def _plain(self, index: int) -> Draw:
+        return Draw(index, index, False, (True,) * len(self.contrasts))
 
 
-def balanced_sampler(
-    dataset: SliceDataset, tumour_share: float, *, seed: int
-) -> WeightedRandomSampler:
-    """Draw slices with replacement so that `tumour_share` of them hold tumour on average.
-
-    The sampler has its own generator with one seed on all ranks, so that under DDP, where
-    Lightning wraps it and gives each rank every n-th index, the ranks share one list.
-
-    Raises:
-        ValueError: share not in (0, 1), or one of the two kinds of slices is missing.
-    """
-    in_range("tumour_share", tumour_share, 0.01, 0.99, remedy="Use null to draw slices evenly.")
-    tumour = torch.tensor([row.tumour_fraction > 0 for row in dataset.rows])
-    n_tumour = int(tumour.sum())
-    if n_tumour in (0, len(dataset)):
-        raise ValueError(
-            f"tumour_share={tumour_share:g}: {n_tumour} of {len(dataset)} slices hold tumour; "
-            "balanced drawing needs both kinds. Use tumour_share=null."
-        )
-    weights = torch.where(
-        tumour, tumour_share / n_tumour, (1.0 - tumour_share) / (len(dataset) - n_tumour)
-    )
-    generator = torch.Generator().manual_seed(seed)
-    return WeightedRandomSampler(
-        weights.double().tolist(), len(dataset), replacement=True, generator=generator
-    )
+def as_floats(batch: Batch) -> Batch:
+    """A compact batch with its images and masks as float32, on the device it lies on."""
+    return {
+        key: value.float() if isinstance(value, Tensor) else value for key, value in batch.items()
+    }

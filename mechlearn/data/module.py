@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,46 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader
 
-from mechlearn.data.datasets import SliceDataset, balanced_sampler
+from mechlearn.data.datasets import Batch, SliceDataset, as_floats
+from mechlearn.data.draws import DrawBatches, Draws
 from mechlearn.data.spec import checked_contrasts
 from mechlearn.data.store import SliceStore
 
-__all__ = ["SliceDataModule"]
+__all__ = ["ResumableLoader", "SliceDataModule"]
+
+
+def _as_read(batch: Batch) -> Batch:
+    """The dataset reads whole batches: nothing is left to collate."""
+    return batch
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """Training batches; Lightning keeps `state_dict` in its checkpoints and hands it back."""
+
+    batch_sampler: DrawBatches
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        for batch in super().__iter__():
+            self.batch_sampler.first_draw += self.batch_sampler.stride
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How many draws were handed out, over all ranks."""
+        return {"draws": self.batch_sampler.first_draw}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after as many draws."""
+        self.batch_sampler.first_draw = state["draws"]
 
 
 class SliceDataModule(pl.LightningDataModule):
     """Train, validation and test loaders of a slice store.
+
+    Training batches follow `Draws`: the same slices in the same order on any number of processes,
+    also after a resume. Lightning must leave samplers alone (`use_distributed_sampler=False`): the
+    loaders here know their rank.
 
     Args:
         root: the slice store.
@@ -28,14 +57,15 @@ class SliceDataModule(pl.LightningDataModule):
         num_workers: loader processes; they stay alive between epochs.
         contrasts: channels, in this order; None for all of the store.
         flip: mirror training slices left and right at random.
+        drop_contrasts: probability that a contrast is left out of a training slice.
         val_slices: validate on this many slices, evenly spaced over all validation patients; None
             for every one.
         tumour_share: share of training slices with tumour, drawn with replacement; None draws
-            every slice once an epoch. Works under DDP: Lightning wraps the sampler.
-        seed: of the balanced drawing.
+            every slice once a pass.
+        seed: of the draws.
 
     Raises:
-        ValueError: batch_size below 1, or larger than the training split.
+        ValueError: batch_size below 1.
     """
 
     def __init__(
@@ -46,18 +76,20 @@ class SliceDataModule(pl.LightningDataModule):
         num_workers: int = 0,
         contrasts: Sequence[str] | None = None,
         flip: bool = False,
+        drop_contrasts: float = 0.0,
         val_slices: int | None = None,
         tumour_share: float | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
-            raise ValueError(f"data.batch_size={batch_size}: must be 1 or more.")
+            raise ValueError(f"data.loader.batch_size={batch_size}: must be 1 or more.")
         self.root = Path(root)
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.wanted_contrasts = contrasts
         self.flip = flip
+        self.drop_contrasts = drop_contrasts
         self.val_slices = val_slices
         self.tumour_share = tumour_share
         self.seed = seed
@@ -78,47 +110,75 @@ class SliceDataModule(pl.LightningDataModule):
         return {**self.store.card(), "contrasts": list(self.contrasts)}
 
     def dataset(self, split: str) -> SliceDataset:
-        """Slices of one split; mirrored at random in train alone."""
-        return SliceDataset(
-            self.store, split, contrasts=self.contrasts, flip=self.flip and split == "train"
-        )
+        """Slices of one split, in the store's order, as they are."""
+        return SliceDataset(self.store, split, contrasts=self.contrasts)
 
-    def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        """(this process, how many there are)."""
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+    def _batches(self, slices: int) -> int:
+        """Batches of the run: all of its steps, or one pass where it is counted in epochs."""
+        steps = -1 if self.trainer is None else self.trainer.max_steps
+        if self.trainer is None or steps < 0:
+            return max(slices // (self.batch_size * self._ranks[1]), 1)
+        return steps * self.trainer.accumulate_grad_batches
+
+    def train_dataloader(self) -> ResumableLoader:
         dataset = self.dataset("train")
-        if len(dataset) < self.batch_size:
-            raise ValueError(
-                f"data.batch_size={self.batch_size}: the training split has {len(dataset)} slices "
-                "and an incomplete batch is dropped. Lower data.batch_size."
-            )
-        if self.tumour_share is None:
-            return self._loader(dataset, shuffle=True, drop_last=True)
-        # A resumed run draws on from its epoch instead of repeating the first ones.
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        sampler = balanced_sampler(dataset, self.tumour_share, seed=self.seed + epoch)
-        return self._loader(dataset, sampler=sampler, drop_last=True)
+        draws = Draws(
+            [row.tumour_fraction > 0 for row in dataset.rows], seed=self.seed,
+            contrasts=len(self.contrasts), flip=self.flip, drop_contrasts=self.drop_contrasts,
+            tumour_share=self.tumour_share,
+        )  # fmt: skip
+        rank, ranks = self._ranks
+        batches = DrawBatches(
+            draws, batch_size=self.batch_size, batches=self._batches(len(dataset)),
+            rank=rank, ranks=ranks,
+        )  # fmt: skip
+        return ResumableLoader(dataset, batch_sampler=batches, **self._options())
 
-    def val_dataloader(self) -> DataLoader[dict[str, torch.Tensor]] | list[Any]:
-        """Validation slices in order; an empty list if no patient is in the split."""
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Validation slices in order, every rank its share; an empty list if there is no patient.
+
+        Raises:
+            ValueError: fewer validation slices than processes.
+        """
         if not self.store.patients("val"):
             return []
-        dataset: Dataset[dict[str, torch.Tensor]] = self.dataset("val")
-        total = len(self.dataset("val"))
-        if self.val_slices is not None and self.val_slices < total:
-            chosen = np.linspace(0, total - 1, self.val_slices).round().astype(int)
-            dataset = Subset(dataset, chosen.tolist())
-        return self._loader(dataset)
+        dataset = self.dataset("val")
+        chosen = np.arange(len(dataset))
+        if self.val_slices is not None and self.val_slices < len(dataset):
+            chosen = np.linspace(0, len(dataset) - 1, self.val_slices).round().astype(int)
+        rank, ranks = self._ranks
+        if len(chosen) < ranks:
+            raise ValueError(
+                f"data.loader.val_slices={self.val_slices}: {len(chosen)} validation slices for "
+                f"{ranks} processes; each needs one. Validate on more, or on none "
+                "(trainer.limit_val_batches=0)."
+            )
+        return self._ordered(dataset, chosen[rank::ranks].tolist())
 
-    def test_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        return self._loader(self.dataset("test"))
+    def test_dataloader(self) -> DataLoader[Batch]:
+        dataset = self.dataset("test")
+        return self._ordered(dataset, list(range(len(dataset))))
 
-    def _loader(
-        self, dataset: Dataset[dict[str, torch.Tensor]], **options: Any
-    ) -> DataLoader[dict[str, torch.Tensor]]:
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **options,
-        )
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Unpack a batch where it is used: loader processes and bus carry the compact one."""
+        return as_floats(batch)
+
+    def _ordered(self, dataset: SliceDataset, indices: list[int]) -> DataLoader[Batch]:
+        batches = [
+            indices[i : i + self.batch_size] for i in range(0, len(indices), self.batch_size)
+        ]
+        return DataLoader(dataset, batch_sampler=batches, **self._options())  # type: ignore[arg-type]
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+            "collate_fn": _as_read,
+        }

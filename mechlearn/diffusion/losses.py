@@ -25,11 +25,15 @@ class HybridLoss:
     vlb: Tensor
 
     def total(self, vlb_weight: float) -> Tensor:
-        return (self.mse + vlb_weight * self.vlb).mean()
+        """The hybrid loss of each sample, (B,)."""
+        return self.mse + vlb_weight * self.vlb
 
 
-def _mean_flat(x: Tensor) -> Tensor:
-    return x.flatten(1).mean(1)
+def _mean_flat(x: Tensor, present: Tensor | None) -> Tensor:
+    """Mean over pixels and the contrasts that are there, (B, C, H, W) -> (B,)."""
+    if present is None:
+        return x.flatten(1).mean(1)
+    return (x.flatten(2).mean(2) * present).sum(1) / present.sum(1)
 
 
 def _gaussian_kl(mean1: Tensor, log_var1: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:
@@ -57,7 +61,14 @@ def interpolated_log_variance(v: Tensor, l: Tensor, *, schedule: NoiseSchedule) 
 
 
 def hybrid_loss(
-    output: Tensor, x0: Tensor, epsilon: Tensor, *, l: Tensor, schedule: NoiseSchedule
+    output: Tensor,
+    x0: Tensor,
+    epsilon: Tensor,
+    *,
+    l: Tensor,
+    schedule: NoiseSchedule,
+    x_l: Tensor | None = None,
+    present: Tensor | None = None,
 ) -> HybridLoss:
     """L_simple and L_vlb of one noised batch.
 
@@ -65,6 +76,8 @@ def hybrid_loss(
         output: network output at (x_l, l), (B, 2C, H, W): epsilon and the variance v.
         x0, epsilon: clean image and the noise that was added, (B, C, H, W).
         l: noise levels, (B,), in 1..L.
+        x_l: the noised image if it is there already.
+        present: (B, C) of 0 and 1: contrasts that count, at least one an image; None for all.
 
     The mean is detached in the VLB term, so that it trains the variance only; one level stands
     for all, hence the factor L.
@@ -72,17 +85,19 @@ def hybrid_loss(
     output = output.float()
     predicted, v = output.chunk(2, dim=1)
     alpha_bar, previous = schedule.alpha_bar(l), schedule.alpha_bar(l - 1)
-    x_l = add_noise(x0, epsilon, alpha_bar=alpha_bar)
+    x_l = add_noise(x0, epsilon, alpha_bar=alpha_bar) if x_l is None else x_l
     weights = {"beta": schedule.beta(l), "alpha_bar": alpha_bar, "alpha_bar_prev": previous}
     x0_hat = predict_x0(x_l, predicted.detach(), alpha_bar=alpha_bar)
     mean = posterior_mean(x0_hat, x_l, **weights)
     log_var = interpolated_log_variance(v, l, schedule=schedule)
     true_mean = posterior_mean(x0, x_l, **weights)
     true_log_var = col(schedule.posterior_variance(l).log()).expand_as(log_var)
-    kl = _mean_flat(_gaussian_kl(true_mean, true_log_var, mean, log_var))
-    nll = _mean_flat(_discretised_nll(x0, mean, log_var))
-    vlb = torch.where(l == 1, nll, kl) / LN2 * schedule.levels
-    return HybridLoss(mse=_mean_flat((predicted - epsilon) ** 2), vlb=vlb)
+    kl = _gaussian_kl(true_mean, true_log_var, mean, log_var)
+    nll = _discretised_nll(x0, mean, log_var)
+    nats = _mean_flat(torch.where(col(l == 1), nll, kl), present)
+    return HybridLoss(
+        mse=_mean_flat((predicted - epsilon) ** 2, present), vlb=nats / LN2 * schedule.levels
+    )
 
 
 def area_loss(predicted: Tensor, fraction: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class _StemmedUNet(nn.Module):
         stem: int,
         num_head_channels: int | None,
         norm_num_groups: int,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.stem = stem
@@ -42,11 +43,12 @@ class _StemmedUNet(nn.Module):
             num_res_blocks=num_res_blocks,
             num_head_channels=tuple(num_head_channels or c for c in channels),  # None: one head
             norm_num_groups=norm_num_groups,
+            num_class_embeds=classes,
         )
 
-    def forward(self, x_l: Tensor, l: Tensor) -> Tensor:
+    def forward(self, x_l: Tensor, l: Tensor, label: Tensor | None = None) -> Tensor:
         folded = F.pixel_unshuffle(x_l, self.stem) if self.stem > 1 else x_l
-        out = self.unet(folded, l)
+        out = self.unet(folded, l, class_labels=label)
         return F.pixel_shuffle(out, self.stem) if self.stem > 1 else out
 
 
@@ -54,7 +56,8 @@ class Denoiser(_StemmedUNet):
     """epsilon and the variance interpolation v: (B, C, H, W) -> (B, 2C, H, W).
 
     The defaults are the paper's: base 128, multipliers 1, 1, 2, 2, 4, 4, two residual blocks,
-    attention at 16 x 16 of 256 x 256, one head.
+    attention at 16 x 16 of 256 x 256, one head. With classes=2 it also takes a label (B,): 1 for a
+    slice with tumour, 0 for one without.
     """
 
     def __init__(
@@ -67,11 +70,12 @@ class Denoiser(_StemmedUNet):
         stem: int = 1,
         num_head_channels: int | None = None,
         norm_num_groups: int = 32,
+        classes: int | None = None,
     ) -> None:
         super().__init__(
             contrasts, 2 * contrasts, channels=channels, attention_levels=attention_levels,
             num_res_blocks=num_res_blocks, stem=stem, num_head_channels=num_head_channels,
-            norm_num_groups=norm_num_groups,
+            norm_num_groups=norm_num_groups, classes=classes,
         )  # fmt: skip
 
 

@@ -58,11 +58,22 @@ class NoiseSchedule:
         variance[0] = variance[2]
         return {"beta": beta, "alpha_bar": alpha_bar, "posterior_variance": variance}
 
+    @cached_property
+    def _placed(self) -> dict[tuple[str, torch.device], Tensor]:
+        """float32 tables where they are used."""
+        return {}
+
     def _at(self, table: str, l: Tensor | int) -> Tensor:
         index = torch.as_tensor(l)
-        if torch.any(index < 0) or torch.any(index > self.levels):
+        # Only where looking costs nothing: asking a GPU would stop it at every step, and there
+        # an index beyond the table is an error of its own.
+        outside = index.device.type == "cpu" and ((index < 0) | (index > self.levels)).any()
+        if outside:
             raise ValueError(f"noise level {index.tolist()}: must lie between 0 and {self.levels}.")
-        return self._tables[table].to(index.device)[index].float()
+        key = (table, index.device)
+        if key not in self._placed:
+            self._placed[key] = self._tables[table].float().to(index.device)
+        return self._placed[key][index]
 
     def alpha_bar(self, l: Tensor | int) -> Tensor:
         """Cumulative signal at level(s) l in 0..L, float32, 1 at l = 0."""

@@ -1,22 +1,37 @@
-"""What both LightningModules need: a card in the checkpoint, Adam, fixed noise for validation."""
+"""What both LightningModules need: a card in the checkpoint, Adam, and noise that can be repeated.
+
+The noise of a training image is a function of (seed, draw): of the image's number in the list that
+`data.draws` makes. Two processes see what one sees with twice the batch, and a resumed run what an
+uninterrupted one sees.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mechlearn.diffusion.noise import sample_levels
+from mechlearn.checks import one_of
+from mechlearn.diffusion.noise import ImportanceLevels, LevelSampler, UniformLevels, noise_of
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.training.checkpoints import CARD_KEY, build_network, make_card
+from mechlearn.training.quartiles import Quartiles
 
-__all__ = ["NoisedModule"]
+__all__ = ["Noised", "NoisedModule"]
+
+VALIDATION = 2**31  # the seed's offset for validation: its noise is no training noise
+
+
+class Noised:
+    """A noised batch: x_l and epsilon (B, C, H, W), l (B,), the levels' weights in the loss."""
+
+    def __init__(self, x_l: Tensor, l: Tensor, epsilon: Tensor, weight: Tensor) -> None:
+        self.x_l, self.l, self.epsilon, self.weight = x_l, l, epsilon, weight
 
 
 class NoisedModule(pl.LightningModule):
@@ -25,9 +40,13 @@ class NoisedModule(pl.LightningModule):
     Args:
         kind: ddpm, regressor or segmenter. network: {_target_, arguments}, plain builtins.
         data: `SliceStore.card()`.
+        seed: of noise and levels.
         lr: Adam's learning rate; warmup_steps: linear warm-up; cosine decay to a tenth of lr if
             `decay` and the trainer knows its last step.
-        low_level_share, low_level: share of training levels drawn from 1..low_level.
+        levels: `uniform`, or `importance`: see `ImportanceLevels`.
+        low_level_share, low_level: share of uniform training levels drawn from 1..low_level.
+
+    A batch is that of `data.datasets.SliceDataset`: image, tumour, brain, present, fraction, draw.
     """
 
     lowest_level = 0
@@ -39,46 +58,71 @@ class NoisedModule(pl.LightningModule):
         *,
         schedule: NoiseSchedule,
         data: Mapping[str, Any],
+        seed: int = 0,
         lr: float = 1e-4,
         warmup_steps: int = 0,
         decay: bool = False,
+        levels: str = "uniform",
         low_level_share: float = 0.0,
         low_level: int = 500,
     ) -> None:
         super().__init__()
         self.card = make_card(kind, network, schedule, data)
-        self.network = build_network(network)
+        # Convolutions want their channels innermost; this is how the sampler runs it too.
+        self.network = build_network(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.schedule = schedule
+        self.seed = seed
         self.lr, self.warmup_steps, self.decay = lr, warmup_steps, decay
-        self.low_level_share, self.low_level = low_level_share, low_level
+        self.levels = self._level_sampler(levels, low_level_share, low_level)
+        self._fixed_levels = UniformLevels(self.lowest_level, schedule.levels)
+        self.quartiles = Quartiles(schedule.levels)
 
-    def noised(
-        self, x0: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """(x_l, l, epsilon) of a batch; with a generator the same noise on any machine."""
-        share = self.low_level_share if generator is None else 0.0
-        l = sample_levels(
-            x0.shape[0], lowest=self.lowest_level, highest=self.schedule.levels, share=share,
-            below=self.low_level, generator=generator, device=x0.device,
-        )  # fmt: skip
-        if generator is None:
-            epsilon = torch.randn_like(x0)
-        else:
-            epsilon = torch.randn(x0.shape, generator=generator).to(x0)
-        return add_noise(x0, epsilon, alpha_bar=self.schedule.alpha_bar(l)), l, epsilon
+    def _level_sampler(self, levels: str, share: float, below: int) -> LevelSampler:
+        one_of("model.levels", levels, ("uniform", "importance"))
+        if levels == "uniform":
+            return UniformLevels(self.lowest_level, self.schedule.levels, share=share, below=below)
+        if share > 0:
+            raise ValueError(
+                f"model.low_level_share={share:g}, model.levels=importance: both say which levels "
+                "are drawn. Set the share to 0, or model.levels=uniform."
+            )
+        return ImportanceLevels(self.lowest_level, self.schedule.levels)
 
-    def validation_generator(self, batch_idx: int) -> torch.Generator:
-        """The same levels and noise at every validation, so that curves compare."""
-        return torch.Generator().manual_seed(1_000_003 * self.global_rank + batch_idx)
+    def noised(self, x0: Tensor, draws: Sequence[int], *, validation: bool = False) -> Noised:
+        """A batch at the levels and with the noise of its draws.
 
-    def on_train_start(self) -> None:
-        """Noise of its own for every process, and for what follows after a resume."""
-        base = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-        sequence = np.random.SeedSequence([base, self.global_rank, self.global_step])
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        Validation has levels of its own, uniform, and the same at every validation, so that curves
+        compare.
+        """
+        seed = self.seed + (VALIDATION if validation else 0)
+        sampler = self._fixed_levels if validation else self.levels
+        l, weight = sampler.draw(draws, seed=seed, device=x0.device)
+        epsilon = noise_of(draws, x0.shape[1:], seed=seed, device=x0.device)
+        x0, epsilon = (x.contiguous(memory_format=torch.channels_last) for x in (x0, epsilon))
+        x_l = add_noise(x0, epsilon, alpha_bar=self.schedule.alpha_bar(l))
+        return Noised(x_l, l, epsilon, weight)
+
+    def learn_from(self, l: Tensor, losses: Tensor, *, shown: Tensor, batch_idx: int) -> None:
+        """Tell the level sampler the step's losses, (B,), and log those `shown` by quartile.
+
+        With several processes all of them learn from all losses, in the order of the draws.
+        """
+        if isinstance(self.levels, ImportanceLevels):
+            losses = losses.detach().float()
+            gathered = (self.all_gather(x) for x in (l, losses))
+            self.levels.update(*(x.flatten() for x in gathered))  # type: ignore[union-attr]
+        self.quartiles.add(l, shown.detach().float())
+        trainer: Any = self.trainer  # its log_every_n_steps is undeclared
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+            sums = trainer.strategy.reduce(self.quartiles.take(), reduce_op="sum")
+            for name, mean in self.quartiles.means(sums):
+                self.log(f"train/{self.quartiles.of}_{name}", mean)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
+        # One kernel for all parameters; a scaler of gradients (16-mixed) cannot clip with it.
+        fused = str(self.trainer.precision) != "16-mixed"
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=fused)
         total = int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
@@ -86,7 +130,7 @@ class NoisedModule(pl.LightningModule):
             if not self.decay:
                 return warm
             done = min(step / max(total, 1), 1.0)
-            return warm * (0.1 + 0.9 * 0.5 * (1 + float(torch.cos(torch.tensor(done * torch.pi)))))
+            return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {
@@ -96,3 +140,11 @@ class NoisedModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CARD_KEY] = {**self.card, "training_steps": int(self.global_step)}
+        checkpoint["levels"] = self.levels.state_dict()
+        checkpoint["quartiles"] = self.quartiles.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if checkpoint.get("levels"):
+            self.levels.load_state_dict(checkpoint["levels"])
+        if "quartiles" in checkpoint:
+            self.quartiles.load_state_dict(checkpoint["quartiles"])

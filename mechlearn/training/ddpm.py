@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mechlearn.diffusion.losses import HybridLoss, hybrid_loss
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.training.base import NoisedModule
+from mechlearn.training.base import Noised, NoisedModule
+from mechlearn.training.quartiles import Quartiles
 
 __all__ = ["DDPMModule"]
 
 
 class DDPMModule(NoisedModule):
     """Trains epsilon and its variance with the hybrid loss (section 3.1).
+
+    A network with `classes` is told of each slice whether it holds tumour (label 1) or not (0).
 
     Args:
         vlb_weight: weight of L_vlb, 0.001 in Nichol & Dhariwal.
@@ -36,25 +38,38 @@ class DDPMModule(NoisedModule):
     ) -> None:
         super().__init__("ddpm", network, schedule=schedule, data=data, **options)
         self.vlb_weight = vlb_weight
+        self.quartiles = Quartiles(schedule.levels, of="mse")
 
-    def _loss(self, x0: Tensor, generator: torch.Generator | None = None) -> HybridLoss:
-        x_l, l, epsilon = self.noised(x0, generator)
-        return hybrid_loss(self.network(x_l, l), x0, epsilon, l=l, schedule=self.schedule)
+    def _losses(
+        self, batch: dict[str, Any], *, validation: bool = False
+    ) -> tuple[HybridLoss, Noised]:
+        noised = self.noised(batch["image"], batch["draw"], validation=validation)
+        label = (batch["fraction"] > 0).long() if self.card["network"].get("classes") else None
+        given = (noised.x_l, noised.l) if label is None else (noised.x_l, noised.l, label)
+        loss = hybrid_loss(
+            self.network(*given), batch["image"], noised.epsilon, l=noised.l, x_l=noised.x_l,
+            schedule=self.schedule, present=batch["present"],
+        )  # fmt: skip
+        return loss, noised
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        loss = self._loss(batch["image"])
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        loss, noised = self._losses(batch)
         total = loss.total(self.vlb_weight)
-        self.log("train/loss", total, prog_bar=True)
-        self.log("train/mse", loss.mse.mean())
-        self.log("train/vlb_bits_per_dim", loss.vlb.mean())
-        return total
-
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        loss = self._loss(batch["image"], self.validation_generator(batch_idx))
-        n = batch["image"].shape[0]
+        weighted = (total * noised.weight).mean()
         values = {
-            "val/loss": loss.total(self.vlb_weight),
+            "train/mse": loss.mse.detach().mean(),
+            "train/vlb_bits_per_dim": loss.vlb.detach().mean(),
+        }
+        self.log("train/loss", weighted.detach(), prog_bar=True, sync_dist=True)
+        self.log_dict(values, sync_dist=True)
+        self.learn_from(noised.l, total, shown=loss.mse, batch_idx=batch_idx)
+        return weighted
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        loss, noised = self._losses(batch, validation=True)
+        values = {
+            "val/loss": loss.total(self.vlb_weight).mean(),
             "val/mse": loss.mse.mean(),
             "val/vlb_bits_per_dim": loss.vlb.mean(),
         }
-        self.log_dict(values, batch_size=n, sync_dist=True)
+        self.log_dict(values, batch_size=len(noised.l), sync_dist=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mechlearn.checks import one_of
 from mechlearn.diffusion.losses import area_loss, segmentation_loss
 from mechlearn.diffusion.networks import soft_fraction
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.training.base import NoisedModule
+from mechlearn.training.base import Noised, NoisedModule
 
 __all__ = ["GuideModule"]
 
@@ -39,26 +38,28 @@ class GuideModule(NoisedModule):
         self.kind = kind
 
     def _losses(
-        self, batch: dict[str, Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """(loss, absolute error of the fraction), each (B,)."""
-        x_l, l, _ = self.noised(batch["image"], generator)
-        out = self.network(x_l, l)
+        self, batch: dict[str, Any], *, validation: bool = False
+    ) -> tuple[Tensor, Tensor, Noised]:
+        """(loss, absolute error of the fraction), each (B,), and the noised batch."""
+        noised = self.noised(batch["image"], batch["draw"], validation=validation)
+        out = self.network(noised.x_l, noised.l)
         if self.kind == "regressor":
             fraction = out.float()
             loss = area_loss(fraction, batch["fraction"])
         else:
             fraction = soft_fraction(out, batch["brain"])
             loss = segmentation_loss(out, batch["tumour"], brain=batch["brain"])
-        return loss, (fraction - batch["fraction"]).abs()
+        return loss, (fraction - batch["fraction"]).abs(), noised
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        loss, error = self._losses(batch)
-        self.log("train/loss", loss.mean(), prog_bar=True)
-        self.log("train/fraction_mae", error.detach().mean())
-        return loss.mean()
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        loss, error, noised = self._losses(batch)
+        weighted = (loss * noised.weight).mean()
+        self.log("train/loss", weighted.detach(), prog_bar=True, sync_dist=True)
+        self.log("train/fraction_mae", error.detach().mean(), sync_dist=True)
+        self.learn_from(noised.l, loss, shown=loss, batch_idx=batch_idx)
+        return weighted
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        loss, error = self._losses(batch, self.validation_generator(batch_idx))
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        loss, error, _ = self._losses(batch, validation=True)
         values = {"val/loss": loss.mean(), "val/fraction_mae": error.mean()}
         self.log_dict(values, batch_size=loss.shape[0], sync_dist=True)

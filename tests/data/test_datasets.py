@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mechlearn.data.datasets import SliceDataset, balanced_sampler
+from mechlearn.data.datasets import SliceDataset, as_floats
+from mechlearn.data.draws import Draw
+
+ALL = (True, True, True, True)
 
 
 def test_item_has_the_documented_shapes(store):
@@ -13,6 +16,7 @@ def test_item_has_the_documented_shapes(store):
         "image": (torch.float32, (4, 48, 48)),
         "tumour": (torch.float32, (1, 48, 48)),
         "brain": (torch.float32, (1, 48, 48)),
+        "present": (torch.float32, (4,)),
         "fraction": (torch.float32, ()),
     }
 
@@ -22,6 +26,15 @@ def test_item_is_the_stored_slice(store):
     read = store.read(dataset.rows[3])
     assert np.array_equal(dataset[3]["image"], read.image)
     assert np.array_equal(dataset[3]["tumour"][0], read.tumour)
+
+
+def test_batch_is_compact_until_it_is_unpacked(store):
+    dataset = SliceDataset(store, "train")
+    batch = dataset.__getitems__([2, 5])
+    kinds = {k: v.dtype for k, v in batch.items() if isinstance(v, torch.Tensor)}
+    assert (kinds["image"], kinds["tumour"]) == (torch.float16, torch.bool)
+    unpacked = as_floats(batch)
+    assert torch.equal(unpacked["image"][1], dataset[5]["image"])
 
 
 def test_fraction_is_tumour_over_brain(store):
@@ -40,55 +53,23 @@ def test_unknown_contrast_is_named(store):
         SliceDataset(store, "train", contrasts=["adc"])
 
 
-def test_flip_mirrors_left_and_right_in_all_maps(store):
-    plain, mirrored = SliceDataset(store, "train")[2], None
-    dataset = SliceDataset(store, "train", flip=True)
-    for seed in range(20):
-        torch.manual_seed(seed)
-        item = dataset[2]
-        if not torch.equal(item["image"], plain["image"]):
-            mirrored = item
-    assert mirrored is not None
+def test_mirrored_draw_turns_left_and_right_in_all_maps(store):
+    dataset = SliceDataset(store, "train")
+    mirrored = as_floats(dataset.__getitems__([Draw(7, 2, True, ALL)]))
     for key in ("image", "tumour", "brain"):
-        assert torch.equal(mirrored[key], plain[key].flip(-1))
+        assert torch.equal(mirrored[key][0], dataset[2][key].flip(-1))
 
 
-def test_flip_follows_torch_seed(store):
-    dataset = SliceDataset(store, "train", flip=True)
-    runs = []
-    for _ in range(2):
-        torch.manual_seed(0)
-        runs.append([dataset[i]["image"] for i in range(8)])
-    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
-
-
-def test_balanced_draws_have_the_share_asked(store):
-    dataset = SliceDataset(store, None)
-    fractions = [dataset.rows[i].tumour_fraction for i in balanced_sampler(dataset, 0.25, seed=0)]
-    n = len(fractions)
-    assert n == len(dataset)
-    assert np.mean(np.array(fractions) > 0) == pytest.approx(0.25, abs=3 * np.sqrt(0.19 / n))
-
-
-def test_balanced_draws_are_the_same_on_every_rank(store):
+def test_contrast_that_is_left_out_is_background_and_said_to_be_absent(store):
     dataset = SliceDataset(store, "train")
-    ranks = [list(balanced_sampler(dataset, 0.5, seed=4)) for _ in range(2)]
-    assert ranks[0] == ranks[1]
+    batch = as_floats(dataset.__getitems__([Draw(7, 2, False, (True, False, True, True))]))
+    assert (batch["image"][0, 1] == -1).all()
+    assert torch.equal(batch["image"][0, [0, 2, 3]], dataset[2]["image"][[0, 2, 3]])
+    assert batch["present"].tolist() == [[1, 0, 1, 1]]
 
 
-def test_balanced_draws_differ_between_epochs(store):
-    sampler = balanced_sampler(SliceDataset(store, "train"), 0.5, seed=4)
-    assert list(sampler) != list(sampler)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
-def test_impossible_share_is_refused(store, share):
-    with pytest.raises(ValueError, match="tumour_share"):
-        balanced_sampler(SliceDataset(store, "train"), share, seed=0)
-
-
-def test_balance_needs_both_kinds(store):
+def test_batch_carries_the_numbers_of_its_draws(store):
     dataset = SliceDataset(store, "train")
-    dataset.rows = [r for r in dataset.rows if r.tumour_fraction > 0]
-    with pytest.raises(ValueError, match="needs both kinds"):
-        balanced_sampler(dataset, 0.5, seed=0)
+    assert dataset.__getitems__([Draw(70, 2, False, ALL), Draw(71, 2, False, ALL)])["draw"] == [
+        70, 71,
+    ]  # fmt: skip

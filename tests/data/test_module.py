@@ -21,9 +21,32 @@ def test_validation_reads_every_slice_in_order(store):
     assert fractions.tolist() == pytest.approx(expected)
 
 
-def test_only_training_slices_are_mirrored(store):
-    data = SliceDataModule(store.root, flip=True)
-    assert (data.dataset("train").flip, data.dataset("val").flip) == (True, False)
+def test_validation_can_be_thinned_evenly(store):
+    data = SliceDataModule(store.root, batch_size=4, val_slices=3)
+    draws = [d for b in data.val_dataloader() for d in b["draw"]]
+    last = len(store.slices("val")) - 1
+    assert draws == [0, round(last / 2), last]
+
+
+class Ranked(SliceDataModule):
+    """As one of two processes."""
+
+    rank = 0
+    _ranks = property(lambda self: (self.rank, 2))  # type: ignore[assignment]
+
+
+def test_ranks_share_the_validation_slices(store):
+    found = []
+    for rank in (0, 1):
+        data = Ranked(store.root, batch_size=4)
+        data.rank = rank
+        found += [d for b in data.val_dataloader() for d in b["draw"]]
+    assert sorted(found) == list(range(len(store.slices("val"))))
+
+
+def test_fewer_validation_slices_than_processes_are_refused(store):
+    with pytest.raises(ValueError, match=r"val_slices=1: 1 validation slices for 2 processes"):
+        Ranked(store.root, val_slices=1).val_dataloader()
 
 
 def test_card_names_the_contrasts_of_the_batches(store):
@@ -33,19 +56,16 @@ def test_card_names_the_contrasts_of_the_batches(store):
 
 def test_loader_workers_give_the_same_batches(store):
     alone, helped = (
-        next(iter(SliceDataModule(store.root, batch_size=4, num_workers=n).val_dataloader()))
+        list(SliceDataModule(store.root, batch_size=4, num_workers=n, flip=True).train_dataloader())
         for n in (0, 1)
     )
-    assert torch.equal(alone["image"], helped["image"])
-
-
-def test_batch_larger_than_the_split_is_refused(store):
-    with pytest.raises(ValueError, match=r"data\.batch_size=9999"):
-        SliceDataModule(store.root, batch_size=9999).train_dataloader()
+    for a, b in zip(alone, helped, strict=True):
+        assert a["draw"] == b["draw"]
+        assert torch.equal(a["image"], b["image"])
 
 
 def test_batch_size_below_one_is_refused(store):
-    with pytest.raises(ValueError, match=r"data\.batch_size=0"):
+    with pytest.raises(ValueError, match=r"data\.loader\.batch_size=0"):
         SliceDataModule(store.root, batch_size=0)
 
 
@@ -55,15 +75,18 @@ def test_no_validation_patient_gives_no_loader(tmp_path, visit_of, spec):
 
 
 class Counting(pl.LightningModule):
-    """Counts slices with tumour in training batches."""
+    """Remembers the draws of its training batches, and whether they hold tumour."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[float] = []
+        self.fractions: list[float] = []
+        self.draws: list[int] = []
 
     def training_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        self.seen += batch["fraction"].tolist()
+        assert batch["image"].dtype == torch.float32
+        self.fractions += batch["fraction"].tolist()
+        self.draws += batch["draw"]
         return self.weight * batch["image"].mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -73,12 +96,33 @@ class Counting(pl.LightningModule):
 def trainer(**options: object) -> pl.Trainer:
     return pl.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, **options,  # type: ignore[arg-type]
+        enable_model_summary=False, use_distributed_sampler=False,
+        **options,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def test_balanced_epochs_run_under_a_trainer(store):
+def test_balanced_passes_run_under_a_trainer(store):
     model = Counting()
     data = SliceDataModule(store.root, batch_size=4, tumour_share=0.9)
     trainer(max_epochs=3).fit(model, datamodule=data)
-    assert sum(f > 0 for f in model.seen) / len(model.seen) > 0.75
+    assert sum(f > 0 for f in model.fractions) / len(model.fractions) > 0.75
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_run_counted_in_steps_is_one_list_of_draws(store, accumulate):
+    model = Counting()
+    data = SliceDataModule(store.root, batch_size=4)
+    trainer(max_steps=9, max_epochs=-1, accumulate_grad_batches=accumulate).fit(model, data)
+    assert model.draws == list(range(4 * 9 * accumulate))
+
+
+def test_resumed_run_goes_on_with_the_next_draw(store, tmp_path):
+    first, second = Counting(), Counting()
+    data = SliceDataModule(store.root, batch_size=4)
+    run = trainer(max_steps=7, max_epochs=-1)
+    run.fit(first, data)
+    run.save_checkpoint(tmp_path / "c.ckpt")
+    longer = trainer(max_steps=12, max_epochs=-1)
+    again = SliceDataModule(store.root, batch_size=4)
+    longer.fit(second, again, ckpt_path=tmp_path / "c.ckpt", weights_only=True)
+    assert second.draws == list(range(28, 48))

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from mechlearn.diffusion.networks import Denoiser, Regressor, Segmenter
-from mechlearn.diffusion.noise import sample_levels
 
 SMALL = {"channels": (16, 32), "attention_levels": (False, True), "num_res_blocks": 1,
          "norm_num_groups": 8}
@@ -28,14 +27,11 @@ def test_regressor_takes_any_image_size():
         assert regressor(torch.randn(1, 4, size, size), torch.tensor([3])).shape == (1,)
 
 
-def test_levels_cover_the_whole_range():
-    levels = sample_levels(20_000, lowest=1, highest=50,
-                           generator=torch.Generator().manual_seed(0))
-    assert levels.min() == 1
-    assert levels.max() == 50
-
-
-def test_low_levels_get_their_share():
-    levels = sample_levels(20_000, lowest=1, highest=1000, share=0.5, below=100,
-                           generator=torch.Generator().manual_seed(0))
-    assert (levels <= 100).float().mean().item() == pytest.approx(0.55, abs=0.02)
+def test_denoiser_can_be_told_whether_there_is_tumour():
+    torch.manual_seed(0)
+    denoiser = Denoiser(4, classes=2, **SMALL)
+    for parameter in denoiser.parameters():  # its last layer begins at zero
+        torch.nn.init.normal_(parameter, std=0.1)
+    x, l = torch.randn(1, 4, 16, 16).expand(2, -1, -1, -1), torch.tensor([5, 5])
+    without, with_tumour = denoiser(x, l, torch.tensor([0, 1]))
+    assert not torch.allclose(without, with_tumour)

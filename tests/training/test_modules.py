@@ -31,12 +31,20 @@ class Squares(torch.utils.data.Dataset):
         brain[:, 2:14, 2:14] = 1
         tumour[:, 4 : 6 + i % 4, 4 : 6 + i % 4] = 1
         image = (-1 + 0.5 * brain + tumour).expand(4, -1, -1).clone()
-        return {"image": image, "tumour": tumour, "brain": brain,
+        return {"image": image, "tumour": tumour, "brain": brain, "present": torch.ones(4),
                 "fraction": tumour.sum() / brain.sum()}
+
+    def __getitems__(self, indices):
+        items = torch.utils.data.default_collate([self[i] for i in indices])
+        return {**items, "draw": list(indices)}
+
+
+def as_read(batch):
+    return batch
 
 
 def fit(module, folder, *, steps, callbacks=(), val=True):
-    loader = torch.utils.data.DataLoader(Squares(), batch_size=8)
+    loader = torch.utils.data.DataLoader(Squares(), batch_size=8, collate_fn=as_read)
     trainer = pl.Trainer(
         max_steps=steps, val_check_interval=steps if val and steps <= 2 else None,
         check_val_every_n_epoch=1, default_root_dir=folder, accelerator="cpu", logger=False,
@@ -48,13 +56,11 @@ def fit(module, folder, *, steps, callbacks=(), val=True):
 
 
 def losses(module, n=4):
-    batch = torch.utils.data.default_collate([Squares()[i] for i in range(16)])
+    batch = Squares().__getitems__(range(16))
     with torch.no_grad():
-        if isinstance(module, DDPMModule):
-            return sum(module._loss(batch["image"], torch.Generator().manual_seed(k)).mse.mean()
-                       for k in range(n)) / n
-        return sum(module._losses(batch, torch.Generator().manual_seed(k))[0].mean()
-                   for k in range(n)) / n
+        found = [module._losses({**batch, "draw": range(16 * k, 16 * k + 16)}, validation=True)[0]
+                 for k in range(n)]
+    return sum(getattr(loss, "mse", loss).mean() for loss in found) / n
 
 
 @pytest.mark.parametrize("kind", ["ddpm", "regressor", "segmenter"])
@@ -111,5 +117,34 @@ def test_preview_partner_of_another_schedule_is_refused_before_training(tmp_path
 def test_validation_noise_is_the_same_each_time():
     module = DDPMModule(network("Denoiser"), schedule=NoiseSchedule(), data=DATA)
     x0 = torch.zeros(2, 4, 16, 16)
-    draws = [module.noised(x0, module.validation_generator(3)) for _ in range(2)]
-    assert torch.equal(draws[0][0], draws[1][0])
+    draws = [module.noised(x0, [3, 4], validation=True) for _ in range(2)]
+    assert torch.equal(draws[0].x_l, draws[1].x_l)
+
+
+def test_validation_noise_is_not_that_of_training():
+    module = DDPMModule(network("Denoiser"), schedule=NoiseSchedule(), data=DATA)
+    x0 = torch.zeros(2, 4, 16, 16)
+    training, validation = (module.noised(x0, [3, 4], validation=v) for v in (False, True))
+    assert not torch.equal(training.epsilon, validation.epsilon)
+
+
+def test_denoiser_with_classes_learns_with_labels(tmp_path):
+    spec = {**network("Denoiser"), "classes": 2}
+    module = DDPMModule(spec, schedule=NoiseSchedule(), data=DATA, lr=1e-2)
+    before = module.network.unet.class_embedding.weight.detach().clone()
+    fit(module, tmp_path, steps=4, val=False)
+    moved = (module.network.unet.class_embedding.weight != before).any(1)
+    assert moved.tolist() == [False, True]  # every square has tumour; zero layers pass on late
+
+
+def test_quartiles_of_the_levels_are_logged(tmp_path):
+    module = DDPMModule(network("Denoiser"), schedule=NoiseSchedule(), data=DATA)
+    trainer = fit(module, tmp_path, steps=50, val=False)
+    quarters = {k: float(v) for k, v in trainer.callback_metrics.items() if "_q" in k}
+    assert sorted(quarters) == [f"train/mse_q{i}" for i in (1, 2, 3, 4)]
+
+
+def test_importance_and_low_levels_are_not_both_asked_for():
+    with pytest.raises(ValueError, match="model.low_level_share=0.5, model.levels=importance"):
+        DDPMModule(network("Denoiser"), schedule=NoiseSchedule(), data=DATA,
+                   levels="importance", low_level_share=0.5)

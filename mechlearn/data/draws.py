@@ -1,0 +1,133 @@
+"""Which slice is trained on next: an endless list that is a function of the seed alone.
+
+Draw number d is slice d mod n of pass d // n over the data; each pass has an order, mirror images
+and left-out contrasts of its own. Nothing depends on the number of processes, on loader workers or
+on when a run was interrupted: W ranks of batch size B read the draws that one process of batch size
+W * B reads, and a resumed run goes on with the draw after the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from mechlearn.checks import in_range
+
+__all__ = ["Draw", "DrawBatches", "Draws"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One training example: slice `index` of the data set, as draw `number` wants it."""
+
+    number: int
+    index: int
+    flip: bool
+    kept: tuple[bool, ...]  # contrasts that are shown
+
+
+class Draws:
+    """The endless list of draws from n slices.
+
+    Args:
+        tumour: which slices hold tumour, (n,).
+        seed: of the list.
+        contrasts: number of channels.
+        flip: mirror left and right with probability 1/2.
+        drop_contrasts: probability that a contrast is left out; one is always kept.
+        tumour_share: share of draws with tumour, drawn with replacement; None shows each slice
+            once a pass.
+
+    Raises:
+        ValueError: a share outside (0, 1), or a tumour_share where all slices are of one kind.
+    """
+
+    def __init__(
+        self,
+        tumour: Sequence[bool],
+        *,
+        seed: int,
+        contrasts: int,
+        flip: bool = False,
+        drop_contrasts: float = 0.0,
+        tumour_share: float | None = None,
+    ) -> None:
+        self.tumour = np.asarray(tumour, bool)
+        self.seed, self.contrasts, self.flip = seed, contrasts, flip
+        in_range("data.loader.drop_contrasts", drop_contrasts, 0.0, 0.95)
+        self.drop_contrasts = drop_contrasts
+        self.weights = None if tumour_share is None else _weights(self.tumour, tumour_share)
+        # Loader workers are sent the draws themselves, so one cache serves the process that draws.
+        self._pass = lru_cache(maxsize=2)(self._make_pass)
+
+    def __len__(self) -> int:
+        """Slices a pass."""
+        return len(self.tumour)
+
+    def _make_pass(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(index (n,), flip (n,), kept (n, C)) of one pass over the data."""
+        n, rng = len(self), np.random.default_rng([self.seed, number])
+        if self.weights is None:
+            index = rng.permutation(n)
+        else:
+            index = rng.choice(n, size=n, p=self.weights)
+        flip = rng.random(n) < 0.5 if self.flip else np.zeros(n, bool)
+        kept = rng.random((n, self.contrasts)) >= self.drop_contrasts
+        saved = rng.integers(self.contrasts, size=n)
+        none = np.flatnonzero(~kept.any(1))
+        kept[none, saved[none]] = True
+        return index, flip, kept
+
+    def __getitem__(self, number: int) -> Draw:
+        index, flip, kept = self._pass(number // len(self))
+        at = number % len(self)
+        return Draw(number, int(index[at]), bool(flip[at]), tuple(kept[at].tolist()))
+
+
+def _weights(tumour: np.ndarray, share: float) -> np.ndarray:
+    in_range(
+        "data.loader.tumour_share", share, 0.01, 0.99, remedy="Use null to draw slices evenly."
+    )
+    n_tumour = int(tumour.sum())
+    if n_tumour in (0, len(tumour)):
+        raise ValueError(
+            f"data.loader.tumour_share={share:g}: {n_tumour} of {len(tumour)} slices hold tumour; "
+            "balanced drawing needs both kinds. Use data.loader.tumour_share=null."
+        )
+    return np.where(tumour, share / n_tumour, (1 - share) / (len(tumour) - n_tumour))
+
+
+class DrawBatches(Sampler[list[Draw]]):
+    """This rank's part of every batch, for a `DataLoader(batch_sampler=...)`.
+
+    Args:
+        draws: the list that all ranks share.
+        batch_size: draws a batch on each rank.
+        batches: length of the whole run; iteration ends there.
+        rank, ranks: this process, and how many there are.
+    """
+
+    def __init__(
+        self, draws: Draws, *, batch_size: int, batches: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.draws, self.batch_size, self.batches = draws, batch_size, batches
+        self.rank, self.ranks = rank, ranks
+        self.first_draw = 0  # where iteration begins: a resumed run moves it
+
+    @property
+    def stride(self) -> int:
+        """Draws a batch over all ranks."""
+        return self.batch_size * self.ranks
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first = self.first_draw  # moves on while this iterates
+        for step in range(max(self.batches - first // self.stride, 0)):
+            start = first + step * self.stride + self.rank * self.batch_size
+            yield [self.draws[number] for number in range(start, start + self.batch_size)]

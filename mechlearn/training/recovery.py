@@ -1,0 +1,108 @@
+"""Checkpoints that a killed run goes on from: written often, at whole steps, never half."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from mechlearn.checks import positive
+
+__all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint"]
+
+LOOK_EVERY = 10  # steps between two looks at the clock: with several processes a look is a message
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there.
+
+    Lightning's own goes through the system's temporary folder, which often lies on another disk:
+    then the last step is a copy, and a kill during it leaves half a file.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Save to a local path atomically; other file systems as Lightning does."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        final = Path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial = final.with_name(f".{final.name}.partial")
+        torch.save(checkpoint, partial)
+        os.replace(partial, final)
+
+
+class RecoveryCheckpoint(Checkpoint):
+    """Keeps `last.ckpt` fresh: after so many minutes, at the end, and when the cluster says stop.
+
+    It is written after whole optimiser steps, so that a run that goes on from it repeats exactly
+    what an uninterrupted one does. It stands behind the averaging of weights, as Lightning orders
+    all callbacks that write checkpoints.
+
+    Args:
+        dirpath: its folder.
+        every_minutes: between two of them; a killed run loses no more.
+        every_n_steps: in place of minutes, where a number of steps says it better.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | Path,
+        *,
+        every_minutes: float = 5.0,
+        every_n_steps: int | None = None,
+    ) -> None:
+        positive("callbacks.last.every_minutes", every_minutes)
+        if every_n_steps is not None:
+            positive("callbacks.last.every_n_steps", every_n_steps)
+        self.path = Path(dirpath) / "last.ckpt"
+        self.every_s, self.every_n_steps = 60 * every_minutes, every_n_steps
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+        batch_idx: int,
+    ) -> None:  # fmt: skip
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if whole and self._is_due(trainer):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # After an early stop; not at on_train_end, where the averaged weights are in their place.
+        self._save(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        # Lightning raises this one between two steps; any other may have broken into one.
+        if isinstance(exception, SIGTERMException):
+            self._save(trainer)
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        step = trainer.global_step
+        if step == trainer.max_steps:
+            return True
+        if self.every_n_steps is not None:
+            return step % self.every_n_steps == 0
+        if step % LOOK_EVERY:
+            return False
+        late = time.monotonic() - self._saved_at >= self.every_s
+        return bool(trainer.strategy.broadcast(late))
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if self._saved_step != trainer.global_step:
+            trainer.save_checkpoint(self.path)
+            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
