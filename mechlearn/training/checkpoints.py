@@ -20,6 +20,8 @@ import mechlearn
 from mechlearn.checks import one_of
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.training.exports.folder import local_path, read_member
+from mechlearn.training.files import CARD_KEY, packaged, read_checkpoint
 
 __all__ = [
     "CARD_KEY",
@@ -38,7 +40,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 KINDS = ("ddpm", "regressor", "segmenter")
-CARD_KEY = "mechlearn"
 TARGET = "tumour area / brain area of the axial slice"
 
 
@@ -140,40 +141,31 @@ class LoadedModel:
         return out[:, : x_l.shape[1]]
 
 
-def packaged(name: str) -> Path:
-    """Path of a weight file shipped with the package: ddpm, regressor or segmenter."""
-    path = Path(mechlearn.__file__).parent / "weights" / f"{name}.pt"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: this installation ships no demo weights. Install the wheel, or give a "
-            "checkpoint of your own: checkpoints.denoiser=PATH checkpoints.guide=PATH."
-        )
-    return path
-
-
 def load_model(path: str | Path, *, demo_kind: str = "") -> LoadedModel:
-    """Load a Lightning checkpoint or an exported file; EMA weights where there are any.
+    """Load a checkpoint, an exported file or one of an exported pair; EMA weights if there are any.
 
     Args:
-        path: file, or `demo` for the packaged weights of `demo_kind`.
+        path: file; folder of an exported pair, also `hf://owner/name`; `demo`: packaged weights.
+        demo_kind: the kind that is wanted of a pair: ddpm, or a guide's.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint of mechlearn, or damaged.
     """
-    source = packaged(demo_kind) if str(path) == "demo" else Path(path)
-    if not source.is_file():
-        raise FileNotFoundError(
-            f"checkpoint {source}: no such file. Train one (python -m mechlearn.train "
-            "+experiment=...) or use the packaged weights: demo."
-        )
-    content = torch.load(source, map_location="cpu", weights_only=True)
-    if not isinstance(content, dict) or CARD_KEY not in content:
-        raise ValueError(
-            f"checkpoint {source}: holds no '{CARD_KEY}' card, so network, schedule and intensity "
-            "range are unknown. Use a checkpoint written by python -m mechlearn.train."
-        )
-    card = content[CARD_KEY]
+    source = packaged(demo_kind) if str(path) == "demo" else local_path(path)
+    if source.is_dir():
+        role = "denoiser" if one_of("kind", demo_kind, KINDS) == "ddpm" else "guide"
+        card, weights = read_member(source, role)
+    else:
+        card, weights = read_checkpoint(source)
     module = build_network(card["network"])
-    # Lightning's EMA callback keeps the averaged weights in `state_dict` itself.
-    weights = {k.removeprefix("network."): v.float() for k, v in content["state_dict"].items()}
-    module.load_state_dict(weights)
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"checkpoint {source}: its weights do not fit the network of its card. {error}"
+        ) from error
     return LoadedModel(module.eval().requires_grad_(False), card, str(source))
 
 

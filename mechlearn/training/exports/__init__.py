@@ -1,0 +1,1 @@
+"""A trained pair as a folder to pass on: safetensors, MONAI bundle, Hugging Face; and back."""
