@@ -18,8 +18,9 @@ FLOORS = {
     "data": 2, "training": 2,
     "jobs": 3, "report": 3,
     "config": 4, "prepare": 4, "train": 4, "evaluate": 4, "forecast": 4, "collect": 4,
+    "export": 4,
 }  # fmt: skip
-ENTRY_POINTS = ("prepare", "train", "evaluate", "forecast", "collect")
+ENTRY_POINTS = ("prepare", "train", "evaluate", "forecast", "collect", "export")
 STANDARD = frozenset(sys.stdlib_module_names)
 THIRD_PARTY = {
     "records": {"numpy", "torch"},
@@ -28,8 +29,10 @@ THIRD_PARTY = {
     "diffusion": {"numpy", "torch", "monai"},
     "imaging": {"numpy", "scipy", "skimage", "torch"},
     "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics", "scoringrules"},
-    "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich"},
-    "training": {"PIL", "numpy", "torch", "pytorch_lightning", "hydra", "wandb", "rich"},
+    "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich",
+             "blosc2", "filelock"},
+    "training": {"PIL", "numpy", "torch", "pytorch_lightning", "hydra", "wandb", "rich",
+                 "safetensors", "huggingface_hub", "yaml"},
     "jobs": {"numpy", "torch", "yaml", "rich"},
     "report": {"numpy", "matplotlib", "jinja2", "torch"},
 }

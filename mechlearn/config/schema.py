@@ -23,6 +23,7 @@ from mechlearn.jobs.slice_forecast import MapSpec
 __all__ = [
     "DataConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "ForecastConfig",
     "ModelConfig",
     "PrepareConfig",
@@ -196,11 +197,32 @@ class PrepareConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
+@dataclass
+class ExportConfig:
+    """A trained pair as a folder to pass on."""
+
+    name: str = MISSING  # of the model
+    format: str = "safetensors"  # or monai, huggingface
+    out: str = MISSING
+    overwrite: bool = False  # replaces an older export, nothing else
+    half: bool = False
+    description: str = ""
+    license: str = "apache-2.0"
+    authors: str = ""
+    trained_on: str | None = None
+    datasets: list[str] = field(default_factory=list)
+    guide: GuideConfig = field(default_factory=GuideConfig)
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    sampler: SamplerSpec = field(default_factory=SamplerSpec)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
 SCHEMAS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "forecast": ForecastConfig,
     "prepare": PrepareConfig,
+    "export": ExportConfig,
 }
 
 
