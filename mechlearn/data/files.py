@@ -1,15 +1,25 @@
-"""Atomic writing: a reader meets the old file or the new one, never half of one."""
+"""Atomic writing: a reader meets the old file or the new one, never half of one. And locks."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "replace_folder", "write_json"]
+from filelock import FileLock, Timeout
+
+__all__ = ["die_with", "exclusive", "read_json", "replace_folder", "write_json"]
+
+log = logging.getLogger(__name__)
+WATCH_S = 0.2  # between two looks whether the parent lives
 
 
 def write_json(path: Path, card: Any, *, indent: int | None = 1) -> None:
@@ -47,3 +57,42 @@ def replace_folder(partial: Path, final: Path) -> None:
         shutil.rmtree(old)
     else:
         os.replace(partial, final)
+
+
+@contextmanager
+def exclusive(folder: Path, *, what: str) -> Iterator[None]:
+    """Wait until no other process is in here with this folder; a killed one's lock is free.
+
+    Args:
+        folder: must exist; the lock is its file .lock.
+        what: the others do, for the log.
+    """
+    lock = FileLock(str(folder / ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("%s: another process %s; waiting for it", folder, what)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def die_with(parent: int | None) -> None:
+    """End this worker process soon after its parent is gone.
+
+    The workers of a killed process would wait for work for ever and hold its locks.
+
+    Args:
+        parent: process id; None for the one that is the parent now (a fork server, which ends
+            when its own parent does).
+    """
+    expected = os.getppid() if parent is None else parent
+
+    def watch() -> None:
+        while os.getppid() == expected:
+            time.sleep(WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

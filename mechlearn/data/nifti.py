@@ -89,7 +89,8 @@ def write_scans(
         fill: `background` leaves the other slices 0, `source` takes them from the source scan.
 
     Returns:
-        Contrast -> path. Whole numbers are written if the source file holds whole numbers.
+        Contrast -> path, without contrasts that the visit lacks (they have no source intensity).
+        Whole numbers are written if the source file holds whole numbers.
 
     Raises:
         ValueError: see `write_slices`; also a channel number other than that of `contrasts`.
@@ -97,9 +98,10 @@ def write_scans(
     """
     one_of("fill", fill, ("background", "source"))
     names = tuple(contrasts or visit.contrasts)
-    scale = visit.intensity.select(names)
+    there = [name for name in names if name in visit.intensity.contrasts]
+    scale = visit.intensity.select(there)
     checked = _checked(visit, slices)
-    volumes = {name: _canvas(visit, name, fill) for name in names}
+    volumes = {name: _canvas(visit, name, fill) for name in there}
     brains = visit.array("brain")
     for z, image in checked.items():
         if image.ndim != 3 or len(image) != len(names):
@@ -107,8 +109,9 @@ def write_scans(
                 f"slice z={z}: shape {image.shape}, expected {len(names)} channels ({names})."
             )
         brain = brains[visit.row_of(z)][None]
-        source, kept = visit.placement.images(image[:, None], brain, background=-1.0, back=True)
-        for name, plane in zip(names, scale.invert(source, kept), strict=True):
+        known = image[[names.index(name) for name in there], None]
+        source, kept = visit.placement.images(known, brain, background=-1.0, back=True)
+        for name, plane in zip(there, scale.invert(source, kept), strict=True):
             volumes[name][z] = plane[0]
     return {
         name: _save(

@@ -13,6 +13,8 @@ from mechlearn.records import CONTRASTS
 
 __all__ = ["PrepareSpec", "SplitSpec"]
 
+MISSING = ("refuse", "fill")
+
 
 @dataclass
 class PrepareSpec:
@@ -25,6 +27,8 @@ class PrepareSpec:
         min_brain_mm2: slices with less brain are left out. 2000 keeps about 125 slices of a
             BraTS volume; the paper's 140,000 slices of 1,230 patients (114 each) match 4000.
         contrasts: in the order of the image channels.
+        missing: what becomes of a visit that lacks some of them: `refuse`, or `fill` them with
+            background everywhere and remember that they are not there.
     """
 
     size: int = 256
@@ -32,12 +36,14 @@ class PrepareSpec:
     percentiles: tuple[float, float] = DEFAULT_PERCENTILES
     min_brain_mm2: float = 2000.0
     contrasts: tuple[str, ...] = CONTRASTS
+    missing: str = "refuse"
 
     def __post_init__(self) -> None:
         SliceGrid(self.size, self.pixel_mm)
         self.percentiles = check_percentiles(self.percentiles)
         in_range("min_brain_mm2", self.min_brain_mm2, 0.0, 1e6)
         self.contrasts = checked_contrasts(self.contrasts, CONTRASTS)
+        one_of("missing", self.missing, MISSING)
 
     @property
     def grid(self) -> SliceGrid:

@@ -2,11 +2,10 @@
 
 <root>/store.json       spec of the slices
 <root>/splits.json      patient -> train | val | test
+<root>/unfinished.json  only while visits are prepared, or after that was stopped
 <root>/visits/<patient>/<session>/
-    images.npy  (S, C, H, W) float16 in [-1, 1], background -1
-    labels.npy  (S, H, W) uint8, canonical
-    brain.npy   (S, H, W) bool
-    visit.json  record, grid placement, intensity range, index of the slices
+    slices.b2nd  images (S, C, H, W) float16 in [-1, 1], background -1; canonical labels; brain
+    visit.json   record, grid placement, intensity range, index of the slices
 """
 
 from __future__ import annotations
@@ -19,23 +18,42 @@ from typing import Any
 import numpy as np
 
 from mechlearn.data.courses import RT_DURATION_DAYS, courses
-from mechlearn.data.files import read_json
-from mechlearn.data.reading import OpenFiles
-from mechlearn.data.spec import PrepareSpec
+from mechlearn.data.files import exclusive, read_json
+from mechlearn.data.slices import NAME, OpenFiles, SliceFile
+from mechlearn.data.spec import PrepareSpec, checked_contrasts
 from mechlearn.data.splits import SPLITS, read_splits
 from mechlearn.data.visit import SliceRow, StoredVisit, check_registered
 from mechlearn.imaging.intensity import BACKGROUND
 from mechlearn.records import AxialSlice, LongitudinalSlice, Radiotherapy, Timeline, Visit
 
-__all__ = ["FORMAT", "SliceRow", "SliceStore", "StoredVisit"]
+__all__ = ["FORMAT", "UNFINISHED", "SliceRow", "SliceStore", "StoredVisit"]
 
-FORMAT = 1
+FORMAT = 2
+UNFINISHED = "unfinished.json"
 
 
 class SliceStore:
-    """A slice store opened for reading. The index is read once; arrays are memory-mapped."""
+    """A slice store opened for reading. The index is read once, slices when they are asked for.
 
-    def __init__(self, root: str | Path) -> None:
+    Args:
+        root: folder of the store.
+        contrasts: channels to read, in this order; None for all. Visits that have none of them
+            are left out.
+        unfinished: open it although its preparation was stopped or still runs. Otherwise the
+            end of a running one is waited for.
+
+    Raises:
+        FileNotFoundError: no store there.
+        ValueError: a store of another format or an unfinished one, or a contrast it lacks.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        contrasts: Sequence[str] | None = None,
+        unfinished: bool = False,
+    ) -> None:
         self.root = Path(root)
         if not (self.root / "store.json").is_file():
             raise FileNotFoundError(
@@ -46,20 +64,32 @@ class SliceStore:
         if card.get("format") != FORMAT:
             raise ValueError(
                 f"{self.root}: store format {card.get('format')!r}, this version reads {FORMAT}. "
-                "Prepare the data again."
+                "Prepare the data again with the same command; the splits are kept."
             )
+        if not unfinished and (self.root / UNFINISHED).is_file():
+            self._wait()
         self.spec = PrepareSpec(**card["spec"])
         self.splits = read_splits(self.root / "splits.json")
-        self._open = OpenFiles(_mapped)
+        self.contrasts = checked_contrasts(contrasts or self.spec.contrasts, self.spec.contrasts)
+        self._open = OpenFiles(SliceFile)
 
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        return self.spec.contrasts
+    def _wait(self) -> None:
+        """Wait for a running preparation; ValueError if it was stopped."""
+        with exclusive(self.root, what="prepares this store"):
+            if (self.root / UNFINISHED).is_file():
+                raise ValueError(
+                    f"{self.root}: its preparation was stopped before its end; visits are "
+                    "missing. Prepare again with the same command: it goes on from there."
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the index: a loader worker is told its rows and reads it only if it asks."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_visits", "_rows")}
 
     def card(self) -> dict[str, Any]:
         """What a checkpoint must know of its data, in plain builtins."""
         return {
-            "contrasts": list(self.spec.contrasts),
+            "contrasts": list(self.contrasts),
             "size": self.spec.size,
             "pixel_mm": self.spec.pixel_mm,
             "intensity": {
@@ -74,6 +104,8 @@ class SliceStore:
     def _visits(self) -> dict[tuple[str, str], StoredVisit]:
         folders = sorted(self.root.glob("visits/*/*/visit.json"))
         visits = [StoredVisit.open(path.parent) for path in folders]
+        if self.contrasts != self.spec.contrasts:
+            visits = [v for v in (v.select(self.contrasts) for v in visits) if any(v.present)]
         visits.sort(key=lambda v: (v.patient, v.day if v.day is not None else 0.0, v.session))
         return {(v.patient, v.session): v for v in visits}
 
@@ -122,10 +154,9 @@ class SliceStore:
         ]
 
     def arrays(self, row: SliceRow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(image (C, H, W) float16, labels (H, W) uint8, brain (H, W) bool), memory-mapped."""
-        visit = self._visits[row.patient, row.session]
-        image, labels, brain = (visit.array(n)[row.row] for n in ("images", "labels", "brain"))
-        return image, labels, brain
+        """(image (C, H, W) float16, labels (H, W) uint8, brain (H, W) bool) of one slice."""
+        images, labels, brain = self.batch([row])
+        return images[0], labels[0], brain[0]
 
     def batch(
         self, rows: Sequence[SliceRow], *, channels: Sequence[int] | None = None
@@ -133,23 +164,23 @@ class SliceStore:
         """Slices read into new arrays, quickly, in any process.
 
         Args:
-            rows: B lines of the index, in any order.
-            channels: C positions in `contrasts`; None for all.
+            rows: B lines of the index, in any order; `row.present` says which contrasts are real.
+            channels: C places in `contrasts`; None for all. Those left out are not decoded.
 
         Returns:
             images (B, C, H, W) float16, labels (B, H, W) uint8, brain (B, H, W) bool.
         """
-        size, wanted = self.spec.size, slice(None) if channels is None else list(channels)
-        count = len(self.contrasts) if channels is None else len(channels)
-        images = np.empty((len(rows), count, size, size), np.float16)
-        labels = np.empty((len(rows), size, size), np.uint8)
-        brain = np.empty((len(rows), size, size), bool)
-        for i, row in enumerate(rows):
-            stored = self._open(self.root / "visits" / row.patient / row.session)
-            images[i] = stored["images"][row.row, wanted]
-            labels[i] = stored["labels"][row.row]
-            brain[i] = stored["brain"][row.row]
-        return images, labels, brain
+        names = [self.contrasts[c] for c in channels] if channels is not None else self.contrasts
+        whole = tuple(names) == self.spec.contrasts
+        stored = None if whole else [self.spec.contrasts.index(name) for name in names]
+        plane = (self.spec.size, self.spec.size)
+        images = np.empty((len(rows), len(names), *plane), np.float16)
+        masks = np.empty((len(rows), *plane), np.uint16)
+        for row, image, mask in zip(rows, images, masks, strict=True):
+            file = self._open(self.root / "visits" / row.patient / row.session / NAME)
+            file.image(row.row, image, stored)
+            file.masks(row.row, mask)
+        return images, *SliceFile.unpack(masks)
 
     def read(self, row: SliceRow) -> AxialSlice:
         """The slice of an index row, copied into memory, image as float32."""
@@ -160,10 +191,10 @@ class SliceStore:
             day=float("nan") if row.day is None else row.day,
             z=row.z,
             image=image.astype(np.float32),
-            labels=np.array(labels),
-            brain=np.array(brain),
+            labels=labels,
+            brain=brain,
             spacing_mm=(self.spec.pixel_mm, self.spec.pixel_mm),
-            contrasts=self.spec.contrasts,
+            contrasts=self.contrasts,
         )
 
     def courses(
@@ -220,8 +251,3 @@ class SliceStore:
             )
             for z in (self.common_zs(patient) if zs is None else zs)
         ]
-
-
-def _mapped(folder: Path) -> dict[str, np.ndarray]:
-    names = ("images", "labels", "brain")
-    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from mechlearn.checks import one_of
 from mechlearn.data.files import read_json
 from mechlearn.data.grid import GridPlacement
 from mechlearn.data.manifest import VisitRecord
+from mechlearn.data.slices import NAME, SliceFile
 from mechlearn.imaging.intensity import IntensityScale
 
 __all__ = ["SliceRow", "StoredVisit", "check_registered"]
@@ -29,6 +31,7 @@ class SliceRow:
     row: int  # in the arrays of its visit
     brain_area_mm2: float
     tumour_fraction: float
+    present: tuple[bool, ...] = ()  # of each contrast: False where the visit lacks it
 
     @property
     def tumour_area_mm2(self) -> float:
@@ -37,11 +40,16 @@ class SliceRow:
 
 @dataclass(frozen=True, eq=False)
 class StoredVisit:
-    """One visit of the store with all that brings results back to its NIfTI files."""
+    """One visit of the store with all that brings results back to its NIfTI files.
+
+    `contrasts` are the channels of its images, `stored` those of its file. `intensity` knows the
+    contrasts that the visit really has; the others are background everywhere.
+    """
 
     folder: Path
     record: VisitRecord
     contrasts: tuple[str, ...]
+    stored: tuple[str, ...]
     placement: GridPlacement
     intensity: IntensityScale
     zs: tuple[int, ...]
@@ -64,6 +72,23 @@ class StoredVisit:
     def pixel_mm2(self) -> float:
         return self.placement.grid.pixel_mm**2
 
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """Of each contrast: does the visit have it?"""
+        return tuple(c in self.intensity.contrasts for c in self.contrasts)
+
+    @property
+    def channels(self) -> list[int] | None:
+        """Places of `contrasts` in the visit's file; None for all of it as it stands."""
+        if self.contrasts == self.stored:
+            return None
+        return [self.stored.index(c) for c in self.contrasts]
+
+    def select(self, contrasts: Sequence[str]) -> StoredVisit:
+        """The same visit with these contrasts, in this order."""
+        there = [c for c in contrasts if c in self.intensity.contrasts]
+        return replace(self, contrasts=tuple(contrasts), intensity=self.intensity.select(there))
+
     def row_of(self, z: int) -> int:
         """Array row of slice z; KeyError with the range if it is not stored."""
         if z not in self.zs:
@@ -78,16 +103,27 @@ class StoredVisit:
         return self.tumour_px[self.row_of(z)] * self.pixel_mm2
 
     def array(self, name: str) -> np.ndarray:
-        """Memory-mapped `images`, `labels` or `brain`, one entry a stored slice."""
-        return np.asarray(np.load(self.folder / f"{name}.npy", mmap_mode="r"))
+        """All of `images` (S, C, H, W) float16, `labels` uint8 or `brain` bool (S, H, W)."""
+        one_of("array", name, ("images", "labels", "brain"))
+        file = SliceFile(self.folder / NAME)
+        if name == "images":
+            images = np.empty((file.count, len(self.contrasts), *file.shape), np.float16)
+            for row, image in enumerate(images):
+                file.image(row, image, self.channels)
+            return images
+        masks = np.empty((file.count, *file.shape), np.uint16)
+        for row, mask in enumerate(masks):
+            file.masks(row, mask)
+        return file.unpack(masks)[("labels", "brain").index(name)]
 
     def rows(self) -> list[SliceRow]:
         """Index rows of the stored slices, from inferior to superior."""
+        present = self.present
         counts = zip(self.zs, self.brain_px, self.tumour_px, strict=True)
         return [
             SliceRow(
                 self.patient, self.session, self.day, z, row,
-                brain * self.pixel_mm2, tumour / max(brain, 1),
+                brain * self.pixel_mm2, tumour / max(brain, 1), present,
             )
             for row, (z, brain, tumour) in enumerate(counts)
         ]  # fmt: skip
@@ -101,6 +137,7 @@ class StoredVisit:
             folder=folder,
             record=VisitRecord.from_dict(card["record"]),
             contrasts=tuple(card["contrasts"]),
+            stored=tuple(card["contrasts"]),
             placement=GridPlacement.from_dict(card["grid"]),
             intensity=IntensityScale.from_dict(card["intensity"]),
             zs=tuple(index["z"]),

@@ -108,19 +108,21 @@ class IntensityScale:
             percentiles: low and high, in percent.
 
         Raises:
-            ValueError: empty brain, a contrast with values that are not finite, or constant.
+            ValueError: empty brain, a contrast with values that are not finite (anywhere), or
+                constant.
         """
         pair = check_percentiles(percentiles)
         if not brain.any():
             raise ValueError("intensity scale: the brain mask is empty.")
         low, high = [], []
         for name, volume in zip(contrasts, volumes, strict=True):
-            values = volume[brain]
-            if not np.isfinite(values).all():
+            finite = np.isfinite(volume)
+            if not finite.all():
                 raise ValueError(
-                    f"contrast {name}: {int((~np.isfinite(values)).sum())} brain voxels are NaN "
-                    "or infinite. Mend the file."
+                    f"contrast {name}: {int((~finite).sum())} voxels are NaN or infinite. "
+                    "Mend the file."
                 )
+            values = volume[brain]
             a, b = np.percentile(values, pair)
             low.append(float(a))
             high.append(float(b))

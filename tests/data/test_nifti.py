@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -145,3 +147,16 @@ def test_missing_source_is_named_when_its_slices_are_wanted(plain, tmp_path):
     plain.record.images["t1n"].unlink()
     with pytest.raises(FileNotFoundError, match=r"t1n\.nii\.gz: the source scan is gone"):
         write_scans(plain, {4: np.zeros((4, 48, 48))}, tmp_path, stem="x", fill="source")
+
+
+def test_contrast_that_the_visit_lacks_is_not_written(tmp_path, visit_of, spec):
+    record = visit_of()
+    lacking = replace(record, images={c: record.images[c] for c in ("t1n", "t2f")})
+    store = prepare([lacking], tmp_path / "store", spec=replace(spec, missing="fill"))
+    visit = store.visit("P1", "s0")
+    paths = write_scans(visit, slices_of(visit, "images"), tmp_path / "out", stem="generated")
+    assert sorted(paths) == ["t1n", "t2f"]
+    written, source = load(paths["t2f"])[0], load(record.images["t2f"])[0]
+    low, high = visit.intensity.low[1], visit.intensity.high[1]
+    brain = inside(visit) & (source != 0)
+    assert np.abs(written[brain] - np.clip(source[brain], low, high)).max() <= 2

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mechlearn.data.files import read_json, write_json
 from mechlearn.data.prepare import PrepareSpec, SplitSpec, prepare, prepare_visit
 from mechlearn.data.store import SliceStore
 
@@ -76,7 +78,7 @@ def test_labels_are_canonical(case_of, visit_of, spec):
 def test_finished_visits_are_not_done_again(tmp_path, visit_of, spec):
     record = visit_of()
     prepare([record], tmp_path / "store", spec=spec)
-    file = tmp_path / "store/visits/P1/s0/images.npy"
+    file = tmp_path / "store/visits/P1/s0/slices.b2nd"
     before = file.stat().st_ino
     prepare([record], tmp_path / "store", spec=spec)
     assert file.stat().st_ino == before
@@ -113,7 +115,8 @@ def test_foreign_folder_is_refused(tmp_path, visit_of, spec):
 
 def test_nothing_partial_is_left(tmp_path, visit_of, spec):
     prepare([visit_of()], tmp_path / "store", spec=spec)
-    assert list((tmp_path / "store/.partial").iterdir()) == []
+    names = {path.name for path in (tmp_path / "store").iterdir()}
+    assert names == {"store.json", "splits.json", "bad_visits.json", "visits", ".lock"}
 
 
 def test_interrupted_visit_is_not_in_the_store(tmp_path, visit_of, spec, monkeypatch):
@@ -121,10 +124,25 @@ def test_interrupted_visit_is_not_in_the_store(tmp_path, visit_of, spec, monkeyp
         raise KeyboardInterrupt
 
     record = visit_of()
-    monkeypatch.setattr("mechlearn.data.prepare.replace_folder", stop)
+    monkeypatch.setattr("mechlearn.data.folders.replace_folder", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare([record], tmp_path / "store", spec=spec)
-    assert SliceStore(tmp_path / "store").patients() == []
+    assert SliceStore(tmp_path / "store", unfinished=True).patients() == []
+
+
+def test_unfinished_store_is_refused_until_it_is_prepared(tmp_path, visit_of, spec, monkeypatch):
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    record = visit_of()
+    with monkeypatch.context() as patch:
+        patch.setattr("mechlearn.data.folders.replace_folder", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare([record], tmp_path / "store", spec=spec)
+    with pytest.raises(ValueError, match=r"stopped before its end.*Prepare again"):
+        SliceStore(tmp_path / "store")
+    prepare([record], tmp_path / "store", spec=spec)
+    assert SliceStore(tmp_path / "store").patients() == ["P1"]
 
 
 def test_two_workers_write_what_one_writes(tmp_path, case_of, visit_of, spec):
@@ -154,12 +172,13 @@ def test_bad_visit_is_named(tmp_path, one_good_one_bad, spec, workers):
 def test_good_visits_survive_a_bad_one(tmp_path, one_good_one_bad, spec):
     with pytest.raises(ValueError, match="are bad"):
         prepare(one_good_one_bad, tmp_path / "store", spec=spec)
-    assert SliceStore(tmp_path / "store").patients() == ["P1"]
+    assert SliceStore(tmp_path / "store", unfinished=True).patients() == ["P1"]
 
 
-def test_bad_visits_can_be_left_out(tmp_path, one_good_one_bad, spec):
+def test_bad_visits_can_be_left_out_with_a_count(tmp_path, one_good_one_bad, spec, caplog):
     store = prepare(one_good_one_bad, tmp_path / "store", spec=spec, skip_bad=True)
     assert store.patients() == ["P1"]
+    assert re.search(r"left out 1 of 2 visits: see .*bad_visits\.json", caplog.text)
     assert "P2/s0" in (tmp_path / "store/bad_visits.json").read_text()
 
 
@@ -181,6 +200,68 @@ def test_missing_contrast_is_named(tmp_path, visit_of, spec):
     lacking = replace(record, images={"t1n": record.images["t1n"]})
     with pytest.raises(ValueError, match="has no t1c, t2w, t2f"):
         prepare_visit(lacking, spec)
+
+
+@pytest.fixture
+def filled(tmp_path, visit_of, spec):
+    """A store of two patients, of whom P2 lacks t1n and t2w."""
+    whole, other = visit_of(), visit_of(patient="P2")
+    images = {c: other.images[c] for c in ("t1c", "t2f")}
+    records = [whole, replace(other, images=images)]
+    return prepare(records, tmp_path / "store", spec=replace(spec, missing="fill"))
+
+
+def test_missing_contrast_is_filled_with_background_where_asked(filled):
+    images = filled.visit("P2", "s0").array("images")
+    assert np.all(images[:, [0, 2]] == -1)
+    assert np.array_equal(images[:, [1, 3]], filled.visit("P1", "s0").array("images")[:, [1, 3]])
+
+
+def test_rows_say_which_contrasts_are_there(filled):
+    there = {row.patient: row.present for row in filled.slices()}
+    assert there == {"P1": (True,) * 4, "P2": (False, True, False, True)}
+
+
+def test_visit_without_any_contrast_asked_for_is_refused_even_then(tmp_path, visit_of, spec):
+    record = visit_of()
+    lacking = replace(record, images={"t1n": record.images["t1n"]})
+    with pytest.raises(ValueError, match="has no t2f"):
+        prepare(
+            [lacking], tmp_path / "store", spec=replace(spec, contrasts=("t2f",), missing="fill")
+        )
+
+
+def test_store_of_whole_visits_can_go_on_with_filled_ones(tmp_path, visit_of, spec):
+    record = visit_of()
+    first = prepare([record], tmp_path / "store", spec=spec)
+    file = first.visit("P1", "s0").folder / "slices.b2nd"
+    before = file.stat().st_ino
+    again = prepare([record], tmp_path / "store", spec=replace(spec, missing="fill"))
+    assert again.spec.missing == "fill"
+    assert file.stat().st_ino == before
+
+
+def test_nan_beside_the_brain_is_a_bad_visit(tmp_path, case_of, visit_of, save_volume, spec):
+    record, volume = visit_of(), case_of().volumes["t2w"].astype(np.float32)
+    volume[0, 0, 0] = np.nan
+    save_volume(volume, record.images["t2w"])
+    with pytest.raises(ValueError, match=r"P1/s0: contrast t2w: 1 voxels are NaN"):
+        prepare([record], tmp_path / "store", spec=spec)
+
+
+def test_store_of_the_first_format_is_made_again_and_keeps_its_splits(tmp_path, visit_of, spec):
+    record, root = visit_of(), tmp_path / "store"
+    prepare([record], root, spec=spec, splits={"P1": "test"})
+    card = read_json(root / "store.json")
+    del card["spec"]["missing"]
+    write_json(root / "store.json", {**card, "format": 1})
+    (root / "visits/P1/s0/slices.b2nd").rename(root / "visits/P1/s0/images.npy")
+    with pytest.raises(ValueError, match=r"store format 1.*splits are kept"):
+        SliceStore(root)
+    store = prepare([record], root, spec=spec)
+    assert store.patients("test") == ["P1"]
+    assert [path.name for path in (root / "visits/P1/s0").glob("*.npy")] == []
+    assert store.visit("P1", "s0").array("images").shape[1] == 4
 
 
 def test_fewer_contrasts_can_be_prepared(visit_of, spec):
@@ -259,10 +340,12 @@ def test_spec_from_a_config_list_equals_the_tuple():
 @pytest.mark.parametrize(
     "options",
     [{"size": 2}, {"pixel_mm": 0.0}, {"percentiles": (9.0, 1.0)}, {"contrasts": ("t1",)},
-     {"contrasts": ()}, {"min_brain_mm2": -1.0}],
+     {"contrasts": ()}, {"min_brain_mm2": -1.0}, {"missing": "guess"}],
 )  # fmt: skip
 def test_impossible_spec_is_refused(options):
-    with pytest.raises(ValueError, match=r"size|pixel_mm|percentiles|contrasts|min_brain_mm2"):
+    with pytest.raises(
+        ValueError, match=r"size|pixel_mm|percentiles|contrasts|min_brain_mm2|missing"
+    ):
         PrepareSpec(**options)
 
 

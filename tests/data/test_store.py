@@ -7,11 +7,12 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import blosc2
 import numpy as np
 import pytest
 
 from mechlearn.data.prepare import prepare
-from mechlearn.data.reading import OpenFiles
+from mechlearn.data.slices import OpenFiles, SliceFile, write_slice_file
 from mechlearn.data.store import SliceStore
 from mechlearn.records import Radiotherapy
 
@@ -128,6 +129,76 @@ def test_batch_in_another_process_is_the_same(store, mixed, method):
     with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
         there = pool.submit(store.batch, mixed).result()
     assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**16, (3, 2, 16, 24), dtype=np.uint16)  # NaN, infinities and all
+    labels = rng.integers(0, 5, (3, 16, 24), dtype=np.uint8)
+    return bits.view(np.float16), labels, rng.random((3, 16, 24)) < 0.5
+
+
+def test_every_bit_of_a_slice_comes_back(tmp_path, arrays):
+    write_slice_file(tmp_path / "a", *arrays)
+    file, image, mask = (
+        SliceFile(tmp_path / "a"),
+        np.empty((2, 16, 24), "f2"),
+        np.empty((16, 24), "u2"),
+    )
+    file.image(1, image)
+    file.masks(1, mask)
+    assert np.array_equal(image.view("u2"), arrays[0][1].view("u2"))
+    for read, kept in zip(file.unpack(mask), arrays[1:], strict=True):
+        assert np.array_equal(read, kept[1])
+
+
+def test_the_same_slices_give_the_same_bytes(tmp_path, arrays):
+    for name in "ab":
+        write_slice_file(tmp_path / name, *arrays)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_file_reads_without_this_library_as_its_docstring_says(tmp_path, arrays):
+    write_slice_file(tmp_path / "slices.b2nd", *arrays)
+    stored = blosc2.open(str(tmp_path / "slices.b2nd"))[2]
+    assert np.array_equal(stored[:-1], arrays[0][2].view("u2"))
+    assert np.array_equal(stored[-1] & 127, arrays[1][2])
+    assert np.array_equal(stored[-1] >> 7, arrays[2][2])
+
+
+def test_broken_slice_file_is_named(tmp_path, arrays):
+    path = tmp_path / "slices.b2nd"
+    write_slice_file(path, *arrays)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"slices\.b2nd: cannot be read .*prepare again"):
+        SliceFile(path)
+
+
+def test_view_of_some_contrasts_narrows_everything(store, mixed):
+    view = SliceStore(store.root, contrasts=["t2f", "t1n"])
+    assert view.contrasts == tuple(view.card()["contrasts"]) == ("t2f", "t1n")
+    whole, row = store.batch(mixed)[0], view.slices()[0]
+    assert np.array_equal(view.batch(mixed)[0], whole[:, [3, 0]])
+    assert np.array_equal(view.batch(mixed, channels=[1])[0], whole[:, [0]])
+    assert view.read(row).contrasts == view.visit(row.patient, row.session).contrasts
+    visit, stored = (s.visit(row.patient, row.session) for s in (view, store))
+    assert np.array_equal(visit.array("images"), stored.array("images")[:, [3, 0]])
+    assert visit.intensity == stored.intensity.select(["t2f", "t1n"])
+    assert row.present == (True, True)
+
+
+def test_view_of_a_contrast_that_is_not_there_is_refused(store):
+    with pytest.raises(ValueError, match="contrasts='adc'"):
+        SliceStore(store.root, contrasts=["adc"])
+
+
+def test_view_leaves_out_visits_without_any_of_its_contrasts(tmp_path, visit_of, spec):
+    record = visit_of(patient="P2")
+    lacking = replace(record, images={"t1n": record.images["t1n"]})
+    prepare([visit_of(), lacking], tmp_path / "store", spec=replace(spec, missing="fill"))
+    assert SliceStore(tmp_path / "store", contrasts=["t1n"]).patients() == ["P1", "P2"]
+    assert SliceStore(tmp_path / "store", contrasts=["t2f"]).patients() == ["P1"]
 
 
 def test_only_so_many_files_stay_open(tmp_path):

@@ -79,7 +79,7 @@ def test_constant_contrast_is_refused_by_name(volumes, brain):
 
 def test_nan_in_the_brain_is_refused_by_name(volumes, brain):
     volumes[0, 2, 8, 8] = np.nan
-    with pytest.raises(ValueError, match="contrast t1n: 1 brain voxels are NaN"):
+    with pytest.raises(ValueError, match="contrast t1n: 1 voxels are NaN"):
         fit(volumes, brain)
 
 

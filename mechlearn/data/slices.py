@@ -1,0 +1,152 @@
+"""The slices of a visit in one file: a blosc2 array, a slice a chunk, a channel a block.
+
+slices.b2nd holds (S, C + 1, H, W) uint16, S slices of C contrasts: first the contrasts as the bits
+of float16, then labels | brain << 7. A random slice is one read of about a sixth of its bytes, and
+a contrast costs its own share of that. Anyone reads it without this library:
+
+    stored = blosc2.open("slices.b2nd")[12]
+    images, labels, brain = stored[:-1].view("float16"), stored[-1] & 127, stored[-1] >> 7
+
+Why this and not Zarr, HDF5 or plain arrays: experiments/benchmarks/slice_store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import blosc2
+import numpy as np
+
+__all__ = ["NAME", "OpenFiles", "SliceFile", "write_slice_file"]
+
+NAME = "slices.b2nd"
+BRAIN_BIT = 7
+LABEL_BITS = (1 << BRAIN_BIT) - 1
+MOST_OPEN = 256  # files; far below the usual limit of 1024 of a process
+
+
+def write_slice_file(path: Path, images: np.ndarray, labels: np.ndarray, brain: np.ndarray) -> None:
+    """Write one visit; the same arrays give the same bytes.
+
+    Args:
+        path: of the new file.
+        images: (S, C, H, W) float16; every bit is kept.
+        labels: (S, H, W) uint8, below 128.
+        brain: (S, H, W) bool.
+    """
+    count, channels, height, width = images.shape
+    stored = np.empty((count, channels + 1, height, width), np.uint16)
+    stored[:, :-1] = images.view(np.uint16)
+    stored[:, -1] = labels | (brain.astype(np.uint8) << BRAIN_BIT)
+    blosc2.asarray(
+        stored,
+        chunks=(1, *stored.shape[1:]),
+        blocks=(1, 1, height, width),
+        # One thread: worker processes are the parallelism, and a pool of threads dies in a fork.
+        cparams=blosc2.CParams(
+            codec=blosc2.Codec.LZ4,
+            clevel=9,
+            filters=[blosc2.Filter.SHUFFLE],
+            typesize=2,
+            nthreads=1,
+        ),
+        urlpath=str(path),
+        mode="w",
+        contiguous=True,
+    )
+
+
+class SliceFile:
+    """A visit's file, mapped into memory for reading.
+
+    Raises:
+        ValueError: no file of this kind at `path`; it names the path and the remedy.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # The array owns its chunks: it must live as long as they are read.
+            self._array = blosc2.open(
+                str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1)
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._broken(error) from error
+        self._chunks = self._array.schunk
+        self.count, stored, height, width = self._array.shape
+        self.channels = stored - 1
+        self.shape = (height, width)
+
+    def _broken(self, error: Exception) -> ValueError:
+        return ValueError(
+            f"{self.path}: cannot be read ({error}). Remove the visit's folder and prepare again."
+        )
+
+    def _blocks(self, row: int, first: int, out: np.ndarray) -> None:
+        """Decode the stored channels of slice `row` from `first` on into contiguous `out`."""
+        pixels = self.shape[0] * self.shape[1]
+        start = (row * (self.channels + 1) + first) * pixels
+        try:
+            self._chunks.get_slice(start, start + out.size, out=out)
+        except RuntimeError as error:
+            raise self._broken(error) from error
+
+    def image(self, row: int, out: np.ndarray, channels: Sequence[int] | None = None) -> None:
+        """Fill `out` (C, H, W) float16 with slice `row`: all contrasts, or those at `channels`."""
+        bits = out.view(np.uint16)
+        if channels is None:
+            self._blocks(row, 0, bits)
+            return
+        for plane, channel in zip(bits, channels, strict=True):
+            self._blocks(row, channel, plane)
+
+    def masks(self, row: int, out: np.ndarray) -> None:
+        """Fill `out` (H, W) uint16 with labels | brain << 7 of slice `row`; see `unpack`."""
+        self._blocks(row, self.channels, out)
+
+    @staticmethod
+    def unpack(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """labels | brain << 7 -> (labels uint8, brain bool)."""
+        return (masks & LABEL_BITS).astype(np.uint8), (masks >> BRAIN_BIT).astype(bool)
+
+
+File = TypeVar("File")
+
+
+class OpenFiles(Generic[File]):
+    """The files used last, each opened once a process.
+
+    Forked and spawned workers begin with none: a handle is never shared between processes, and
+    the object can be pickled.
+
+    Args:
+        open_file: opens one; called at first use.
+        most: as many stay open, the one used longest ago is let go.
+    """
+
+    def __init__(self, open_file: Callable[[Path], File], *, most: int = MOST_OPEN) -> None:
+        self._open_file = open_file
+        self._most = most
+        self._pid = os.getpid()
+        self._files: OrderedDict[Path, File] = OrderedDict()
+
+    def __call__(self, path: Path) -> File:
+        if self._pid != os.getpid():
+            self._pid, self._files = os.getpid(), OrderedDict()
+        if path in self._files:
+            self._files.move_to_end(path)
+            return self._files[path]
+        file = self._files[path] = self._open_file(path)
+        if len(self._files) > self._most:
+            self._files.popitem(last=False)
+        return file
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": OrderedDict()}
