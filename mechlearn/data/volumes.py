@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 
 from mechlearn.data.grid import GridPlacement, reorient
 from mechlearn.data.labels import to_canonical
@@ -30,6 +32,7 @@ __all__ = [
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
 BLOCK = 8  # slices at once: their arrays stay in the cache
 SAME_PLACE_MM = 0.1  # corners of the files of a visit may differ by this much
+FLAT = 1e-9  # mm3: voxels without a volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,16 +165,24 @@ def load_visit(
     return source.volumes, source.labels, source.affine
 
 
-def read_visit(record: VisitRecord, contrasts: Sequence[str]) -> SourceVisit:
+def read_visit(
+    record: VisitRecord,
+    contrasts: Sequence[str],
+    *,
+    open_image: Callable[[Path], Any] = nib.load,
+) -> SourceVisit:
     """The files of a visit, in canonical order.
 
     Brain is where the record's brain mask is above half of its largest value (some were resampled
     with interpolation), or, without one, where any contrast is not 0, with holes filled.
 
+    Args:
+        open_image: path -> image, for who has the files in memory already.
+
     Raises:
-        ValueError: a missing contrast, files on different voxel grids, a mask that is not binary,
-            labels outside the scheme, labels that do not have their measured volumes (LUMIERE),
-            no brain; it names the visit.
+        ValueError: a missing contrast, a broken header, files on different voxel grids, a mask
+            that is not binary, labels outside the scheme, labels that do not have their measured
+            volumes (LUMIERE), no brain; it names the visit.
     """
     missing = [c for c in contrasts if c not in record.images]
     if missing:
@@ -179,24 +190,27 @@ def read_visit(record: VisitRecord, contrasts: Sequence[str]) -> SourceVisit:
             f"visit {record.name}: has no {', '.join(missing)} (it has "
             f"{', '.join(record.images)}). Complete it or drop the contrast from data.contrasts."
         )
-    reference = _open(record, record.images[contrasts[0]])
-    volumes = np.stack([_volume(record, record.images[c], reference) for c in contrasts])
-    labels = _labels(record, reference)
+    reference = _open(record, record.images[contrasts[0]], open_image)
+
+    def volume(path: Path) -> np.ndarray:
+        return _volume(record, _open(record, path, open_image), reference)
+
+    volumes = np.stack([volume(record.images[c]) for c in contrasts])
+    labels = _labels(record, reference, volume)
     if record.brain_mask is None:
         return SourceVisit(volumes, labels, brain_mask(volumes), reference.affine)
-    brain = support(_volume(record, record.brain_mask, reference))
+    brain = support(volume(record.brain_mask))
     if not brain.any():
         raise ValueError(f"visit {record.name}: {record.brain_mask} is 0 everywhere: no brain.")
     return SourceVisit(np.where(brain, volumes, 0), labels, brain, reference.affine)
 
 
-def _labels(record: VisitRecord, reference: nib.Nifti1Image) -> np.ndarray:
+def _labels(
+    record: VisitRecord, reference: nib.Nifti1Image, volume: Callable[[Path], np.ndarray]
+) -> np.ndarray:
     """Canonical labels of the segmentation, or of its several masks."""
     try:
-        if record.masks:
-            seg = combine(record.masks, lambda path: _volume(record, path, reference))
-        else:
-            seg = _volume(record, record.seg, reference)
+        seg = combine(record.masks, volume) if record.masks else volume(record.seg)
         if record.label_scheme == "lumiere":
             voxel_mm3 = abs(float(np.linalg.det(reference.affine[:3, :3])))
             check_measured_volumes(record.seg, seg, voxel_mm3=voxel_mm3)
@@ -210,17 +224,25 @@ def _labels(record: VisitRecord, reference: nib.Nifti1Image) -> np.ndarray:
         raise ValueError(f"visit {record.name}: {name}{text}") from error
 
 
-def _open(record: VisitRecord, path: Path) -> nib.Nifti1Image:
-    image = nib.load(path)
+def _open(record: VisitRecord, path: Path, open_image: Callable[[Path], Any]) -> nib.Nifti1Image:
+    try:
+        image = open_image(path)
+    except HeaderDataError as error:
+        raise ValueError(f"visit {record.name}: {path} has a broken header: {error}.") from error
     if not isinstance(image, nib.Nifti1Image):
         raise ValueError(
             f"visit {record.name}: {path} is a {type(image).__name__}, expected NIfTI. Convert it."
         )
+    affine = image.affine
+    if not np.isfinite(affine).all() or abs(float(np.linalg.det(affine[:3, :3]))) < FLAT:
+        raise ValueError(
+            f"visit {record.name}: {path} has the affine {np.round(affine[:3], 3).tolist()}; it "
+            "must be finite and give each axis a direction. Write it again from the source."
+        )
     return image
 
 
-def _volume(record: VisitRecord, path: Path, reference: nib.Nifti1Image) -> np.ndarray:
-    image = _open(record, path)
+def _volume(record: VisitRecord, image: nib.Nifti1Image, reference: nib.Nifti1Image) -> np.ndarray:
     apart = np.inf
     if image.shape == reference.shape and len(image.shape) == 3:
         corners = np.array(np.meshgrid(*([0, n - 1] for n in image.shape))).reshape(3, -1)
@@ -228,8 +250,8 @@ def _volume(record: VisitRecord, path: Path, reference: nib.Nifti1Image) -> np.n
         apart = float(np.abs(moved).max())
     if apart > SAME_PLACE_MM:
         raise ValueError(
-            f"visit {record.name}: {path} has shape {image.shape} and lies {apart:g} mm from "
-            f"{reference.get_filename()} with shape {reference.shape}; contrasts and segmentation "
-            "must share one 3D voxel grid. Co-register and resample them."
+            f"visit {record.name}: {image.get_filename()} has shape {image.shape} and lies "
+            f"{apart:g} mm from {reference.get_filename()} with shape {reference.shape}; contrasts "
+            "and segmentation must share one 3D voxel grid. Co-register and resample them."
         )
     return reorient(np.asanyarray(image.dataobj), reference.affine)
