@@ -59,8 +59,8 @@ def find_brats(
     return finish(records, gaps, what="BraTS")
 
 
-def _is_case(name: str) -> bool:
-    return bool(CASE_2021.fullmatch(name) or CASE_2023.fullmatch(name))
+def _is_case(folder: Path) -> bool:
+    return bool(CASE_2021.fullmatch(folder.name) or CASE_2023.fullmatch(folder.name))
 
 
 def _refuse_two_names(records: list[VisitRecord]) -> None:

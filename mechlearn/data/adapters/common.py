@@ -43,7 +43,7 @@ class Tree:
 
 def walk(
     root: Roots,
-    is_case: Callable[[str], bool],
+    is_case: Callable[[Path], bool],
     *,
     what: str,
     expected: str,
@@ -53,7 +53,7 @@ def walk(
 
     Args:
         root: folder or folders; cases may lie deeper, and a root may be a case itself.
-        is_case: whether a folder's name is that of a case; its inside is not walked.
+        is_case: whether a folder is that of a case; its inside is not walked.
         what: the data set is called.
         expected: the layout, in words.
         allowed: names of images that may lie outside the cases.
@@ -81,8 +81,8 @@ def walk(
     return tree
 
 
-def _descend(folder: Path, is_case: Callable[[str], bool], tree: Tree) -> None:
-    if is_case(folder.name):
+def _descend(folder: Path, is_case: Callable[[Path], bool], tree: Tree) -> None:
+    if is_case(folder):
         tree.cases.append(folder)
         return
     for entry in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
