@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
@@ -13,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.config.schema import DataConfig
-from mechlearn.data.adapters.brats import find_brats
-from mechlearn.data.manifest import VisitRecord, read_manifest
+from mechlearn.data.adapters import ADAPTERS
+from mechlearn.data.manifest import VisitRecord, read_manifest, write_manifest
 from mechlearn.data.phantom.cohort import write_cohort
 from mechlearn.data.prepare import prepare
 from mechlearn.data.splits import splits_beside
@@ -27,14 +29,16 @@ __all__ = [
     "check_source",
     "check_store",
     "data_config",
+    "found_manifest",
     "make_store",
     "open_store",
     "phantom_patients",
+    "source_records",
     "store_root",
 ]
 
 log = logging.getLogger(__name__)
-KINDS = ("phantom", "brats", "manifest")
+KINDS = ("phantom", *ADAPTERS, "manifest")
 
 
 def data_config(cfg: DictConfig) -> DataConfig:
@@ -72,7 +76,7 @@ def check_source(cfg: DictConfig) -> None:
     """Refuse a source that is not there, before anything is read.
 
     Raises:
-        ValueError: data.root or data.manifest is not given.
+        ValueError: data.root or data.manifest is not given; an option that the data set has not.
         FileNotFoundError: it does not exist.
     """
     data = data_config(cfg)
@@ -81,16 +85,32 @@ def check_source(cfg: DictConfig) -> None:
         path = Path(str(data.manifest)).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"data.manifest={data.manifest}: no such file.")
-    if data.kind == "brats":
+    if data.kind in ADAPTERS:
+        _adapter_options(data)
         roots = _roots(data)
         if not roots:
             raise ValueError(
-                "data.root=null: the folder with the BraTS cases is needed. "
-                "Give data.root=/data/BraTS2023, or several: data.root=[/data/GLI,/data/PED]."
+                f"data.root=null: the folder of the data set is needed (data={data.kind}). "
+                "Give data.root=/data/FOLDER, or several: data.root=[/data/GLI,/data/PED]."
             )
         for root in roots:
             if not root.is_dir():
                 raise FileNotFoundError(f"data.root={root}: no such folder.")
+
+
+def _adapter_options(data: DataConfig) -> dict[str, Any]:
+    """Arguments of the adapter besides the roots; ValueError for one that it does not take."""
+    given = {"label_scheme": data.label_scheme, "tables": data.tables}
+    options = {key: value for key, value in given.items() if value is not None}
+    accepted = list(inspect.signature(ADAPTERS[data.kind]).parameters)
+    own = [name for name in accepted if name not in ("root", "missing", *given)]
+    for name in data.options:
+        one_of("data.options", name, tuple(own), remedy=f"These are the options of {data.kind}.")
+    if "tables" in options and "tables" not in accepted:
+        raise ValueError(
+            f"data.tables={data.tables}: data={data.kind} reads no tables. Leave it out."
+        )
+    return {**options, **data.options}
 
 
 def check_store(cfg: DictConfig) -> None:
@@ -105,8 +125,8 @@ def check_store(cfg: DictConfig) -> None:
     words = [w for w in given if w.startswith(("data", "paths."))]
     if not any(w.startswith("data=") for w in words):
         words.insert(0, f"data={data.kind}")
-    needed = {"brats": ("data.root", "FOLDER"), "manifest": ("data.manifest", "VISITS.csv")}
-    key, example = needed[data.kind]
+    by_manifest = data.kind == "manifest"
+    key, example = ("data.manifest", "VISITS.csv") if by_manifest else ("data.root", "FOLDER")
     if not any(w.startswith(f"{key}=") for w in words):
         words.append(f"{key}={example}")
     raise FileNotFoundError(
@@ -155,8 +175,15 @@ def make_store(
                 _roots(data)[0], data.phantom, patients=patients, splits=splits,
                 workers=data.workers,
             ))  # fmt: skip
+        missing: list[str] | None = [] if data.skip_bad else None
+        records = source_records(data, manifest, patients=patients, missing=missing)
+        for message in missing or []:
+            log.warning("left out: %s", message)
+        if manifest is None:
+            path = write_manifest(records, found_manifest(root))
+            log.info("found %d visits, listed in %s", len(records), path)
         return prepare(
-            _records(data, manifest, patients),
+            records,
             root,
             spec=data.prepare,
             workers=data.workers,
@@ -165,13 +192,33 @@ def make_store(
         )
 
 
-def _records(
-    data: DataConfig, manifest: str | None, patients: Collection[str] | None
+def found_manifest(root: Path) -> Path:
+    """The manifest of what was found for the store at `root`: beside it, to look at or to mend."""
+    return root.with_name(f"{root.name}.manifest.csv")
+
+
+def source_records(
+    data: DataConfig,
+    manifest: str | None,
+    *,
+    patients: Collection[str] | None = None,
+    missing: list[str] | None = None,
 ) -> list[VisitRecord]:
+    """The visits of a source, in the order of its names or rows.
+
+    Args:
+        manifest: of the manifest's and the phantom's kind; None for the others.
+        patients: only these.
+        missing: None refuses visits that cannot be used; a list takes what is wrong with them. A
+            manifest's files are then not looked for.
+    """
     if manifest is None:
-        return find_brats(_roots(data), label_scheme=data.label_scheme)
+        find = ADAPTERS[data.kind]
+        records = find(_roots(data), missing=missing, **_adapter_options(data))
+        return [r for r in records if patients is None or r.patient in patients]
     # Absolute, because the store remembers its sources wherever it is opened later.
-    records = read_manifest(Path(manifest).expanduser().absolute())
+    path = Path(manifest).expanduser().absolute()
+    records = read_manifest(path, check_files=missing is None, missing=missing)
     return [r for r in records if patients is None or r.patient in patients]
 
 

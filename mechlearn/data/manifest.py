@@ -139,12 +139,16 @@ class VisitRecord:
         return cls(**{**card, "images": images, "masks": masks, **paths})
 
 
-def read_manifest(path: str | Path, *, check_files: bool = True) -> list[VisitRecord]:
+def read_manifest(
+    path: str | Path, *, check_files: bool = True, missing: list[str] | None = None
+) -> list[VisitRecord]:
     """Read a manifest, in the order of its rows.
 
     Args:
         path: CSV file; relative paths inside start at its folder.
         check_files: refuse rows whose files are not on disk.
+        missing: None refuses the first row that breaks a rule; a list takes the messages of all
+            of them, they are left out, and rules across rows are left to `check_records`.
 
     Raises:
         FileNotFoundError: no such manifest.
@@ -152,10 +156,18 @@ def read_manifest(path: str | Path, *, check_files: bool = True) -> list[VisitRe
     """
     path = Path(path)
     rows = read_rows(path, what="manifest", columns=COLUMNS, missing=_missing)
-    records = [_record(where, cells, path.parent, check_files) for where, cells in rows]
-    if not records:
+    if not rows:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
-    check_records(records, where=str(path))
+    records = []
+    for where, cells in rows:
+        try:
+            records.append(_record(where, cells, path.parent, check_files))
+        except ValueError as error:
+            if missing is None:
+                raise
+            missing.append(str(error))
+    if missing is None:
+        check_records(records, where=str(path))
     return records
 
 
