@@ -56,7 +56,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     assert tops == {"mechlearn", f"mechlearn-{mechlearn.__version__}.dist-info"}
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "forecast", "prepare"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "forecast", "prepare", "export"])
 def test_wheel_composes_outside_the_checkout(wheel: Path, tmp_path: Path, command: str) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")

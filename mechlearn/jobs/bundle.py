@@ -216,8 +216,14 @@ class GuidedInference:
         rows = store.slices()
         if not isinstance(self.slices, str):
             wanted = [self.slices] if isinstance(self.slices, int) else list(self.slices)
-            (visit,) = store.visits(store.patients()[0])
-            rows = [rows[visit.row_of(int(z))] for z in sorted(set(wanted))]
+            by_z = {row.z: row for row in rows}
+            absent = sorted(set(wanted) - set(by_z))
+            if absent:
+                raise ValueError(
+                    f"slices={absent}: no brain there; the scan has it in slices {min(by_z)} to "
+                    f"{max(by_z)}, counted from 0, the lowest."
+                )
+            rows = [by_z[z] for z in sorted(set(wanted))]
         found = [self._measured(store.read(row), with_labels) for row in rows]
         if not isinstance(self.slices, str):
             return found

@@ -102,10 +102,15 @@ def _inputs(pair: Pair) -> dict[str, Any]:
     size, levels = pair.denoiser.size, pair.denoiser.schedule.levels
     image = {str(i): f"{name} at the noise level" for i, name in enumerate(pair.contrasts)}
     level = {"0": "noise level, 1 to the number of levels; a guide also reads 0, the clean image"}
-    return {
+    inputs = {
         "image": _tensor("image", image, [size, size], format="magnitude"),
         "timestep": _tensor("timesteps", level, [], dtype="int64", value_range=[0, levels]),
     }
+    classes = pair.denoiser.card["network"].get("classes")
+    if classes is not None:
+        label = {"0": "class of the slice"}
+        inputs["label"] = _tensor("classes", label, [], dtype="int64", value_range=[0, classes - 1])
+    return inputs
 
 
 def _denoiser_format(pair: Pair) -> dict[str, Any]:
@@ -121,8 +126,9 @@ def _guide_format(pair: Pair) -> dict[str, Any]:
     brain = _tensor("image", {"0": "brain"}, [size, size], format="segmentation",
                     value_range=[0, 1])  # fmt: skip
     read = {"0": str(pair.guide.card["target"])}
+    inputs = {k: v for k, v in _inputs(pair).items() if k != "label"}
     return {
-        "inputs": {**_inputs(pair), "brain": brain},
+        "inputs": {**inputs, "brain": brain},
         "outputs": {"fraction": _tensor("probabilities", read, [], value_range=[0, 1])},
     }
 
