@@ -30,7 +30,7 @@ THIRD_PARTY = {
     "imaging": {"numpy", "scipy", "skimage", "torch"},
     "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics", "scoringrules"},
     "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich",
-             "blosc2", "filelock"},
+             "blosc2", "filelock", "openpyxl"},
     "training": {"PIL", "numpy", "torch", "pytorch_lightning", "hydra", "wandb", "rich",
                  "safetensors", "huggingface_hub", "yaml"},
     "jobs": {"numpy", "torch", "yaml", "rich"},

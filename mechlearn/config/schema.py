@@ -65,14 +65,16 @@ class LoaderConfig:
 
 @dataclass
 class DataConfig:
-    """Where slices come from: `kind` is phantom, brats or manifest."""
+    """Where slices come from: `kind` is phantom, manifest, or a public cohort (data.adapters)."""
 
     kind: str = MISSING
     name: str | None = None  # of the store below paths.stores
-    root: Any = None  # brats: one folder or several; phantom: where the cohort is written
+    root: Any = None  # a cohort: one folder or several; phantom: where it is written
+    tables: Any = None  # of a cohort, where they do not lie below root: files or their folder
     manifest: str | None = None  # CSV of your own NIfTI files
     contrasts: list[str] | None = None  # channels of a model in training; null for all of the store
-    label_scheme: str | None = None  # brats: only where the names leave it open
+    label_scheme: str | None = None  # of a cohort, where its own is not the right one
+    options: dict[str, Any] = field(default_factory=dict)  # of a cohort's adapter alone
     workers: int = 1  # processes that prepare or generate
     skip_bad: bool = False
     prepare: PrepareSpec = field(default_factory=PrepareSpec)

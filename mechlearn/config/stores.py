@@ -91,7 +91,7 @@ def check_source(cfg: DictConfig) -> None:
         if not roots:
             raise ValueError(
                 f"data.root=null: the folder of the data set is needed (data={data.kind}). "
-                "Give data.root=/data/FOLDER, or several: data.root=[/data/GLI,/data/PED]."
+                "Give data.root=/data/BraTS2023, or several: data.root=[/data/GLI,/data/PED]."
             )
         for root in roots:
             if not root.is_dir():
@@ -104,8 +104,12 @@ def _adapter_options(data: DataConfig) -> dict[str, Any]:
     options = {key: value for key, value in given.items() if value is not None}
     accepted = list(inspect.signature(ADAPTERS[data.kind]).parameters)
     own = [name for name in accepted if name not in ("root", "missing", *given)]
-    for name in data.options:
-        one_of("data.options", name, tuple(own), remedy=f"These are the options of {data.kind}.")
+    unknown = sorted(set(data.options) - set(own))
+    if unknown:
+        raise ValueError(
+            f"data.options.{unknown[0]}: data={data.kind} has the options "
+            f"{', '.join(own) or 'none'}. Leave it out or mend its name."
+        )
     if "tables" in options and "tables" not in accepted:
         raise ValueError(
             f"data.tables={data.tables}: data={data.kind} reads no tables. Leave it out."
