@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,29 +109,59 @@ def test_training_leaves_weights_metrics_and_a_row(workshop: Path) -> None:
     assert (card["kind"], card["data"]["size"], card["schedule"]["levels"]) == ("ddpm", 32, 1000)
 
 
-def test_training_resumes_from_the_newest_checkpoint(
+def store_of(workshop: Path, manifest: Path) -> list[str]:
+    """Overrides that point a training run to the tiny store."""
+    return ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID,
+            f"paths.stores={workshop}/outputs/stores"]  # fmt: skip
+
+
+def trace_of(folder: Path) -> dict[tuple[int, str], float]:
+    """What a run logged: (step, key) -> value."""
+    with (folder / "csv" / "metrics.csv").open() as file:
+        return {
+            (int(row["step"]), key): float(value)
+            for row in csv.DictReader(file)
+            for key, value in row.items()
+            if value and key not in ("step", "epoch")
+        }
+
+
+def test_killed_training_resumes_as_if_it_had_not_been_killed(
     workshop: Path, manifest: Path, tmp_path: Path
 ) -> None:
-    data = ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID,
-            f"paths.stores={workshop}/outputs/stores"]  # fmt: skip
-    words = [*data, "model=ddpm_demo", *TINY, *SHORT, "resume=auto", "name=again"]
-    in_process(tmp_path, "train", *words)
-    in_process(tmp_path, "train", *words, "trainer.max_steps=6",
-               "hydra.run.dir=outputs/train/again/second")  # fmt: skip
-    assert row_of(tmp_path / "outputs/train/again/second")["steps"] == 6
-    with (tmp_path / "outputs/train/again/second/csv/metrics.csv").open() as file:
-        steps = [int(row["step"]) for row in csv.DictReader(file)]
-    assert min(steps) >= 4
+    words = [*store_of(workshop, manifest), "model=ddpm_demo", *TINY, *SHORT,
+             "trainer.log_every_n_steps=1", "trainer.max_steps=30", "data.loader.num_workers=1",
+             "trainer.val_check_interval=10"]  # fmt: skip
+    in_process(tmp_path, "train", *words, "hydra.run.dir=whole")
+    words += ["resume=auto", "name=again", "callbacks.last.every_n_steps=1"]
+    line = [sys.executable, "-m", "mechlearn.train", *words]
+    process = subprocess.Popen(line, cwd=tmp_path, start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    saved = tmp_path / "outputs" / "train" / "again"
+    while not list(saved.glob("*/checkpoints/last.ckpt")) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    in_process(tmp_path, "train", *words, f"hydra.run.dir={saved}/second")
+    whole, rest = trace_of(tmp_path / "whole"), trace_of(saved / "second")
+    assert max(whole) == max(rest)
+    assert rest == {k: whole[k] for k in rest}
+    models = [torch.load(f / "model.pt", weights_only=True)["state_dict"]
+              for f in (tmp_path / "whole", saved / "second")]  # fmt: skip
+    assert all(torch.equal(models[0][k], models[1][k]) for k in models[0])
 
 
-def test_two_cpu_processes_train_one_model(workshop: Path, manifest: Path, tmp_path: Path) -> None:
-    data = ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", *GRID,
-            f"paths.stores={workshop}/outputs/stores"]  # fmt: skip
-    in_process(tmp_path, "train", *data, "model=segmenter_demo", *TINY, *SHORT, "trainer=ddp",
-               "hydra.run.dir=run")  # fmt: skip
-    row = row_of(tmp_path / "run")
+def test_two_processes_train_what_one_trains_with_twice_the_batch(
+    workshop: Path, manifest: Path, tmp_path: Path
+) -> None:
+    words = [*store_of(workshop, manifest), "model=segmenter_demo", *TINY, *SHORT,
+             "trainer.log_every_n_steps=1"]  # fmt: skip
+    in_process(tmp_path, "train", *words, "trainer=ddp", "hydra.run.dir=two")
+    in_process(tmp_path, "train", *words, "data.loader.batch_size=4", "hydra.run.dir=one")
+    row = row_of(tmp_path / "two")
     assert (row["steps"], row["n_processes"]) == (4, 2)
     assert not (tmp_path / "outputs").exists()  # the second process made no folder of its own
+    assert trace_of(tmp_path / "two") == pytest.approx(trace_of(tmp_path / "one"), rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ["grid", "longitudinal", "sizes"])

@@ -173,7 +173,7 @@ class SliceDataModule(pl.LightningDataModule):
         batches = [
             indices[i : i + self.batch_size] for i in range(0, len(indices), self.batch_size)
         ]
-        return DataLoader(dataset, batch_sampler=batches, **self._options())  # type: ignore[arg-type]
+        return DataLoader(dataset, batch_sampler=batches, **self._options())
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -124,7 +124,7 @@ class PreviewCallback(pl.Callback):
         for nl in (100, 200, 400):
             spec = SamplerSpec(nl=nl, scale="0", encode="noise", steps=min(20, nl))
             sampler = GuidedSampler(
-                _epsilon(module), module.network, schedule=module.schedule, spec=spec,  # type: ignore[arg-type]
+                _epsilon(module), module.network, schedule=module.schedule, spec=spec,
                 device=module.device,
             )  # fmt: skip
             made = sampler.reconstruct(item["image"], brain=item["brain"][0])

@@ -44,8 +44,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class RecoveryCheckpoint(Checkpoint):
     """Keeps `last.ckpt` fresh: after so many minutes, at the end, and when the cluster says stop.
 
-    It is written after whole optimiser steps, so that a run that goes on from it repeats exactly
-    what an uninterrupted one does. It stands behind the averaging of weights, as Lightning orders
+    It is written after whole optimiser steps, and where a validation is due after that validation
+    (Lightning leaves one out that a kill has cut short), so that a run that goes on from it repeats
+    exactly what an uninterrupted one does. It stands behind the averaging of weights, as Lightning orders
     all callbacks that write checkpoints.
 
     Args:
@@ -68,6 +69,7 @@ class RecoveryCheckpoint(Checkpoint):
         self.every_s, self.every_n_steps = 60 * every_minutes, every_n_steps
         self._saved_step = -1
         self._saved_at = time.monotonic()
+        self._after_validation = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = time.monotonic()
@@ -78,6 +80,13 @@ class RecoveryCheckpoint(Checkpoint):
     ) -> None:  # fmt: skip
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if whole and self._is_due(trainer):
+            self._after_validation = _validates_after(trainer, batch_idx)
+            if not self._after_validation:
+                self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._after_validation:
+            self._after_validation = False
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,3 +115,11 @@ class RecoveryCheckpoint(Checkpoint):
         if self._saved_step != trainer.global_step:
             trainer.save_checkpoint(self.path)
             self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+
+
+def _validates_after(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether Lightning validates after this batch."""
+    every: float = trainer.val_check_batch  # type: ignore[assignment]
+    by_total = trainer.check_val_every_n_epoch is None
+    done = trainer.fit_loop.total_batch_idx if by_total else batch_idx
+    return trainer.enable_validation and (done + 1) % every == 0
