@@ -62,8 +62,8 @@ def outline(brain: np.ndarray) -> np.ndarray:
         brain: (Z, H, W) bool, canonical order.
     """
     cells: np.ndarray = brain
-    for axis in range(3):
-        profile = brain.sum(tuple(a for a in range(3) if a != axis))
+    planes = brain.sum(0), brain.sum(2)
+    for axis, profile in enumerate((planes[1].sum(1), planes[0].sum(1), planes[0].sum(0))):
         total = np.cumsum(profile) / max(int(profile.sum()), 1)
         low, high = np.searchsorted(total, EXTENT)
         cells = _bins(cells, axis, int(low), int(high) + 1, OUTLINE[axis])
@@ -72,13 +72,14 @@ def outline(brain: np.ndarray) -> np.ndarray:
 
 def _bins(volume: np.ndarray, axis: int, low: int, high: int, n: int) -> np.ndarray:
     """Means over `n` equal bins of [low, high) along an axis; edges may cut a voxel."""
-    moved = np.moveaxis(volume, axis, 0)[low:high]
-    edges = np.linspace(0, len(moved), n + 1)
-    whole = np.minimum(edges.astype(int), len(moved) - 1)
-    sums = np.zeros((len(moved) + 1, *moved.shape[1:]), np.float32)
-    np.cumsum(moved, axis=0, dtype=np.float32, out=sums[1:])
-    at = sums[whole] + (edges - whole)[:, None, None] * (sums[whole + 1] - sums[whole])
-    return np.moveaxis(np.diff(at, axis=0) / (edges[1] - edges[0]), 0, axis)
+    moved = np.moveaxis(volume, axis, 0)[low:high].astype(np.float32)
+    length = len(moved)
+    edges = np.linspace(0, length, n + 1)
+    voxel = np.arange(length)
+    covered = np.minimum(edges[1:, None], voxel + 1) - np.maximum(edges[:-1, None], voxel)
+    weights = (np.clip(covered, 0.0, None) * (n / length)).astype(np.float32)
+    means = weights @ moved.reshape(length, -1)
+    return np.moveaxis(means.reshape(n, *moved.shape[1:]), 0, axis)
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:

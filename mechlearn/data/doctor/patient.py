@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,11 +19,12 @@ from mechlearn.data.doctor.geometry import (
     thumbnail,
 )
 from mechlearn.data.doctor.images import IMAGE_RULES
+from mechlearn.data.doctor.scan import digest_of
 from mechlearn.data.doctor.segmentation import LABEL_RULES, enhancement
 from mechlearn.data.doctor.visit import LoadedVisit, load
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.spec import PrepareSpec
-from mechlearn.data.volumes import SAME_PLACE_MM, lay_out, read_visit
+from mechlearn.data.volumes import SAME_PLACE_MM, lay_out
 
 __all__ = ["Examined", "examine_patient"]
 
@@ -89,36 +89,33 @@ def _as_prepare_would(
     visit: LoadedVisit, offset: tuple[int, int] | None
 ) -> tuple[tuple[int, int] | None, list[Finding]]:
     """Where the grid would lie, and the reason if `prepare` would refuse."""
-    record = visit.record
+    record, source = visit.record, visit.source
+    if isinstance(source, str):
+        return None, [UNFIT.at(record, _bare(source, record))]
     there = tuple(c for c in visit.spec.contrasts if c in record.images)
-    spec = replace(visit.spec, contrasts=there)
+    spec, arrays = replace(visit.spec, contrasts=there), (source.volumes, source.labels)
     try:
-        source = read_visit(record, spec.contrasts, open_image=visit.open_image)
-        volumes, labels = source.volumes, source.labels
-        layout = lay_out(
-            record, spec, volumes, labels, source.affine, brain=source.brain, offset=offset
-        )
-    except (ValueError, OSError) as error:
-        found = str(error)
-        for name in (f"visit {record.name}: ", f"case {record.name}: "):
-            found = found.removeprefix(name)
-        return None, [UNFIT.at(record, found)]
+        layout = lay_out(record, spec, *arrays, source.affine, brain=source.brain, offset=offset)
+    except ValueError as error:
+        return None, [UNFIT.at(record, _bare(str(error), record))]
     return layout.placement.offset, []
+
+
+def _bare(message: str, record: VisitRecord) -> str:
+    """A message without the visit's name, which the table tells."""
+    for word in ("visit", "case"):
+        message = message.removeprefix(f"{word} {record.name}: ")
+    return message
 
 
 def _examined(visit: LoadedVisit, findings: list[Finding]) -> Examined:
     marks = {k: d for k, d in digests(visit).items() if k in visit.spec.contrasts}
     if visit.labels is not None and (visit.labels > 0).any():
-        marks["seg"] = _digest(visit.labels)
+        marks["seg"] = digest_of(visit.labels)
     if visit.brain is not None:
-        marks["brain"] = _digest(np.packbits(visit.brain))
+        marks["brain"] = digest_of(np.packbits(visit.brain))
     codes = "" if visit.reference is None else axis_codes(visit.reference.image.affine)
     return Examined(visit.record, tuple(findings), marks, codes, enhancement(visit))
-
-
-def _digest(values: np.ndarray) -> str:
-    head = np.array(values.shape, np.int64).tobytes()
-    return hashlib.blake2b(head + values.tobytes(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from mechlearn.data.doctor.findings import Check
 from mechlearn.data.grid import reorient
 
-__all__ = ["Scan", "Unreadable", "read_scan"]
+__all__ = ["Scan", "Unreadable", "digest_of", "read_scan"]
 
 CHUNK = 1 << 20
 HEADER_BYTES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -73,9 +73,28 @@ class Scan:
     @cached_property
     def digest(self) -> str:
         """Of the voxel values in canonical order: the same picture in another file is the same."""
-        values = np.ascontiguousarray(self.volume, dtype=np.float32)
-        shape = np.array(values.shape, np.int64)
-        return hashlib.blake2b(shape.tobytes() + values.tobytes(), digest_size=16).hexdigest()
+        return digest_of(self.volume)
+
+
+def digest_of(values: np.ndarray) -> str:
+    """Digest of an array's shape and values, whatever number type holds them."""
+    plain = np.ascontiguousarray(_smallest(values))
+    digest = hashlib.sha1(np.array(plain.shape, np.int64).tobytes(), usedforsecurity=False)
+    digest.update(plain.data)
+    return digest.hexdigest()
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """As int16 if nothing is lost, else as float32."""
+    limits = np.iinfo(np.int16)
+    if values.dtype.kind == "f":
+        short = values.astype(np.float32)
+        if not np.isfinite(short).all() or not (short == np.rint(short)).all():
+            return short
+        values = short
+    if values.size and (values.min() < limits.min or values.max() > limits.max):
+        return values.astype(np.float32)
+    return values.astype(np.int16)
 
 
 def read_scan(key: str, path: Path) -> Scan:

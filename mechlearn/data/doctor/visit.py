@@ -18,7 +18,7 @@ from mechlearn.data.labels import to_canonical
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.masks import combine, support
 from mechlearn.data.spec import PrepareSpec
-from mechlearn.data.volumes import SAME_PLACE_MM
+from mechlearn.data.volumes import SAME_PLACE_MM, SourceVisit, read_visit
 from mechlearn.imaging.intensity import brain_mask
 
 __all__ = ["LoadedVisit", "Rule", "load"]
@@ -56,8 +56,21 @@ class LoadedVisit:
         return {c: self.scans[c] for c in wanted if self.shares_grid(self.scans[c])}
 
     @cached_property
+    def source(self) -> SourceVisit | str:
+        """The visit as `prepare` reads it, from memory; or why it refuses to."""
+        wanted = [c for c in self.spec.contrasts if c in self.record.images]
+        if set(self.scans) != set(wanted) | set(self.record.files()) - set(self.record.images):
+            return "a file cannot be read"
+        try:
+            return read_visit(self.record, wanted, open_image=self.open_image)
+        except (ValueError, OSError) as error:
+            return str(error)
+
+    @cached_property
     def brain(self) -> np.ndarray | None:
         """(Z, H, W) bool; None if it cannot be told."""
+        if isinstance(self.source, SourceVisit):
+            return self.source.brain
         mask = self.scans.get("brain_mask")
         if mask is not None and self.shares_grid(mask):
             found = support(mask.volume)
@@ -100,6 +113,8 @@ class LoadedVisit:
     @cached_property
     def labels(self) -> np.ndarray | None:
         """Canonical labels (Z, H, W); None if the file's break their scheme."""
+        if isinstance(self.source, SourceVisit):
+            return self.source.labels
         if self.seg is None:
             return None
         try:
