@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from mechlearn.data.draws import Draw
 from mechlearn.data.labels import whole_tumour
-from mechlearn.data.spec import checked_contrasts
 from mechlearn.data.store import SliceStore
 from mechlearn.imaging.intensity import BACKGROUND
 
@@ -34,18 +33,13 @@ class SliceDataset(Dataset[Any]):
     Args:
         store: the slice store.
         split: train, val or test; None for all slices.
-        contrasts: channels, in this order; None for all of the store.
 
     Raises:
-        ValueError: no slice in the split, or a contrast that the store lacks.
+        ValueError: no slice in the split.
     """
 
-    def __init__(
-        self, store: SliceStore, split: str | None, *, contrasts: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, store: SliceStore, split: str | None) -> None:
         self.store = store
-        self.contrasts = checked_contrasts(contrasts or store.contrasts, store.contrasts)
-        self._channels = [store.contrasts.index(c) for c in self.contrasts]
         self.rows = store.slices(split)
         if not self.rows:
             counts = {s: len(store.patients(s)) for s in ("train", "val", "test")}
@@ -66,25 +60,26 @@ class SliceDataset(Dataset[Any]):
         fraction (B,) float32; draw, a list of B numbers (indices, where no draws are asked for)."""
         draws = [self._plain(w) if isinstance(w, int) else w for w in wanted]
         rows = [self.rows[draw.index] for draw in draws]
-        image, labels, brain = self.store.batch(rows, channels=self._channels)
+        image, labels, brain = self.store.batch(rows)
         tumour = whole_tumour(labels)
-        for i, draw in enumerate(draws):
-            if draw.flip:
-                for array in (image, tumour, brain):
-                    array[i] = array[i, ..., ::-1].copy()
-            if not all(draw.kept):
-                image[i, ~np.array(draw.kept)] = BACKGROUND
+        present = np.array([row.present for row in rows])
+        kept = present & np.array([draw.kept for draw in draws])
+        kept = np.where(kept.any(1, keepdims=True), kept, present)
+        image[~kept] = BACKGROUND
+        for i in [i for i, draw in enumerate(draws) if draw.flip]:
+            for array in (image, tumour, brain):
+                array[i] = array[i, ..., ::-1].copy()
         return {
             "image": torch.from_numpy(image),
             "tumour": torch.from_numpy(tumour)[:, None],
             "brain": torch.from_numpy(brain)[:, None],
-            "present": torch.tensor([draw.kept for draw in draws]),
+            "present": torch.from_numpy(kept),
             "fraction": torch.tensor([row.tumour_fraction for row in rows], dtype=torch.float32),
             "draw": [draw.number for draw in draws],
         }
 
     def _plain(self, index: int) -> Draw:
-        return Draw(index, index, False, (True,) * len(self.contrasts))
+        return Draw(index, index, False, (True,) * len(self.store.contrasts))
 
 
 def as_floats(batch: Batch) -> Batch:

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from mechlearn.data.datasets import Batch, SliceDataset, as_floats
 from mechlearn.data.draws import DrawBatches, Draws
-from mechlearn.data.spec import checked_contrasts
 from mechlearn.data.store import SliceStore
 
 __all__ = ["ResumableLoader", "SliceDataModule"]
@@ -55,7 +54,8 @@ class SliceDataModule(pl.LightningDataModule):
         root: the slice store.
         batch_size: slices a batch on each device; the paper's is 10.
         num_workers: loader processes; they stay alive between epochs.
-        contrasts: channels, in this order; None for all of the store.
+        contrasts: channels, in this order; None for all of the store. Visits that have none of them
+            are left out.
         flip: mirror training slices left and right at random.
         drop_contrasts: probability that a contrast is left out of a training slice.
         val_slices: validate on this many slices, evenly spaced over all validation patients; None
@@ -97,21 +97,15 @@ class SliceDataModule(pl.LightningDataModule):
     @cached_property
     def store(self) -> SliceStore:
         """The store, opened at first use."""
-        return SliceStore(self.root)
-
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        """Channels of the batches."""
-        available = self.store.contrasts
-        return checked_contrasts(self.wanted_contrasts or available, available)
+        return SliceStore(self.root, contrasts=self.wanted_contrasts)
 
     def card(self) -> dict[str, Any]:
         """What a checkpoint must know of its data: the store's card for these contrasts."""
-        return {**self.store.card(), "contrasts": list(self.contrasts)}
+        return self.store.card()
 
     def dataset(self, split: str) -> SliceDataset:
         """Slices of one split, in the store's order, as they are."""
-        return SliceDataset(self.store, split, contrasts=self.contrasts)
+        return SliceDataset(self.store, split)
 
     @property
     def _ranks(self) -> tuple[int, int]:
@@ -130,7 +124,7 @@ class SliceDataModule(pl.LightningDataModule):
         dataset = self.dataset("train")
         draws = Draws(
             [row.tumour_fraction > 0 for row in dataset.rows], seed=self.seed,
-            contrasts=len(self.contrasts), flip=self.flip, drop_contrasts=self.drop_contrasts,
+            contrasts=len(self.store.contrasts), flip=self.flip, drop_contrasts=self.drop_contrasts,
             tumour_share=self.tumour_share,
         )  # fmt: skip
         rank, ranks = self._ranks

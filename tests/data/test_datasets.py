@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,17 +44,6 @@ def test_fraction_is_tumour_over_brain(store):
         assert item["fraction"] == pytest.approx(float(item["tumour"].sum() / item["brain"].sum()))
 
 
-def test_contrasts_are_taken_in_the_order_asked(store):
-    whole = SliceDataset(store, "train")[2]["image"]
-    some = SliceDataset(store, "train", contrasts=["t2f", "t1n"])[2]["image"]
-    assert torch.equal(some, whole[[3, 0]])
-
-
-def test_unknown_contrast_is_named(store):
-    with pytest.raises(ValueError, match="contrasts='adc'"):
-        SliceDataset(store, "train", contrasts=["adc"])
-
-
 def test_mirrored_draw_turns_left_and_right_in_all_maps(store):
     dataset = SliceDataset(store, "train")
     mirrored = as_floats(dataset.__getitems__([Draw(7, 2, True, ALL)]))
@@ -73,3 +64,10 @@ def test_batch_carries_the_numbers_of_its_draws(store):
     assert dataset.__getitems__([Draw(70, 2, False, ALL), Draw(71, 2, False, ALL)])["draw"] == [
         70, 71,
     ]  # fmt: skip
+
+
+def test_contrast_that_the_visit_lacks_stays_absent(store):
+    dataset = SliceDataset(store, "train")
+    dataset.rows[2] = replace(dataset.rows[2], present=(True, True, False, False))
+    batch = dataset.__getitems__([2, Draw(7, 2, False, (False, False, True, True))])
+    assert batch["present"].tolist() == [[True, True, False, False]] * 2

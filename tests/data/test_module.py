@@ -101,6 +101,19 @@ def trainer(**options: object) -> pl.Trainer:
     )  # fmt: skip
 
 
+def test_contrasts_are_taken_in_the_order_asked(store):
+    whole, some = (
+        next(iter(SliceDataModule(store.root, batch_size=4, contrasts=c).val_dataloader()))["image"]
+        for c in (None, ["t2f", "t1n"])
+    )
+    assert torch.equal(some, whole[:, [3, 0]])
+
+
+def test_unknown_contrast_is_named(store):
+    with pytest.raises(ValueError, match="contrasts='adc'"):
+        SliceDataModule(store.root, contrasts=["adc"]).card()
+
+
 def test_balanced_passes_run_under_a_trainer(store):
     model = Counting()
     data = SliceDataModule(store.root, batch_size=4, tumour_share=0.9)
