@@ -13,7 +13,7 @@ from monai.networks.nets.diffusion_model_unet import DiffusionModelEncoder, Diff
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Denoiser", "Regressor", "Segmenter", "soft_fraction"]
+__all__ = ["Denoiser", "Regressor", "Segmenter", "predicted_noise", "soft_fraction"]
 
 
 class _StemmedUNet(nn.Module):
@@ -33,7 +33,7 @@ class _StemmedUNet(nn.Module):
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.stem = stem
+        self.stem, self.classes = stem, classes
         self.unet = DiffusionModelUNet(
             spatial_dims=2,
             in_channels=in_channels * stem**2,
@@ -77,6 +77,16 @@ class Denoiser(_StemmedUNet):
             num_res_blocks=num_res_blocks, stem=stem, num_head_channels=num_head_channels,
             norm_num_groups=norm_num_groups, classes=classes,
         )  # fmt: skip
+
+
+def predicted_noise(denoiser: nn.Module, x_l: Tensor, l: Tensor) -> Tensor:
+    """epsilon, (B, C, H, W), of a denoiser (the learned variance is left out).
+
+    One that knows classes is asked for slices with tumour: it is tumours that are forecast.
+    """
+    has_tumour = (torch.ones_like(l),) if getattr(denoiser, "classes", None) else ()
+    out: Tensor = denoiser(x_l, l, *has_tumour)
+    return out[:, : x_l.shape[1]]
 
 
 class Segmenter(_StemmedUNet):

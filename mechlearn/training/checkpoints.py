@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import mechlearn
 from mechlearn.checks import one_of
+from mechlearn.diffusion.networks import predicted_noise
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.training.exports.folder import local_path, read_member
@@ -136,9 +137,8 @@ class LoadedModel:
         return float(self.card["gain"])
 
     def epsilon(self, x_l: Tensor, l: Tensor) -> Tensor:
-        """Predicted noise of a denoiser, (B, C, H, W); the learned variance is left out."""
-        out: Tensor = self.module(x_l, l)
-        return out[:, : x_l.shape[1]]
+        """Predicted noise of a denoiser, (B, C, H, W): see `predicted_noise`."""
+        return predicted_noise(self.module, x_l, l)
 
 
 def load_model(path: str | Path, *, demo_kind: str = "") -> LoadedModel:

@@ -13,6 +13,7 @@ from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from mechlearn.diffusion.networks import predicted_noise
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.records import GuidanceTarget
@@ -177,7 +178,7 @@ def _as_loaded(module: NoisedModule) -> LoadedModel:
 
 
 def _epsilon(module: NoisedModule) -> Any:
-    return lambda x_l, l: module.network(x_l, l)[:, : x_l.shape[1]].float()
+    return lambda x_l, l: predicted_noise(module.network, x_l, l).float()
 
 
 def _t2f_channel(module: NoisedModule) -> int:

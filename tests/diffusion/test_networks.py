@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mechlearn.diffusion.networks import Denoiser, Regressor, Segmenter
+from mechlearn.diffusion.networks import Denoiser, Regressor, Segmenter, predicted_noise
 
 SMALL = {"channels": (16, 32), "attention_levels": (False, True), "num_res_blocks": 1,
          "norm_num_groups": 8}
@@ -35,3 +35,5 @@ def test_denoiser_can_be_told_whether_there_is_tumour():
     x, l = torch.randn(1, 4, 16, 16).expand(2, -1, -1, -1), torch.tensor([5, 5])
     without, with_tumour = denoiser(x, l, torch.tensor([0, 1]))
     assert not torch.allclose(without, with_tumour)
+    found = predicted_noise(denoiser, x[1:], l[1:])
+    torch.testing.assert_close(found, with_tumour[None, :4])
