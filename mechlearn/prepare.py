@@ -1,12 +1,18 @@
-"""NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023."""
+"""NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023.
+
+With mode=check nothing is made: every visit is examined, and the exit status is 1 with an error.
+"""
 
 from __future__ import annotations
+
+import sys
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from mechlearn.config import errors, recipes, schema, stores
+from mechlearn.checks import one_of
+from mechlearn.config import doctor, errors, recipes, schema, stores
 
 schema.register()
 
@@ -14,7 +20,15 @@ schema.register()
 @hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="prepare")
 @errors.clear_errors
 def main(cfg: DictConfig) -> None:
-    """Make or complete the store of `cfg.data`; finished visits are kept."""
+    """Make or complete the store of `cfg.data` (finished visits are kept), or examine its source.
+
+    Raises:
+        SystemExit: mode=check found an error.
+    """
+    if one_of("mode", cfg.mode, doctor.MODES) == "check":
+        if status := doctor.check(cfg):
+            sys.exit(status)
+        return
     store = stores.make_store(cfg)
     counts = {s: (len(store.patients(s)), len(store.slices(s))) for s in ("train", "val", "test")}
     words = ", ".join(f"{s} {p} patients and {n} slices" for s, (p, n) in counts.items())

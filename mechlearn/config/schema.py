@@ -195,6 +195,7 @@ class ForecastConfig(CommonConfig):
 @dataclass
 class PrepareConfig:
     name: str = "prepare"
+    mode: str = "prepare"  # or check: examine every visit, make nothing
     data: DataConfig = field(default_factory=DataConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 

@@ -13,6 +13,7 @@ __all__ = ["cohort_findings"]
 
 MAJORITY = 0.6
 FEW_VISITS = 3
+SHINES = 0.4  # SD: a label that shines less tells nothing
 
 DUPLICATE = Check(
     "duplicated patient", "error",
@@ -105,7 +106,8 @@ def schemes(visits: Sequence[Examined]) -> Iterator[Finding]:
     for visit in visits:
         if len(visit.enhancement) > 1:
             top = max(visit.enhancement, key=lambda k: visit.enhancement[k])
-            groups[visit.record.source, visit.record.label_scheme].append(top)
+            if visit.enhancement[top] > SHINES:
+                groups[visit.record.source, visit.record.label_scheme].append(top)
     for (source, scheme), tops in sorted(groups.items()):
         label, n = Counter(tops).most_common(1)[0]
         meant = CANONICAL["enhancing"]

@@ -75,7 +75,7 @@ def finite(visit: LoadedVisit) -> Iterator[Finding]:
             bad &= visit.brain if visit.brain is not None else True  # the rest is set to 0
         if bad.any():
             where = "z {}, row {}, column {}".format(*np.argwhere(bad)[0])
-            found = f"{scan.key}: {int(bad.sum()):,} voxels ({bad.mean():.1%}), first at {where}"
+            found = f"{scan.key}: {int(bad.sum()):,} voxels, the first at {where}"
             yield NOT_FINITE.at(visit.record, found, file=scan.path)
 
 

@@ -162,19 +162,22 @@ def intensities(visit: LoadedVisit) -> Iterator[Finding]:
             continue
         values = scan.volume[visit.brain][::step]
         values = values[np.isfinite(values)]
-        for check, found in _broken(values, scan):
+        for check, found in _broken(values, scan, visit.spec.percentiles):
             yield check.at(visit.record, f"{scan.key}: {found}", file=scan.path)
 
 
-def _broken(values: np.ndarray, scan: Scan) -> Iterator[tuple[Check, str]]:
+def _broken(
+    values: np.ndarray, scan: Scan, percentiles: tuple[float, float]
+) -> Iterator[tuple[Check, str]]:
     if values.size == 0:
         return
     negative = float((values < 0).mean())
     if negative > NEGATIVE:
         yield NEGATIVES, f"{negative:.1%} of the brain, down to {float(values.min()):g}"
     distinct = np.unique(values).size
-    if distinct == 1:
-        yield CONSTANT, f"every brain voxel is {float(values[0]):g}"
+    low, high = (float(p) for p in np.percentile(values, percentiles))
+    if not low < high:
+        yield CONSTANT, f"brain voxels run from {low:g} to {high:g}"
     elif distinct < VALUES:
         yield FEW_VALUES, f"{distinct} values"
     elif scan.stored_type.kind in "iu" and values.dtype.kind in "iu":
@@ -183,9 +186,9 @@ def _broken(values: np.ndarray, scan: Scan) -> Iterator[tuple[Check, str]]:
             share = float((values == limit).mean())
             if share > AT_LIMIT:
                 yield LIMIT, f"{share:.1%} of the brain is {limit}"
-    median, high = (float(p) for p in np.percentile(values, [50.0, 99.9]))
-    if median > 0 and high > SPREAD * median:
-        yield OUTLIERS, f"median {median:g}, 99.9th percentile {high:g}"
+    median, bright = (float(p) for p in np.percentile(values, [50.0, 99.9]))
+    if median > 0 and bright > SPREAD * median:
+        yield OUTLIERS, f"median {median:g}, 99.9th percentile {bright:g}"
 
 
 IMAGE_RULES: tuple[Rule, ...] = (

@@ -137,7 +137,8 @@ def _bytes_of(path: Path) -> tuple[bytes, str]:
             while chunk := stream.read(CHUNK):
                 parts.append(chunk)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        broken = f"the compressed data end or break after {_mb(sum(map(len, parts)))} ({error})"
+        early = isinstance(error, EOFError)
+        broken = "the compressed data end too early" if early else f"broken within: {error}"
         if not parts and isinstance(error, gzip.BadGzipFile):
             raise Unreadable(NOT_NIFTI, "the name says gzip, the content is none") from error
     except OSError as error:
@@ -166,9 +167,8 @@ def _check_size(image: nib.Nifti1Image, data: bytes, broken: str) -> None:
     voxels = int(np.prod([int(n) for n in image.shape], dtype=object)) if image.shape else 0
     needed = int(image.header.get_data_offset()) + voxels * image.get_data_dtype().itemsize
     if len(data) < needed:
-        cause = f"; {broken}" if broken else ""
         raise Unreadable(
-            TRUNCATED, f"{_mb(len(data))} of {_mb(needed)} for shape {_by(image.shape)}{cause}"
+            TRUNCATED, f"{_mb(len(data))} of {_mb(needed)}" + (f"; {broken}" if broken else "")
         )
 
 

@@ -50,7 +50,9 @@ def _block(group: Sequence[Finding], csv: Path | None) -> RenderableType:
     if n > SHOWN:
         table.add_row(Text(f"and {n - SHOWN:,} more", style="dim"),
                       Text("" if csv is None else f"see {csv.name}", style="dim"))  # fmt: skip
-    words = Text.assemble(("rule    ", "dim"), first.rule, "\n", ("do      ", "dim"), first.remedy)
+    words = Table.grid(padding=(0, 2, 0, 0))
+    words.add_row(Text("rule", style="dim"), Text(first.rule))
+    words.add_row(Text("to do", style="dim"), Text(first.remedy))
     return Group(title, Padding(table, (0, 0, 0, 2)), Padding(words, (0, 0, 1, 2)))
 
 
@@ -60,6 +62,8 @@ def _where(finding: Finding) -> str:
 
 
 def _found(finding: Finding) -> str:
-    """What was found; the file's name goes before, unless the visit's name says it already."""
+    """What was found after the file's name, without the patient's at its beginning."""
     name = Path(finding.file).name
-    return f"{name}: {finding.found}" if name else finding.found
+    if finding.patient and name.startswith(finding.patient):
+        name = "…" + name[len(finding.patient) :]
+    return f"{name}  {finding.found}" if name else finding.found
