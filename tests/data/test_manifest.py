@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,3 +160,42 @@ def test_no_radiotherapy_is_none(folder):
 def test_record_survives_json(folder):
     record = read_manifest(write(folder, ROW))[0]
     assert VisitRecord.from_dict(record.as_dict()) == record
+
+
+def two_masks(folder: Path) -> VisitRecord:
+    for name in ("oedema.nii", "enhancing.nii", "brain.nii"):
+        (folder / name).touch()
+    return VisitRecord(
+        "P1", "s0", {"t1n": folder / "a.nii"}, folder / "oedema.nii", "brats2023", 0.0,
+        age_group="adult", brain_mask=folder / "brain.nii",
+        masks={2: folder / "oedema.nii", 3: folder / "enhancing.nii"},
+    )  # fmt: skip
+
+
+def test_several_masks_survive_the_manifest(folder):
+    record = two_masks(folder)
+    path = write_manifest([record], folder / "manifest.csv")
+    assert "2=oedema.nii;3=enhancing.nii" in path.read_text()
+    assert read_manifest(path) == [record]
+
+
+def test_several_masks_survive_json(folder):
+    card = json.loads(json.dumps(two_masks(folder).as_dict()))
+    assert VisitRecord.from_dict(card) == two_masks(folder)
+
+
+def test_each_mask_is_a_file_of_the_visit(folder):
+    assert list(two_masks(folder).files()) == ["t1n", "seg=2", "seg=3", "brain_mask"]
+
+
+@pytest.mark.parametrize(
+    ("seg", "message"),
+    [
+        ("2=gone.nii", "row 2: seg='gone.nii': no such file"),
+        ("7=seg.nii", r"row 2: seg: masks of the labels \[7\], but label_scheme='brats2023' has"),
+        ("2=seg.nii;2=a.nii", "row 2: seg='2=seg.nii;2=a.nii': must be one file, or LABEL=file"),
+    ],
+)
+def test_bad_masks_name_row_and_rule(folder, seg, message):
+    with pytest.raises(ValueError, match=message):
+        read_manifest(write(folder, {**ROW, "seg": seg}))
