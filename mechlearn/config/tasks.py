@@ -17,7 +17,7 @@ from mechlearn.config.growth import growth_spec
 from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.schema import TaskConfig
-from mechlearn.config.stores import check_slices, open_store, phantom_patients
+from mechlearn.config.stores import fitting_slices, open_store, phantom_patients
 from mechlearn.data.selection import growth_slices, pair_rows, spread
 from mechlearn.data.store import SliceRow, SliceStore
 from mechlearn.growth.laws import get_law
@@ -75,7 +75,7 @@ def run_task(cfg: DictConfig, models: ModelBundle | None) -> Row:
             f"task.split={task.split}: no patient of {store.root} is in it "
             f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))})."
         )
-    check_slices(store, models)
+    store = fitting_slices(store, models)
     row = TASKS[task.name](cfg, task, models, store, patients)
     return {"data": cfg.data.kind, "split": task.split, **row}
 
@@ -139,10 +139,10 @@ def _gain(
     cfg: DictConfig, task: TaskConfig, models: ModelBundle, store: SliceStore, patients: list[str]
 ) -> Row:
     """Measure the guide's gain on validation slices and store it in the guide's checkpoint."""
-    if cfg.checkpoints.guide == "demo":
+    if cfg.checkpoints.guide == "demo" or Path(models.guide.source).is_dir():
         raise ValueError(
-            "checkpoints.guide=demo: the packaged weights are not rewritten. Give the path of the "
-            "guide whose gain is to be stored in it."
+            f"checkpoints.guide={cfg.checkpoints.guide}: packaged weights and exported pairs are "
+            "not rewritten. Give the checkpoint of the guide whose gain is to be stored in it."
         )
     groups = [_first_visit(store, patient, task.count) for patient in patients]
     found = measure_gain(

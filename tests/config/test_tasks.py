@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import DictConfig
 
-from mechlearn.config.tasks import task_config
+from mechlearn.config.tasks import TASKS, task_config
 
 
 @pytest.mark.parametrize("override", [
@@ -25,3 +27,12 @@ def test_a_law_of_a_population_is_checked(composed: Callable[..., DictConfig]) -
 def test_images_come_from_a_split_of_images(composed: Callable[..., DictConfig]) -> None:
     with pytest.raises(ValueError, match=r"task\.split='series'"):
         task_config(composed("evaluate", "task.split=series"))
+
+
+def test_gain_is_not_written_into_an_exported_pair(
+    composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    cfg = composed("evaluate", "task=gain", f"checkpoints.guide={tmp_path}")
+    pair = SimpleNamespace(guide=SimpleNamespace(source=str(tmp_path)))
+    with pytest.raises(ValueError, match="exported pairs are not rewritten"):
+        TASKS["gain"](cfg, task_config(cfg), pair, None, [])  # type: ignore[arg-type]

@@ -316,7 +316,15 @@ def test_bundle_has_every_property_of_an_inference_workflow(exports):
     workflow.initialize()
     assert workflow.check_properties() == []
     assert workflow.inferer.spec == RECIPE
-    assert workflow.network_def.training is False
+
+
+def test_monai_loads_the_denoiser_by_its_own_means(exports, pair):
+    bundle = pytest.importorskip("monai.bundle")
+    root = exports["monai"]
+    network = bundle.load(root.name, bundle_dir=root.parent, workflow_type="inference",
+                          device="cpu")
+    for name, value in pair[0].module.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
 
 
 def test_bundle_of_one_contrast_asks_for_one_file(tmp_path):

@@ -158,7 +158,7 @@ def inference(pair: Pair) -> dict[str, Any]:
             "_target_": "mechlearn.jobs.models.load_models", "denoiser": "@bundle_root",
             "guide": "@bundle_root", "spec": "@sampler", "device": "@device",
         },
-        "network_def": "$@models.denoiser.module",
+        "network_def": pair.denoiser.card["network"],  # for monai.bundle.load; models has its own
         "inferer": "$@models.sampler",
         "datalist": f"$[{{{item}}}]",
         "dataset": {"_target_": "monai.data.Dataset", "data": "@datalist"},
