@@ -164,6 +164,21 @@ def test_two_processes_train_what_one_trains_with_twice_the_batch(
     assert trace_of(tmp_path / "two") == pytest.approx(trace_of(tmp_path / "one"), rel=1e-5)
 
 
+def test_a_pair_of_one_contrast_is_trained_and_evaluated_on_the_same_store(
+    workshop: Path, manifest: Path, pair: list[str], command: Command, tmp_path: Path
+) -> None:
+    for kind in ("ddpm", "segmenter"):
+        in_process(tmp_path, "train", *store_of(workshop, manifest), f"model={kind}_demo", *TINY,
+                   *SHORT, "data.contrasts=[t2f]", f"hydra.run.dir={tmp_path}/{kind}")  # fmt: skip
+    status, err = command(
+        "evaluate", "task=grid", *pair, "task.count=1", "task.slices=1",
+        f"checkpoints.denoiser={tmp_path}/ddpm/model.pt",
+        f"checkpoints.guide={tmp_path}/segmenter/model.pt", f"hydra.run.dir={tmp_path}/job",
+    )  # fmt: skip
+    assert status == 0, err
+    assert row_of(tmp_path / "job")["job"] == "grid"
+
+
 @pytest.mark.parametrize("task", ["grid", "longitudinal", "sizes"])
 def test_task_leaves_one_row(command: Command, pair: list[str], tmp_path: Path, task: str) -> None:
     status, err = command(

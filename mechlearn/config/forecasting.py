@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from mechlearn.config.build import flat, map_spec
 from mechlearn.config.growth import course_change, growth_spec, prior_note
 from mechlearn.config.models import check_grid
-from mechlearn.config.stores import check_slices, data_config, make_store, open_store
+from mechlearn.config.stores import data_config, fitting_slices, make_store, open_store
 from mechlearn.data.manifest import read_manifest
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
 from mechlearn.data.store import SliceStore
@@ -54,7 +54,7 @@ def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]
         patient = _one(names, cfg.patient_id or names[-1], "the embedded cohort")
         check_grid(cfg, models)
         return open_store(cfg, patients=[patient]), patient
-    if data.kind == "brats":
+    if data.kind != "manifest":
         check_grid(cfg, models)
         store = open_store(cfg)
         return store, _one(store.patients(), cfg.patient_id, str(store.root))
@@ -74,7 +74,7 @@ def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]
 def forecast_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, ForecastResult]:
     """Prepare the patient of `cfg` and forecast the asked day, or the held-out last visit's."""
     store, patient = open_patient(cfg, models)
-    check_slices(store, models)
+    store = fitting_slices(store, models)
     return store, run_forecast(
         store, patient, day=_day(cfg, store, patient), sampler=models.sampler,
         growth=growth_spec(cfg), maps=map_spec(cfg.maps), count=cfg.count, seed=cfg.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -68,13 +69,14 @@ def _load(cfg: DictConfig, spec: SamplerSpec) -> ModelBundle:
 
 
 def check_grid(cfg: DictConfig, models: ModelBundle) -> None:
-    """The slices must lie on the grid, and hold the contrasts, that the models know."""
+    """The slices must lie on the grid that the models know, and hold their contrasts."""
     data, model = cfg.data.prepare, models.denoiser
-    pairs = {
+    pairs: dict[str, tuple[Any, Any]] = {
         "data.prepare.size": (data.size, model.size),
         "data.prepare.pixel_mm": (data.pixel_mm, model.pixel_mm),
-        "data.prepare.contrasts": (list(data.contrasts), list(model.contrasts)),
     }
+    if not set(model.contrasts) <= set(data.contrasts):
+        pairs["data.prepare.contrasts"] = (list(data.contrasts), list(model.contrasts))
     for key, (mine, theirs) in pairs.items():
         if mine != theirs:
             raise ValueError(

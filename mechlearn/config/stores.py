@@ -25,10 +25,10 @@ from mechlearn.jobs.models import ModelBundle
 
 __all__ = [
     "KINDS",
-    "check_slices",
     "check_source",
     "check_store",
     "data_config",
+    "fitting_slices",
     "found_manifest",
     "make_store",
     "open_store",
@@ -234,9 +234,16 @@ def phantom_patients(cfg: DictConfig, split: str, limit: int | None) -> list[str
     return [key.name for key in data.phantom.patients(split)][:limit]
 
 
-def check_slices(store: SliceStore, models: ModelBundle) -> None:
-    """The opened slices must be what the models were trained on: grid, contrasts, intensities."""
-    mine, theirs = store.card(), models.denoiser.card["data"]
+def fitting_slices(store: SliceStore, models: ModelBundle) -> SliceStore:
+    """The opened slices with the contrasts of the models, which were trained on such slices.
+
+    Raises:
+        ValueError: another grid or intensity range, or a contrast that the store lacks.
+    """
+    theirs = models.denoiser.card["data"]
+    lacking = [c for c in theirs["contrasts"] if c not in store.contrasts]
+    view = store if lacking else SliceStore(store.root, contrasts=theirs["contrasts"])
+    mine = view.card()
     for key, value in theirs.items():
         if mine.get(key) != value:
             raise ValueError(
@@ -244,3 +251,4 @@ def check_slices(store: SliceStore, models: ModelBundle) -> None:
                 f"({models.denoiser.source}). Prepare the data as they were, under another "
                 "data.name, or give other checkpoints."
             )
+    return view

@@ -46,8 +46,8 @@ class RecoveryCheckpoint(Checkpoint):
 
     It is written after whole optimiser steps, and where a validation is due after that validation
     (Lightning leaves one out that a kill has cut short), so that a run that goes on from it repeats
-    exactly what an uninterrupted one does. It stands behind the averaging of weights, as Lightning orders
-    all callbacks that write checkpoints.
+    exactly what an uninterrupted one does. It stands behind the averaging of weights, as Lightning
+    orders all callbacks that write checkpoints.
 
     Args:
         dirpath: its folder.
