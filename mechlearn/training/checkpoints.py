@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class
 from torch import Tensor, nn
 
 import mechlearn
@@ -45,9 +45,14 @@ TARGET = "tumour area / brain area of the axial slice"
 
 
 def build_network(spec: Mapping[str, Any]) -> nn.Module:
-    """Instantiate a network from {_target_, arguments}; only `mechlearn.` and `monai.` targets.
+    """Build a network from {_target_, arguments}; only networks of `mechlearn` and `monai`.
 
-    A checkpoint names code to run: anything outside these packages is refused (ValueError).
+    A checkpoint may come from anyone and names code to run, so its target must be a subclass of
+    nn.Module in these packages, and its arguments are plain values: no target inside them is
+    followed, no interpolation is resolved.
+
+    Raises:
+        ValueError: another target, or arguments that the class does not take.
     """
     target = str(spec.get("_target_", ""))
     if not target.startswith(("mechlearn.", "monai.")):
@@ -55,8 +60,19 @@ def build_network(spec: Mapping[str, Any]) -> nn.Module:
             f"network._target_={target!r}: only classes of mechlearn and monai are accepted. "
             "Wrap your network in a class of one of these packages, or mend the checkpoint."
         )
-    network: nn.Module = instantiate(dict(spec), _convert_="all")
-    return network
+    try:
+        found = get_class(target)
+    except (ImportError, ValueError) as error:
+        raise ValueError(
+            f"network._target_={target!r}: no such class here. Use the version it was made with."
+        ) from error
+    if not issubclass(found, nn.Module):
+        raise ValueError(f"network._target_={target!r}: is no network (torch.nn.Module).")
+    options = {key: value for key, value in spec.items() if key != "_target_"}
+    try:
+        return found(**options)
+    except TypeError as error:
+        raise ValueError(f"network {target}: {error}. Mend its arguments.") from error
 
 
 def _git_revision() -> str:

@@ -74,6 +74,25 @@ def test_only_our_own_and_monai_classes_are_built():
         build_network({"_target_": "os.system", "command": "true"})
 
 
+@pytest.mark.parametrize("target", ["monai.bundle.run", "mechlearn.records.GuidanceTarget"])
+def test_only_networks_are_built(target):
+    with pytest.raises(ValueError, match="no such class|is no network"):
+        build_network({"_target_": target})
+
+
+def test_targets_inside_arguments_are_not_followed(tmp_path):
+    inner = {"_target_": "pathlib.Path.touch", "_args_": [{"_target_": "pathlib.Path",
+                                                           "_args_": [str(tmp_path / "made")]}]}
+    with pytest.raises(ValueError, match="network"):
+        build_network(network("ddpm") | {"surprise": inner})
+    assert not (tmp_path / "made").exists()
+
+
+def test_network_of_a_later_version_is_refused():
+    with pytest.raises(ValueError, match="no such class here"):
+        build_network({"_target_": "mechlearn.diffusion.networks.Oracle"})
+
+
 def test_export_keeps_weights_to_half_precision_and_the_card(tmp_path):
     path = checkpoint(tmp_path, "segmenter")
     small = export(path, tmp_path / "segmenter.pt", training_steps=7)
