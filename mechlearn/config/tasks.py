@@ -139,7 +139,7 @@ def _gain(
     cfg: DictConfig, task: TaskConfig, models: ModelBundle, store: SliceStore, patients: list[str]
 ) -> Row:
     """Measure the guide's gain on validation slices and store it in the guide's checkpoint."""
-    if cfg.checkpoints.guide == "demo" or Path(models.guide.source).is_dir():
+    if cfg.checkpoints.guide == "demo" or not Path(models.guide.source).is_file():
         raise ValueError(
             f"checkpoints.guide={cfg.checkpoints.guide}: packaged weights and exported pairs are "
             "not rewritten. Give the checkpoint of the guide whose gain is to be stored in it."

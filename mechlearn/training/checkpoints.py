@@ -182,7 +182,8 @@ def load_model(path: str | Path, *, demo_kind: str = "") -> LoadedModel:
         raise ValueError(
             f"checkpoint {source}: its weights do not fit the network of its card. {error}"
         ) from error
-    return LoadedModel(module.eval().requires_grad_(False), card, str(source))
+    name = str(source) if str(path) == "demo" else str(path)  # of a hub's model: not its cache
+    return LoadedModel(module.eval().requires_grad_(False), card, name)
 
 
 def _expect(model: LoadedModel, kinds: tuple[str, ...], key: str) -> LoadedModel:

@@ -186,6 +186,23 @@ def test_other_slices_come_from_the_source_where_asked(models, scan, tmp_path):
     assert (written[..., 3] != source[..., 3]).any()
 
 
+def test_brain_mask_says_what_is_brain(models, scan, tmp_path):
+    """Skull that is not stripped counts for neither the percentiles nor the brain's area."""
+    mask = np.asanyarray(nib.load(scan.files["t2f"]).dataobj) > 0
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), AFFINE), tmp_path / "mask.nii.gz")
+    skull = np.full(mask.shape, 30000, np.int16)
+    files = {}
+    for name, path in scan.files.items():
+        files[name] = tmp_path / f"{name}.nii.gz"
+        values = np.where(mask, np.asanyarray(nib.load(path).dataobj), skull)
+        nib.save(nib.Nifti1Image(values, AFFINE), files[name])
+    item = {"image": files, "seg": scan.seg, "brain_mask": tmp_path / "mask.nii.gz"}
+    (masked,) = GuidedInference(models, [item], size=SizeRequest(multiple=1.5), slices=3,
+                                output_dir=tmp_path / "masked").run()
+    (stripped,) = inference(models, tmp_path / "stripped", scan, slices=3).run()
+    assert torch.equal(masked.generations[3].image, stripped.generations[3].image)
+
+
 def test_guide_that_sees_no_tumour_anywhere_is_told(models, scan, tmp_path):
     with pytest.raises(ValueError, match=r"slices=largest.*as the guide reads it.*by number"):
         inference(models, tmp_path, scan, seg=False, min_area_mm2=1e9).run()

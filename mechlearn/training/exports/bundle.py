@@ -211,5 +211,10 @@ the sampler; `cpu` or `cuda` | |
 | `--sampler#nl`, ... | the recipe below | |
 
 `NAME-CONTRAST.nii.gz` are the generated slices on the voxel grid and in the intensities of the
-source, `generated.npz` holds them as the sampler gave them, `table.csv` the sizes. Several scans:
-override `datalist`. Preprocessing is part of the bundle: percentiles, orientation and grid."""
+source, `NAME-generated.npz` holds them as the sampler gave them, `NAME-table.csv` the sizes. For
+several scans override `datalist`. Percentiles, orientation and grid are the bundle's own work.
+
+MONAI runs whatever a bundle's configuration says: read `configs/inference.json` before you run a
+bundle from a stranger. In Python `mechlearn.training.checkpoints.load_denoiser(FOLDER)` and
+`load_guide(FOLDER)` read weights and cards alone, and accept networks of `mechlearn` and `monai`
+only."""
