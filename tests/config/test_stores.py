@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from mechlearn.config.stores import check_source, check_store, store_root
+from mechlearn.config.stores import check_source, check_store, data_config, store_root
+from mechlearn.data.adapters import ADAPTERS
 
 Compose = Callable[..., DictConfig]
 
@@ -41,3 +42,38 @@ def test_command_in_the_message_keeps_what_was_given(composed: Compose) -> None:
         check_store(cfg)
     assert "mechlearn.prepare data=brats data.root=/b data.name=gli" in str(caught.value)
     assert "seed" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", sorted(ADAPTERS))
+def test_each_cohort_needs_its_folder_alone(composed: Compose, tmp_path: Path, kind: str) -> None:
+    cfg = composed("prepare", f"data={kind}")
+    with pytest.raises(ValueError, match=rf"data\.root=null: .*data={kind}"):
+        check_source(cfg)
+    cfg.data.root = str(tmp_path)
+    check_source(cfg)
+
+
+def test_option_of_another_cohort_is_refused(composed: Compose, tmp_path: Path) -> None:
+    cfg = composed(
+        "prepare", "data=lumiere", f"data.root={tmp_path}", "+data.options.rt_sign=header"
+    )
+    with pytest.raises(
+        ValueError, match=r"data\.options\.rt_sign: data=lumiere has the options none"
+    ):
+        check_source(cfg)
+
+
+def test_masks_of_tissues_are_given_on_the_command_line(composed: Compose) -> None:
+    cfg = composed("prepare", "data=bids", "data.options.masks=[edema:2,enhancing:3]")
+    assert data_config(cfg).options["masks"] == ["edema:2", "enhancing:3"]
+
+
+def test_table_for_a_cohort_without_tables_is_refused(composed: Compose, tmp_path: Path) -> None:
+    cfg = composed("prepare", "data=lumiere", f"data.root={tmp_path}", "data.tables=a.xlsx")
+    with pytest.raises(ValueError, match=r"data\.tables=a\.xlsx: data=lumiere reads no tables"):
+        check_source(cfg)
+
+
+def test_training_on_a_cohort_names_the_command_that_prepares_it(composed: Compose) -> None:
+    with pytest.raises(FileNotFoundError, match="prepare data=lumiere .*data.root=FOLDER"):
+        check_store(composed("train", "data=lumiere"))

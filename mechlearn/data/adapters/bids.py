@@ -13,7 +13,7 @@ columns on treatment are read where the table has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def find_bids(
     label_scheme: str | None = None,
     missing: list[str] | None = None,
     seg: str = "dseg",
-    masks: Mapping[str, int] | None = None,
+    masks: Sequence[str] = (),
     space: str = "",
 ) -> list[VisitRecord]:
     """Find the segmented sessions, by day where sessions.tsv has one. One contrast is enough.
@@ -47,7 +47,8 @@ def find_bids(
         missing: None refuses sessions without images or segmentation; a list takes their
             messages, and they are left out.
         seg: how the segmentation's file name ends, `desc-tumour_dseg` where there are several.
-        masks: name of a `label-` entity -> label of the scheme, later on top; in place of `seg`.
+        masks: NAME:LABEL for one mask a tissue, in place of `seg`: the name of its `label-` entity
+            and its label in the scheme, later ones on top.
         space: of images and masks (`space-` entity); '' for images without the entity.
 
     Raises:
@@ -60,7 +61,7 @@ def find_bids(
             "data.label_scheme=null: BIDS does not say what the labels of a segmentation mean. "
             "Give data.label_scheme, for example brats2023."
         )
-    scheme = checked_scheme(label_scheme, "")
+    scheme, tissues = checked_scheme(label_scheme, ""), _tissues(masks)
     gaps, records = Gaps(missing), []
     for folder in map(Path, [root] if isinstance(root, (str, Path)) else root):
         subjects = _subjects(folder)
@@ -74,10 +75,24 @@ def find_bids(
                             "age_group": ages.get(subject.name, ""),
                             "label_scheme": scheme,
                         }
-                        files = _files_of(folder, session, seg, masks or {}, space)
+                        files = _files_of(folder, session, seg, tissues, space)
                         known |= {**table.get(session.name, {}), **files}
                         records.append(VisitRecord(subject.name, session.name, **known))
     return finish(records, gaps, what="BIDS")
+
+
+def _tissues(masks: Sequence[str]) -> dict[str, int]:
+    """Name of a `label-` entity -> label."""
+    found: dict[str, int] = {}
+    for entry in masks:
+        name, _, label = str(entry).partition(":")
+        if not (name.isalnum() and label.isdigit()) or name in found:
+            raise ValueError(
+                f"data.options.masks={list(masks)}: must be NAME:LABEL, each name once, such as "
+                "[edema:2,enhancing:3]."
+            )
+        found[name] = int(label)
+    return found
 
 
 def _files_of(

@@ -86,9 +86,17 @@ def test_two_courses_stand_on_two_rows(subject):
 
 def test_masks_of_single_tissues_are_combined_in_the_order_given(subject):
     root = subject(derived=("label-edema_mask", "label-enhancing_mask", "desc-brain_mask"))
-    record = find_bids(root, label_scheme=SCHEME, masks={"edema": 2, "enhancing": 3})[0]
+    record = find_bids(root, label_scheme=SCHEME, masks=["edema:2", "enhancing:3"])[0]
     assert list(record.masks) == [2, 3]
     assert record.brain_mask is not None
+
+
+@pytest.mark.parametrize("masks", [["edema"], ["edema:two"], ["edema:2", "edema:3"]])
+def test_masks_must_be_names_with_labels(subject, masks):
+    with pytest.raises(
+        ValueError, match=r"data\.options\.masks=.*must be NAME:LABEL, each name once"
+    ):
+        find_bids(subject(), label_scheme=SCHEME, masks=masks)
 
 
 def test_two_segmentations_are_refused_until_one_is_named(subject):
