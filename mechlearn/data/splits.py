@@ -166,8 +166,8 @@ def _draws(strata: Mapping[str, tuple[str, str]], spec: SplitSpec, split: str) -
         draw = _Draw(split, key, number, group, _count(number, len(group)))
         if draw.number > len(group) and group:
             raise ValueError(
-                f"splits.{key}={number:g}: there are only {len(group)} {name} patients among "
-                f"{len(everybody)}. Ask for fewer, or give splits.{split}_paediatric=null to draw "
+                f"splits.{key}={number:g}: there are only {len(group)} {name} patients (of "
+                f"{len(everybody)}). Ask for fewer, or give splits.{split}_paediatric=null to draw "
                 f"splits.{split} from all of them."
             )
         if draw.number and not group:

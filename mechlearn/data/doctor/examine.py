@@ -12,7 +12,7 @@ from mechlearn.data.doctor.cohort import cohort_findings
 from mechlearn.data.doctor.dates import date_findings
 from mechlearn.data.doctor.findings import Check, Finding, Report
 from mechlearn.data.doctor.geometry import reference_outline
-from mechlearn.data.doctor.leakage import split_findings
+from mechlearn.data.doctor.leakage import split_findings, store_findings
 from mechlearn.data.doctor.patient import Examined, examine_patient
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.progress import progress
@@ -59,6 +59,8 @@ def examine(
         return Report.of([*findings, EMPTY.of("", "nothing to examine")], records)
     findings += date_findings(records)
     findings += split_findings(records, given=given, spec=splits, store=store)
+    if store is not None:
+        findings += store_findings(store, spec)
     visits = [v for patient in _examined(records, spec, workers) for v in patient]
     findings += [f for visit in visits for f in visit.findings]
     findings += cohort_findings(visits)

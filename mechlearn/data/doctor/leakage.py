@@ -8,15 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mechlearn.data.doctor.findings import Check, Finding
+from mechlearn.data.files import read_json
 from mechlearn.data.manifest import VisitRecord
-from mechlearn.data.spec import SplitSpec
+from mechlearn.data.spec import PrepareSpec, SplitSpec
 from mechlearn.data.splits import extend_splits, read_splits
+from mechlearn.data.store import FORMAT, UNFINISHED
 
-__all__ = ["split_findings"]
+__all__ = ["split_findings", "store_findings"]
 
 SPLITS = Check(
     "splits", "error", "every patient stands in one split and stays there",
     "Mend splits.json, or change data.splits.",
+)  # fmt: skip
+STORE = Check(
+    "store of another spec", "error", "a store has one spec (data.prepare) and a folder to itself",
+    "Prepare under another data.name, or remove the store.",
 )  # fmt: skip
 SAME_NAME = Check(
     "two names for one patient?", "warning",
@@ -61,12 +67,41 @@ def split_findings(
         where = str(old) if existing else "splits"
         splits = extend_splits(existing, records, wanted, where=where)
     except ValueError as error:
-        yield SPLITS.of("", str(error), file=given if given is not None else old or "")
+        there = [p for p in (given, old) if p is not None and p.is_file()]
+        yield SPLITS.of("", str(error), file=there[0] if there else "")
     present = {r.patient for r in records}
     if not isinstance(wanted, SplitSpec):
         for patient in sorted(set(wanted) - present):
             yield NOT_THERE.of(patient, f"in {wanted[patient]}", file=given or "")
     yield from twins(records, splits)
+
+
+def store_findings(store: Path, spec: PrepareSpec) -> Iterator[Finding]:
+    """Whether `prepare` could begin or go on with the folder of a store."""
+    card_path = store / "store.json"
+    if not card_path.is_file():
+        names = sorted(p.name for p in store.iterdir()) if store.is_dir() else []
+        foreign = [n for n in names if not n.startswith(".") and n != UNFINISHED]
+        if foreign:
+            yield STORE.of("", f"{store} holds {', '.join(foreign[:3])} and is no store")
+        return
+    try:
+        card = read_json(card_path)
+        if card.get("format") not in (1, FORMAT):
+            raise ValueError(f"format {card.get('format')!r}, this version reads {FORMAT}")
+        stored = PrepareSpec(**card["spec"]).as_dict()
+    except (ValueError, TypeError, KeyError) as error:
+        yield STORE.of("", f"store.json cannot be read: {error}", file=card_path)
+        return
+    asked = spec.as_dict()
+    differ = {
+        k: f"{stored.get(k)} stored, {v} asked"
+        for k, v in asked.items()
+        if stored.get(k) != v and (k, stored.get(k)) != ("missing", "refuse")
+    }
+    if differ:
+        words = "; ".join(f"{k}: {v}" for k, v in differ.items())
+        yield STORE.of("", words, file=card_path)
 
 
 def twins(records: Sequence[VisitRecord], splits: Mapping[str, str]) -> Iterator[Finding]:

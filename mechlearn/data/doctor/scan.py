@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import nibabel as nib
 import numpy as np
@@ -19,14 +20,15 @@ from mechlearn.data.grid import reorient
 
 __all__ = ["Scan", "Unreadable", "digest_of", "read_scan"]
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
+GZIP_MAGIC = b"\x1f\x8b"
 HEADER_BYTES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 FILE_MISSING = Check(
     "missing file", "error", "every file of a visit is there and can be read",
     "Restore the file, mend its path, or drop the visit.",
 )  # fmt: skip
 TRUNCATED = Check(
-    "truncated file", "error", "a file can be read to its end",
+    "truncated or broken file", "error", "a file can be read to its end",
     "Copy or download the file again; compare its checksum with the source's.",
 )  # fmt: skip
 NOT_NIFTI = Check(
@@ -107,7 +109,7 @@ def read_scan(key: str, path: Path) -> Scan:
     image = _image(data, path, broken)
     _check_size(image, data, broken)
     if broken:
-        raise Unreadable(TRUNCATED, broken)
+        raise Unreadable(TRUNCATED, f"{_mb(len(data))}, {broken}")
     if len(image.shape) != 3 or 0 in image.shape or image.get_data_dtype().kind not in "biuf":
         raise Unreadable(
             NOT_3D, f"shape {_by(image.shape)}, number type {image.get_data_dtype().name}"
@@ -127,28 +129,34 @@ def _bytes_of(path: Path) -> tuple[bytes, str]:
     if not name.endswith((".nii", ".nii.gz")):
         raise Unreadable(NOT_NIFTI, f"the name ends in {path.suffix or 'nothing'}")
     try:
-        if name.endswith(".nii"):
-            return path.read_bytes(), ""
+        with path.open("rb") as stream:
+            if name.endswith(".nii"):
+                return stream.read(), ""
+            magic = stream.read(2)
+            if magic not in (b"", GZIP_MAGIC):
+                raise Unreadable(NOT_NIFTI, "the name says gzip, the content is none")
+            stream.seek(0)
+            return _decompressed(stream)
     except OSError as error:
         raise Unreadable(FILE_MISSING, str(error)) from error
-    parts, broken = [], ""
+
+
+def _decompressed(stream: IO[bytes]) -> tuple[bytes, str]:
+    parts = []
     try:
-        with gzip.open(path) as stream:
-            while chunk := stream.read(CHUNK):
+        with gzip.open(stream) as plain:
+            while chunk := plain.read(CHUNK):
                 parts.append(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        early = isinstance(error, EOFError)
-        broken = "the compressed data end too early" if early else f"broken within: {error}"
-        if not parts and isinstance(error, gzip.BadGzipFile):
-            raise Unreadable(NOT_NIFTI, "the name says gzip, the content is none") from error
-    except OSError as error:
-        raise Unreadable(FILE_MISSING, str(error)) from error
-    return b"".join(parts), broken
+    except EOFError:
+        return b"".join(parts), "the compressed data end too early"
+    except (zlib.error, gzip.BadGzipFile) as error:
+        return b"".join(parts), f"broken after that: {error}"
+    return b"".join(parts), ""
 
 
 def _image(data: bytes, path: Path, broken: str) -> nib.Nifti1Image:
     if len(data) < 348:
-        found = broken or f"{len(data)} bytes, less than a header"
+        found = f"{len(data)} bytes, less than a header" + (f"; {broken}" if broken else "")
         raise Unreadable(TRUNCATED if broken or not data else NOT_NIFTI, found)
     sizes = {int.from_bytes(data[:4], order) for order in ("little", "big")}
     kinds = [kind for size, kind in HEADER_BYTES.items() if size in sizes]
@@ -165,7 +173,7 @@ def _image(data: bytes, path: Path, broken: str) -> nib.Nifti1Image:
 def _check_size(image: nib.Nifti1Image, data: bytes, broken: str) -> None:
     """The header says how long the data are: told before so much memory is asked for."""
     voxels = int(np.prod([int(n) for n in image.shape], dtype=object)) if image.shape else 0
-    needed = int(image.header.get_data_offset()) + voxels * image.get_data_dtype().itemsize
+    needed = int(image.dataobj.offset) + voxels * image.get_data_dtype().itemsize
     if len(data) < needed:
         raise Unreadable(
             TRUNCATED, f"{_mb(len(data))} of {_mb(needed)}" + (f"; {broken}" if broken else "")
