@@ -72,8 +72,9 @@ def prepare(
         _store_splits(root, records, splits if splits is not None else SplitSpec())
         groups = [g for g in _by_patient(records) if not all_finished(g, root)]
         left = sum(map(len, groups))
-        if left:
+        if 0 < left < len(records):
             log.info("%d of %d visits are there already", len(records) - left, len(records))
+        if left:
             write_json(root / UNFINISHED, {"visits": left})
         bad = _run(groups, root, scratch, spec, workers, skip_bad)
         _judge(bad, len(records), root, skip_bad)

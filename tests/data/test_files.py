@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
-from mechlearn.data.files import read_json, replace_folder, write_json
+from mechlearn.data.files import exclusive, read_json, replace_folder, write_json
 from mechlearn.data.progress import progress
 
 
@@ -32,3 +36,36 @@ def test_progress_without_a_terminal_logs_the_end(caplog):
         for name in "abc":
             advance(note=name)
     assert "visits: 3 of 3, 0 s to go c" in caplog.text
+
+
+def test_second_comer_waits_for_the_first(tmp_path, caplog):
+    order: list[str] = []
+
+    def second() -> None:
+        with exclusive(tmp_path, what="works here"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with exclusive(tmp_path, what="works here"):
+        waiting.start()
+        while "waiting for it" not in caplog.text:
+            time.sleep(0.001)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+
+
+def test_worker_ends_with_its_parent():
+    """The parent ends without a word to its child, as a killed one does."""
+    code = (
+        "import os, sys, time\n"
+        "from mechlearn.data.files import die_with\n"
+        "parent = os.getpid()\n"
+        "if os.fork() == 0:\n"
+        "    die_with(parent)\n"
+        "    time.sleep(60)\n"
+        "os._exit(0)\n"
+    )
+    # The child holds the other end of the pipe: it is closed only when the child is gone.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+    assert done.stdout == b""
