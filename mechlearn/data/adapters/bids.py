@@ -67,10 +67,10 @@ def find_bids(
         subjects = _subjects(folder)
         ages = _ages(folder / "participants.tsv")
         for subject in subjects:
-            with gaps.catch():
+            with gaps.catch(subject):
                 table = _sessions(subject)
                 for session in sorted(p for p in subject.glob("ses-*") if p.is_dir()):
-                    with gaps.catch():
+                    with gaps.catch(session):
                         known: dict[str, Any] = {
                             "age_group": ages.get(subject.name, ""),
                             "label_scheme": scheme,

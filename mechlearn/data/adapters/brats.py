@@ -53,7 +53,7 @@ def find_brats(
     checked_scheme(label_scheme, "")
     gaps, records = Gaps(missing), []
     for case in walk(root, _is_case, what="BraTS", expected=EXPECTED).cases:
-        with gaps.catch():
+        with gaps.catch(case):
             records.append(_record(case, label_scheme))
     _refuse_two_names(records)
     return finish(records, gaps, what="BraTS")

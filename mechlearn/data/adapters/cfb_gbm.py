@@ -66,10 +66,10 @@ def find_cfb_gbm(
     treatment = {_number(name): row for name, row in keyed(therapy, SUBJECT).items()}
     gaps, records = Gaps(missing), []
     for case in tree.cases:
-        with gaps.catch():
+        with gaps.catch(case):
             course = _course(case, treatment)
             for time, files in sorted(_files(case).items()):
-                with gaps.catch():
+                with gaps.catch(case):
                     week = weeks.get((int(case.name), time))
                     records.append(_record(case, time, files, scheme, week, course))
     return finish(records, gaps, what="CFB-GBM")

@@ -139,12 +139,13 @@ class Gaps:
         self._found.append(message)
 
     @contextmanager
-    def catch(self) -> Iterator[None]:
-        """A ValueError within is a gap; its message names the place."""
+    def catch(self, place: Path) -> Iterator[None]:
+        """A ValueError within is a gap, with the place before it unless the message names one."""
         try:
             yield
         except ValueError as error:
-            self.add(str(error))
+            text = str(error)
+            self.add(text if text.startswith("/") or str(place) in text else f"{place}: {text}")
 
     def settle(self) -> None:
         """ValueError for the gaps unless they may be left out; they are then in `missing`."""

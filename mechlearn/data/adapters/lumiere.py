@@ -53,7 +53,7 @@ def find_lumiere(
     gaps, records = Gaps(missing), []
     for case in walk(root, _is_case, what="LUMIERE", expected=EXPECTED).cases:
         for session in sorted(p for p in case.iterdir() if p.is_dir()):
-            with gaps.catch():
+            with gaps.catch(session):
                 records.append(_record(session, scheme))
     return finish(records, gaps, what="LUMIERE")
 

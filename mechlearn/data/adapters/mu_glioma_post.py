@@ -5,7 +5,8 @@ tumorMask}.nii.gz, and MU-Glioma-Post_ClinicalData-*.xlsx: days from the diagnos
 surgery and to the start and end of radiotherapy, dose and fractions. Its headers have stray spaces.
 
 Labels as in BraTS 2024. Time points are put in the order of their days, which is not always that of
-their numbers. Two of the 596 scans have no mask, and some have no day.
+their numbers. Two of the 596 scans have no mask, and some have no day. Many of the scans stand in
+BraTS 2024 as well, under other names: not a test set for a model trained on that.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ def find_mu_glioma_post(
     rows = keyed(read_sheet(table, required=[SUBJECT, FIRST_SCAN]), SUBJECT)
     gaps, records = Gaps(missing), []
     for case in tree.cases:
-        with gaps.catch():
+        with gaps.catch(case):
             if case.name not in rows:
                 raise ValueError(f"{case}: patient {case.name} is not in {table}.")
             days, treatment = _days(rows[case.name]), _treatment(rows[case.name])
             for session in sorted(p for p in case.iterdir() if p.is_dir()):
-                with gaps.catch():
+                with gaps.catch(session):
                     records.append(_record(session, scheme, days, treatment))
     return finish(records, gaps, what="MU-Glioma-Post")
 

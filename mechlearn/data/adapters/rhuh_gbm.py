@@ -44,7 +44,7 @@ def find_rhuh_gbm(
     gaps, records = Gaps(missing), []
     for case in walk(root, _is_case, what="RHUH-GBM", expected=EXPECTED).cases:
         for session in sorted(p for p in case.iterdir() if p.is_dir()):
-            with gaps.catch():
+            with gaps.catch(session):
                 records.append(_record(session, scheme))
     return finish(records, gaps, what="RHUH-GBM")
 

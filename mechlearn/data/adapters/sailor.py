@@ -57,9 +57,9 @@ def find_sailor(
     scheme = checked_scheme(label_scheme, "brats2023")
     gaps, records = Gaps(missing), []
     for case in walk(root, _is_case, what="SAILOR", expected=EXPECTED).cases:
-        with gaps.catch():
+        with gaps.catch(case):
             for session, day in _days(case).items():
-                with gaps.catch():
+                with gaps.catch(session):
                     records.append(_record(session, scheme, day))
     return finish(records, gaps, what="SAILOR")
 

@@ -7,6 +7,9 @@ Labels: 1 core, 2 surrounding FLAIR hyperintensity, 3 enhancing, 4 resection cav
 volumes are not read. Two of the table's columns contradict themselves: the header of the start of
 radiotherapy says "neg = RT first", the sheet's own dictionary the opposite, so that it is only read
 with `rt_sign`; the days from "surgery/DX" are not said to be those of a surgery and are not read.
+
+Most of the scans stand in BraTS 2024 as well, under other names: not a test set for a model trained
+on that.
 """
 
 from __future__ import annotations
@@ -69,10 +72,10 @@ def find_ucsf_alptdg(
     rows = keyed(read_sheet(table, required=[SUBJECT, BETWEEN]), SUBJECT)
     gaps, records = Gaps(missing), []
     for case in tree.cases:
-        with gaps.catch():
+        with gaps.catch(case):
             day, rt_start = _days(case, rows, table, rt_sign)
             for session, when in (("time1", 0.0), ("time2", day)):
-                with gaps.catch():
+                with gaps.catch(case):
                     records.append(_record(case, session, scheme, when, rt_start))
     return finish(records, gaps, what="UCSF-ALPTDG")
 

@@ -69,7 +69,7 @@ def find_upenn_gbm(
     days = {} if table is None else _days(table)
     gaps, records = Gaps(missing), []
     for case in segmented:
-        with gaps.catch():
+        with gaps.catch(case):
             if table is not None and days.get(case.name) is None:
                 raise ValueError(f"{case}: {case.name} has no {DAYS} in {table}.")
             records.append(_record(case, drawn[case.name], scheme, days.get(case.name)))
