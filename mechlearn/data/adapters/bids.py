@@ -64,19 +64,13 @@ def find_bids(
     scheme, tissues = checked_scheme(label_scheme, ""), _tissues(masks)
     gaps, records = Gaps(missing), []
     for folder in map(Path, [root] if isinstance(root, (str, Path)) else root):
-        subjects = _subjects(folder)
         ages = _ages(folder / "participants.tsv")
-        for subject in subjects:
+        for subject in _subjects(folder):
             with gaps.catch(subject):
-                table = _sessions(subject)
-                for session in sorted(p for p in subject.glob("ses-*") if p.is_dir()):
+                for session, known in _sessions(subject).items():
                     with gaps.catch(session):
-                        known: dict[str, Any] = {
-                            "age_group": ages.get(subject.name, ""),
-                            "label_scheme": scheme,
-                        }
-                        files = _files_of(folder, session, seg, tissues, space)
-                        known |= {**table.get(session.name, {}), **files}
+                        known |= {"age_group": ages.get(subject.name, ""), "label_scheme": scheme}
+                        known |= _files_of(folder, session, seg, tissues, space)
                         records.append(VisitRecord(subject.name, session.name, **known))
     return finish(records, gaps, what="BIDS")
 
@@ -189,7 +183,14 @@ def _segmentation(
     return {"seg": next(iter(files.values())), "masks": parts}
 
 
-def _sessions(subject: Path) -> dict[str, dict[str, Any]]:
+def _sessions(subject: Path) -> dict[Path, dict[str, Any]]:
+    """Folder of each session -> its day and treatment, as far as they are known."""
+    table = _session_table(subject)
+    folders = sorted(p for p in subject.glob("ses-*") if p.is_dir())
+    return {folder: table.get(folder.name, {}) for folder in folders}
+
+
+def _session_table(subject: Path) -> dict[str, dict[str, Any]]:
     """Session -> day and treatment, from the subject's sessions.tsv; empty without one."""
     path = subject / f"{subject.name}_sessions.tsv"
     if not path.is_file():
