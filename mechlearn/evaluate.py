@@ -20,10 +20,10 @@ def main(cfg: DictConfig) -> None:
     """One job, one row.json in its output folder; everything cheap is checked first."""
     bundle = models.check_evaluate(cfg)
     with tracking.running_logger(cfg) as logger:
-        logger.log_hyperparams(build.flat(cfg))
+        tracking.begin(logger, cfg, bundle)
         row = tasks.run_task(cfg, bundle)
         path = write_row(build.output_dir(), row)
-        logger.log_metrics({k: v for k, v in row.items() if isinstance(v, (int, float))})
+        tracking.end_evaluation(logger, cfg, bundle, row)
     log.info("row: %s", path)
 
 

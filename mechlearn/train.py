@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytorch_lightning as pl
@@ -15,8 +16,6 @@ from mechlearn.jobs.rows import Row, write_row
 from mechlearn.training.checkpoints import export
 
 log = logging.getLogger(__name__)
-
-
 schema.register()
 
 
@@ -31,19 +30,18 @@ def main(cfg: DictConfig) -> None:
     module = build.build_module(cfg, data=data.card())
     with tracking.running_logger(cfg) as logger:
         trainer = build.build_trainer(cfg, logger=logger)
-        logger.log_hyperparams(build.flat(cfg))
+        tracking.begin(logger, cfg)
         trainer.fit(module, data, ckpt_path=build.resume_path(cfg))
-    if trainer.is_global_zero:
-        _finish(cfg, trainer)
+        if trainer.is_global_zero:
+            row = _finish(cfg, trainer, **tracking.origin(logger, cfg))
+            tracking.end_training(logger, cfg, row, module.card)
 
 
-def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
+def _finish(cfg: DictConfig, trainer: pl.Trainer, **card: Any) -> Row:
     """Export the best weights (the last, where nothing was validated) and write the row."""
-    folder = build.output_dir()
     saved = trainer.checkpoint_callback
     assert isinstance(saved, ModelCheckpoint)  # conf/callbacks always has one
-    last = Path(str(saved.dirpath)) / "last.ckpt"
-    source = Path(saved.best_model_path) if saved.best_model_path else last
+    source = Path(saved.best_model_path or f"{saved.dirpath}/last.ckpt")
     row: Row = {key: float(value) for key, value in trainer.callback_metrics.items()}
     row |= {
         "job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed,
@@ -52,9 +50,10 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer) -> None:
     if saved.best_model_score is not None:
         row["val/loss_best"] = float(saved.best_model_score)  # that of the exported weights
     if source.is_file():
-        row["model"] = str(export(source, folder / "model.pt", half=False))
+        row["model"] = str(export(source, build.output_dir() / "model.pt", half=False, **card))
         log.info("weights and card: %s (from %s)", row["model"], source.name)
-    write_row(folder, row)
+    write_row(build.output_dir(), row)
+    return row
 
 
 if __name__ == "__main__":

@@ -146,6 +146,8 @@ def build_trainer(cfg: DictConfig, *, logger: Logger) -> pl.Trainer:
         ),
     }
     log.info("precision %(precision)s, devices %(devices)s", values)
+    if cfg.resume is not None:
+        log.info("resume=%s: %s", cfg.resume, resume_path(cfg) or "no checkpoint yet")
     trainer: pl.Trainer = instantiate(
         cfg.trainer, callbacks=build_callbacks(cfg), logger=logger, **values
     )
@@ -173,5 +175,4 @@ def resume_path(cfg: DictConfig) -> Path | None:
     found = sorted(
         runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime
     )
-    log.info("resume=auto: %s", f"going on from {found[-1]}" if found else "no checkpoint yet")
     return found[-1] if found else None

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-__all__ = ["cell_folder", "in_multirun", "register_resolvers", "sweep_group"]
+__all__ = ["cell_folder", "in_multirun", "register_resolvers", "run_name", "sweep_group"]
 
 LONGEST = 120  # characters, well below what file systems allow
 
@@ -34,9 +34,17 @@ def sweep_group() -> str | None:
     return "/".join(folder.parts[-2:])
 
 
+def run_name(name: str) -> str:
+    """`name`; in a sweep that of the job's folder behind it, so that a list of runs is readable."""
+    if not in_multirun():
+        return name
+    return f"{name}/{Path(HydraConfig.get().runtime.output_dir).name}"[:LONGEST]
+
+
 def register_resolvers() -> None:
-    """Make `${cell_folder:...}` and `${sweep_group:}` known; may be called twice."""
+    """Make the resolvers of the recipes known; may be called twice."""
     OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", sweep_group, replace=True)
 
 

@@ -1,31 +1,198 @@
-"""The logger of a job, begun and finished."""
+"""The logger of a job, begun and finished; what W&B is told of data, models and rows."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
-__all__ = ["running_logger"]
+import mechlearn
+from mechlearn.config.build import flat, output_dir, resume_path
+from mechlearn.config.stores import store_root
+from mechlearn.data.splits import SPLITS
+from mechlearn.data.store import SliceStore
+from mechlearn.jobs.models import ModelBundle
+from mechlearn.jobs.rows import ROW, Row, read_table
+from mechlearn.training import lineage
+
+__all__ = ["begin", "data_summary", "end_evaluation", "end_training", "origin", "running_logger",
+           "use_data"]  # fmt: skip
+
+FORECASTS = ("longitudinal", "growth_fits")  # tasks of a growth law
+DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable; the user's choice stands
+MOST_ROWS = 10_000  # of a table that W&B shows; the artifact has the whole file
 
 
 @contextmanager
 def running_logger(cfg: DictConfig) -> Iterator[Logger]:
-    """`cfg.logger`, with the whole config as hyperparameters; finished at the end.
+    """`cfg.logger`, finished at the end; a resumed training goes on in the W&B run it began.
 
     W&B keeps one run a process unless it is finished: without this the jobs of a sweep would all
-    write into the first one's.
+    write into the first one's. Nothing is begun, and nothing of W&B imported, before the logger is
+    first written to.
     """
-    logger: Logger = instantiate(cfg.logger)
+    logger: Logger = instantiate(cfg.logger, **_run_values(cfg))
     status = "failed"
+    with _staged_in(output_dir() / "wandb"):
+        try:
+            yield logger
+            status = "success"
+        finally:
+            logger.finalize(status)
+            wandb = sys.modules.get("wandb")
+            if wandb is not None and wandb.run is not None:
+                wandb.finish(exit_code=int(status == "failed"))
+
+
+@contextmanager
+def _staged_in(folder: Path) -> Iterator[None]:
+    """W&B keeps what it is yet to upload in the run's folder, not in the user's home."""
+    if DATA_DIR in os.environ:
+        yield
+        return
+    os.environ[DATA_DIR] = str(folder)
     try:
-        yield logger
-        status = "success"
+        yield
     finally:
-        logger.finalize(status)
-        finish = getattr(getattr(logger, "experiment", None), "finish", None)
-        if callable(finish):
-            finish(exit_code=int(status == "failed"))
+        del os.environ[DATA_DIR]
+
+
+def _run_values(cfg: DictConfig) -> dict[str, Any]:
+    """Of W&B: tags besides those of the recipe, and the run of the checkpoint gone on from."""
+    if not str(cfg.logger.get("_target_")).endswith("WandbLogger"):
+        return {}
+    tags = [*_tags(cfg), *cfg.logger.get("tags", [])]
+    values: dict[str, Any] = {"tags": list(dict.fromkeys(tags))}
+    if cfg.get("resume") is not None and cfg.logger.get("id") is None:
+        resumed = resume_path(cfg)
+        values |= {} if resumed is None else lineage.run_in_checkpoint(resumed)
+    return values
+
+
+def _tags(cfg: DictConfig) -> list[str]:
+    """What a list of runs is filtered by: kind of model, data, contrasts, law, version."""
+    tags = [cfg.model.kind if "model" in cfg else cfg.guide.kind, cfg.data.name or cfg.data.kind]
+    if cfg.data.contrasts is not None:
+        tags.append("+".join(cfg.data.contrasts))
+    if cfg.task.name in FORECASTS:
+        tags.append(cfg.growth.law)
+    return [str(tag)[:64] for tag in (*tags, f"v{mechlearn.__version__}")]  # W&B: 64 at most
+
+
+def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) -> None:
+    """Log the whole config; W&B begins its run here, and is told what the job reads.
+
+    The data of an evaluation is told at its end: that of a phantom cohort is made on the way.
+
+    Raises:
+        ValueError: W&B refuses, for want of an account or of a connection.
+    """
+    try:
+        logger.log_hyperparams(flat(cfg))
+    except Exception as error:
+        if not type(error).__module__.startswith("wandb."):
+            raise
+        raise ValueError(
+            f"logger=wandb: {error} Log in once with `wandb login`, or take logger.offline=true "
+            "and `wandb sync` later, or logger=csv."
+        ) from error
+    if "model" in cfg:
+        use_data(logger, cfg)
+    run = lineage.wandb_run(logger)
+    if run is None or models is None:
+        return
+    for role, model in {"denoiser": models.denoiser, "guide": models.guide}.items():
+        known = lineage.use_model(run, Path(model.source), model.card)
+        origin = model.card.get("wandb", {}) if known else {}
+        about = {"source": model.source, "digest": model.digest, **origin}
+        run.config.update({role: about}, allow_val_change=True)
+
+
+def use_data(logger: Logger, cfg: DictConfig) -> None:
+    """Tell W&B what data the run reads: counts and digests, neither images nor patients."""
+    run = lineage.wandb_run(logger)
+    if run is None:
+        return
+    series = cfg.task.get("series")
+    if series is not None:
+        path = Path(series).expanduser()
+        name, summary = path.stem, {"series": _digest([path.read_text()])}
+    else:
+        store = SliceStore(store_root(cfg))
+        name, summary = store.root.name, data_summary(store)
+    run.config.update({"dataset": summary}, allow_val_change=True)
+    lineage.use_dataset(run, f"data-{name}", summary, output_dir())
+
+
+def data_summary(store: SliceStore) -> dict[str, Any]:
+    """What a store holds, a split at a time: equal for equal data, whoever prepared it where.
+
+    Its digests change with any patient's name, visit, day, slice, brain or tumour size.
+    """
+    splits: dict[str, Any] = {}
+    sources: Counter[str] = Counter()
+    for split in SPLITS:
+        visits = [v for patient in store.patients(split) for v in store.visits(patient)]
+        sources.update(v.record.source or "unnamed" for v in visits)
+        lines = [
+            f"{v.patient} {v.session} {v.day} {v.zs} {v.brain_px} {v.tumour_px}" for v in visits
+        ]
+        splits[split] = {
+            "patients": len(store.patients(split)),
+            "visits": len(visits),
+            "slices": sum(len(v.zs) for v in visits),
+            "slices_with_tumour": sum(n > 0 for v in visits for n in v.tumour_px),
+            "digest": _digest(lines),
+        }
+    return {**store.card(), "splits": splits, "sources": dict(sorted(sources.items()))}
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def origin(logger: Logger, cfg: DictConfig) -> dict[str, Any]:
+    """For the card of a training's weights: the W&B artifact and run they belong to, if any."""
+    run = lineage.wandb_run(logger)
+    return {} if run is None else {"wandb": lineage.model_origin(run, cfg.name)}
+
+
+def end_training(logger: Logger, cfg: DictConfig, row: Row, card: dict[str, Any]) -> None:
+    """Log a training's exported weights, with the row's numbers, as a W&B model artifact."""
+    run = lineage.wandb_run(logger)
+    if run is None or "model" not in row:
+        return
+    scores = {k: v for k, v in row.items() if k not in ("job", "model")}
+    alias = "best" if "val/loss_best" in row else "last"
+    lineage.log_model(
+        run, cfg.name, Path(row["model"]), metadata={"card": card, **scores}, aliases=[alias]
+    )
+
+
+def end_evaluation(logger: Logger, cfg: DictConfig, models: ModelBundle | None, row: Row) -> None:
+    """Log a job's numbers; to W&B also the data it read, its files and its tables."""
+    logger.log_metrics({k: float(v) for k, v in row.items() if isinstance(v, (int, float))})
+    run = lineage.wandb_run(logger)
+    if run is None:
+        return
+    use_data(logger, cfg)
+    if models is not None and row["job"] == "gain" and "wandb" in models.guide.card:
+        guide = models.guide  # its file was rewritten: a new version of the same model
+        lineage.log_model(
+            run, guide.card["wandb"]["artifact"], Path(guide.source),
+            metadata={"card": {**guide.card, "gain": row["gain"]}}, aliases=["calibrated"],
+        )  # fmt: skip
+    tables = sorted(output_dir().glob("*.csv"))
+    lineage.log_evaluation(
+        run, f"{cfg.task.name}-{cfg.name}", [output_dir() / ROW, *tables], row,
+        {path.stem: read_table(path)[:MOST_ROWS] for path in tables},
+    )  # fmt: skip

@@ -1,0 +1,162 @@
+"""Lineage in W&B, data -> model -> evaluation rows, and the run that a checkpoint belongs to.
+
+Artifacts are told apart by what is in them: the same data, or the same weights, logged again under
+the same name are the version that is already there, and nothing is uploaded. That ties an
+evaluation to the training run whose `model.pt` it reads, wherever that file lies by now, online or
+not. The weights' card holds the artifact's name.
+
+Files are referred to where they lie (policy `immutable`): an offline run folder is synced from the
+machine, and before the files beside it are moved or deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+__all__ = [
+    "MODEL_FILE",
+    "RunInCheckpoint",
+    "log_evaluation",
+    "log_model",
+    "model_origin",
+    "run_in_checkpoint",
+    "use_dataset",
+    "use_model",
+    "wandb_run",
+]
+
+log = logging.getLogger(__name__)
+MODEL_FILE = "model.pt"  # its name in the artifact, whatever the file is called on disk
+
+
+def wandb_run(logger: Logger | None) -> Any | None:
+    """The W&B run of a logger, begun if need be; None for other loggers and on other ranks."""
+    if not isinstance(logger, WandbLogger) or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return None
+    return logger.experiment
+
+
+class RunInCheckpoint(pl.Callback):
+    """Writes id, name and group of the W&B run into every checkpoint; without W&B, nothing."""
+
+    def __init__(self) -> None:
+        self._run: dict[str, str] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for run in filter(None, map(wandb_run, trainer.loggers)):
+            values = {"id": run.id, "name": run.name, "group": run.group}
+            self._run = {key: str(value) for key, value in values.items() if value}
+
+    def state_dict(self) -> dict[str, str]:
+        return dict(self._run)
+
+
+def run_in_checkpoint(path: str | Path) -> dict[str, str]:
+    """id, name and group of the W&B run that wrote a Lightning checkpoint; {} if none did.
+
+    The weights are mapped, not read.
+    """
+    content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    return dict(content.get("callbacks", {}).get(RunInCheckpoint.__qualname__, {}))
+
+
+def model_origin(run: Any, name: str) -> dict[str, str]:
+    """What the card of exported weights says of their artifact: its name, run, project, entity."""
+    values = {"artifact": _plain_name(name), "run": run.id, "project": run.project,
+              "entity": run.entity}  # fmt: skip
+    return {key: str(value) for key, value in values.items() if value}
+
+
+def use_dataset(run: Any, name: str, summary: Mapping[str, Any], folder: Path) -> None:
+    """Declare the data that a run reads, by a summary that holds neither images nor patients.
+
+    Args:
+        summary: plain builtins; the same summary is the same version of the artifact.
+        folder: of the run; receives `dataset.json`.
+    """
+    path = folder / "dataset.json"
+    path.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    _use(run, _artifact(name, "dataset", [path], metadata=summary))
+
+
+def log_model(
+    run: Any, name: str, path: Path, *, metadata: Mapping[str, Any], aliases: Iterable[str]
+) -> None:
+    """Log exported weights, whose card says so (`model_origin`), as a model artifact."""
+    artifact = _artifact(name, "model", {MODEL_FILE: path}, metadata=metadata)
+    run.log_artifact(artifact, aliases=[*aliases, f"run-{run.id}"])
+
+
+def use_model(run: Any, path: Path, card: Mapping[str, Any]) -> bool:
+    """Declare weights that a run reads; False where they were not logged to W&B."""
+    origin = card.get("wandb")
+    if not origin or not path.is_file():
+        return False
+    _use(run, _artifact(origin["artifact"], "model", {MODEL_FILE: path}, metadata=origin))
+    return True
+
+
+def log_evaluation(
+    run: Any, name: str, files: Sequence[Path], row: Mapping[str, Any],
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:  # fmt: skip
+    """Log a job's files as an evaluation artifact, its row as numbers, its tables to look at.
+
+    Args:
+        files: the row's file and those of the tables.
+        row: one flat row.
+        tables: of flat rows each.
+    """
+    import wandb
+
+    run.log_artifact(_artifact(name, "evaluation", files, metadata=row), aliases=[f"run-{run.id}"])
+    shown: dict[str, Any] = {}
+    for key, rows in {"row": [row], **tables}.items():
+        columns: list[str | int] = list(dict.fromkeys(k for r in rows for k in r))
+        cells = [[_cell(r.get(str(k))) for k in columns] for r in rows]
+        shown[f"evaluation/{key}"] = wandb.Table(columns, cells, allow_mixed_types=True)
+    run.log(shown)
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+
+
+def _artifact(
+    name: str, kind: str, files: Sequence[Path] | Mapping[str, Path], *,
+    metadata: Mapping[str, Any],
+) -> Any:  # fmt: skip
+    """An artifact of files under their own names, or under those given."""
+    import wandb
+
+    named = files if isinstance(files, Mapping) else {path.name: path for path in files}
+    artifact = wandb.Artifact(_plain_name(name), kind, metadata=dict(metadata))
+    for inside, path in named.items():
+        artifact.add_file(str(path.absolute()), name=inside, policy="immutable")
+    return artifact
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:128]
+
+
+def _use(run: Any, artifact: Any) -> None:
+    """An input of the run. W&B's own `use_artifact` refuses offline runs, because it also fetches;
+    the record it writes can be synced later like any other."""
+    if not run.offline:
+        run.use_artifact(artifact)
+        return
+    try:
+        run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+    except (AttributeError, TypeError) as error:  # not a public function
+        log.warning("%s is not declared as an input of this offline run: %s", artifact.name, error)
