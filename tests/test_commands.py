@@ -116,13 +116,13 @@ def store_of(workshop: Path, manifest: Path) -> list[str]:
 
 
 def trace_of(folder: Path) -> dict[tuple[int, str], float]:
-    """What a run logged: (step, key) -> value."""
+    """What a run logged but its speed: (step, key) -> value."""
     with (folder / "csv" / "metrics.csv").open() as file:
         return {
             (int(row["step"]), key): float(value)
             for row in csv.DictReader(file)
             for key, value in row.items()
-            if value and key not in ("step", "epoch")
+            if value and key not in ("step", "epoch") and not key.startswith("throughput/")
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,9 +29,16 @@ class ResumableLoader(DataLoader[Batch]):
     """Training batches; Lightning keeps `state_dict` in its checkpoints and hands it back."""
 
     batch_sampler: DrawBatches
+    waited_s = 0.0  # how long batches were waited for, all in all
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self.waited_s += time.perf_counter() - asked
+            if batch is None:
+                return
             self.batch_sampler.first_draw += self.batch_sampler.stride
             yield batch
 
