@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
         if status := doctor.check(cfg):
             sys.exit(status)
         return
-    store = stores.make_store(cfg)
+    store = stores.make_store(cfg, skip=doctor.bad_visits(cfg))
     counts = {s: (len(store.patients(s)), len(store.slices(s))) for s in ("train", "val", "test")}
     words = ", ".join(f"{s} {p} patients and {n} slices" for s, (p, n) in counts.items())
     Console().print(f"{store.root}: {words}", highlight=False)

@@ -13,8 +13,9 @@ from mechlearn.config.names import in_multirun
 from mechlearn.data.doctor.examine import examine
 from mechlearn.data.doctor.findings import Check, Report
 from mechlearn.data.doctor.table import print_report
+from mechlearn.data.files import read_json
 
-__all__ = ["MODES", "check", "examined"]
+__all__ = ["MODES", "bad_visits", "check", "examined"]
 
 MODES = ("prepare", "check")
 UNUSABLE = Check(
@@ -40,6 +41,26 @@ def check(cfg: DictConfig) -> int:
     if in_multirun() and not report.passed:  # the other jobs go on
         raise ValueError(f"{report.summary()}. See {table}.")
     return 0 if report.passed else 1
+
+
+def bad_visits(cfg: DictConfig) -> list[str]:
+    """PATIENT/SESSION of the visits with an error in the report `cfg.skip`; none without one.
+
+    Raises:
+        FileNotFoundError: no such report.
+        ValueError: it is none.
+    """
+    if cfg.skip is None:
+        return []
+    path = Path(str(cfg.skip)).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"skip={cfg.skip}: no such file. mode=check writes it: its last line names the folder."
+        )
+    card = read_json(path)
+    if not isinstance(card, dict) or "bad_visits" not in card:
+        raise ValueError(f"skip={cfg.skip}: is no report. Give the check.json of mode=check.")
+    return [str(name) for name in card["bad_visits"]]
 
 
 def examined(cfg: DictConfig) -> Report:

@@ -196,6 +196,7 @@ class ForecastConfig(CommonConfig):
 class PrepareConfig:
     name: str = "prepare"
     mode: str = "prepare"  # or check: examine every visit, make nothing
+    skip: str | None = None  # check.json of mode=check: its bad visits are left out
     data: DataConfig = field(default_factory=DataConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 

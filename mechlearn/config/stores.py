@@ -167,8 +167,17 @@ def make_store(
     *,
     splits: Collection[str] | None = None,
     patients: Collection[str] | None = None,
+    skip: Collection[str] = (),
 ) -> SliceStore:
-    """Prepare `cfg.data`; resumable. Jobs that want the same store wait for one another."""
+    """Prepare `cfg.data`; resumable. Jobs that want the same store wait for one another.
+
+    Args:
+        splits, patients: of a phantom cohort, all by default.
+        skip: PATIENT/SESSION of visits that are left out.
+
+    Raises:
+        ValueError: a visit to skip that is not there; all that `prepare` refuses.
+    """
     check_source(cfg)
     data, root = data_config(cfg), store_root(cfg)
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -179,10 +188,11 @@ def make_store(
                 _roots(data)[0], data.phantom, patients=patients, splits=splits,
                 workers=data.workers,
             ))  # fmt: skip
-        missing: list[str] | None = [] if data.skip_bad else None
+        missing: list[str] | None = [] if data.skip_bad or skip else None
         records = source_records(data, manifest, patients=patients, missing=missing)
         for message in missing or []:
             log.warning("left out: %s", message)
+        records = _without(records, skip)
         if manifest is None:
             path = write_manifest(records, found_manifest(root))
             log.info("found %d visits, listed in %s", len(records), path)
@@ -194,6 +204,19 @@ def make_store(
             skip_bad=data.skip_bad,
             splits=(splits_beside(manifest) if manifest else None) or data.splits,
         )
+
+
+def _without(records: list[VisitRecord], skip: Collection[str]) -> list[VisitRecord]:
+    unknown = sorted(set(skip) - {r.name for r in records})
+    if unknown:
+        raise ValueError(
+            f"skip: visits {', '.join(unknown[:5])} are not among the {len(records)} of this "
+            "source; the report is another cohort's or out of date. Check again with mode=check."
+        )
+    kept = [r for r in records if r.name not in skip]
+    if skip:
+        log.warning("left out %d of %d visits by skip", len(records) - len(kept), len(records))
+    return kept
 
 
 def found_manifest(root: Path) -> Path:

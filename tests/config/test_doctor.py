@@ -10,6 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mechlearn.data.store import SliceStore
+
 Command = Callable[..., tuple[int, str]]
 COLUMNS = "patient,session,day,t1n,t1c,t2w,t2f,seg,label_scheme\n"
 
@@ -83,6 +85,40 @@ def test_splits_beside_the_manifest_are_examined(check, tmp_path):
     status, rows = check(manifest)
     assert status == 1
     assert "'P1' stands twice" in next(row["found"] for row in rows if row["check"] == "splits")
+
+
+def test_prepare_leaves_out_what_the_doctor_refused(check, command, tmp_path):
+    manifest = write_rows(tmp_path / "cohort", "P1", "P2", "P3")
+    for key in ("t1n", "t1c", "t2w", "t2f", "seg"):  # which prepare alone would take
+        whole = (manifest.parent / "P1" / f"{key}.nii.gz").read_bytes()
+        (manifest.parent / "P2" / f"{key}.nii.gz").write_bytes(whole)
+    check(manifest)
+    status, err = command(
+        "prepare", "data=manifest", f"data.manifest={manifest}", "data.workers=1", "data.name=s",
+        "data.prepare.min_brain_mm2=50", f"skip={tmp_path}/run/check.json",
+        f"hydra.run.dir={tmp_path}/run2", f"paths.outputs={tmp_path}/out",
+    )  # fmt: skip
+    assert status == 0, err
+    log = (tmp_path / "run2" / "prepare.log").read_text()
+    assert "left out 1 of 3 visits by skip" in log
+    assert SliceStore(tmp_path / "out" / "stores" / "s").patients() == ["P1", "P3"]
+
+
+def test_report_of_another_cohort_is_refused(check, command, tmp_path):
+    (tmp_path / "check.json").write_text('{"bad_visits": ["P9/v1"]}')
+    manifest = write_rows(tmp_path / "cohort", "P1")
+    status, err = command(
+        "prepare", "data=manifest", f"data.manifest={manifest}", f"skip={tmp_path}/check.json",
+        f"hydra.run.dir={tmp_path}/run",
+    )  # fmt: skip
+    assert status == 1
+    assert "skip: visits P9/v1 are not among the 1 of this source" in err
+
+
+def test_missing_report_is_refused(command, tmp_path):
+    status, err = command("prepare", "skip=no.json", f"hydra.run.dir={tmp_path}/run")
+    assert status == 1
+    assert "skip=no.json: no such file" in err
 
 
 def test_unknown_mode_is_refused(command, tmp_path):

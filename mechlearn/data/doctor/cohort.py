@@ -76,9 +76,10 @@ def _copied(visit: Examined, other: Examined, keys: Sequence[str]) -> Iterator[F
     record, same = visit.record, visit.record.patient == other.record.patient
     images = [k for k in keys if k not in ("seg", "brain")]
     if images:
-        found = f"{', '.join(images)}: same voxels as {other.record.name}"
-        yield (REPEATED if same else DUPLICATE).at(record, found, file=record.images[images[0]])
-    if "seg" in keys:
+        what = images + [k for k in keys if k == "seg" and not same]
+        found = f"{', '.join(what)}: same voxels as {other.record.name}"
+        yield (REPEATED if same else DUPLICATE).at(record, found)
+    if "seg" in keys and (same or not images):
         found = f"same labels as {other.record.name}"
         yield (REPEATED_SEG if same else DUPLICATE_SEG).at(record, found, file=record.seg)
     if not images and not same and "brain" in keys:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing as mp
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +16,7 @@ from mechlearn.data.doctor.findings import Check, Finding, Report
 from mechlearn.data.doctor.geometry import reference_outline
 from mechlearn.data.doctor.leakage import split_findings, store_findings
 from mechlearn.data.doctor.patient import Examined, examine_patient
+from mechlearn.data.files import die_with
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.progress import progress
 from mechlearn.data.spec import PrepareSpec, SplitSpec
@@ -85,7 +88,10 @@ def _examined(
                 yield examine_patient(group, spec)
                 advance(len(group), note=group[0].patient)
             return
-        with ProcessPoolExecutor(min(workers, len(groups))) as pool:
+        parent = None if mp.get_start_method() == "forkserver" else os.getpid()
+        with ProcessPoolExecutor(
+            min(workers, len(groups)), initializer=die_with, initargs=(parent,)
+        ) as pool:
             tasks: dict[Future[list[Examined]], list[VisitRecord]] = {
                 pool.submit(examine_patient, g, spec): g for g in groups
             }

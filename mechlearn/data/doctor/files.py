@@ -135,10 +135,18 @@ def headers(visit: LoadedVisit) -> Iterator[Finding]:
                 visit.record, f"{scan.key}: neither qform nor sform is set", file=scan.path
             )
         elif qform and sform:
-            apart = apart_mm(scan.image.shape, scan.image.get_qform(), scan.image.get_sform())
-            if apart > SAME_PLACE_MM:
-                found = f"{scan.key}: they put a corner {apart:.1f} mm apart"
-                yield TWO_FORMS.at(visit.record, found, file=scan.path)
+            apart = _forms_apart(scan)
+            if apart is None or apart > SAME_PLACE_MM:
+                how = "the qform is no rotation" if apart is None else f"{apart:.1f} mm apart"
+                yield TWO_FORMS.at(visit.record, f"{scan.key}: {how}", file=scan.path)
+
+
+def _forms_apart(scan: Scan) -> float | None:
+    try:
+        apart = apart_mm(scan.image.shape, scan.image.get_qform(), scan.image.get_sform())
+    except ValueError:  # a quaternion longer than 1
+        return None
+    return apart if np.isfinite(apart) else None
 
 
 def slices_and_spacing(visit: LoadedVisit) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import nibabel as nib
 import numpy as np
@@ -110,14 +110,19 @@ def read_scan(key: str, path: Path) -> Scan:
     _check_size(image, data, broken)
     if broken:
         raise Unreadable(TRUNCATED, f"{_mb(len(data))}, {broken}")
-    if len(image.shape) != 3 or 0 in image.shape or image.get_data_dtype().kind not in "biuf":
+    if len(image.shape) != 3 or min(image.shape) < 1 or image.get_data_dtype().kind not in "biuf":
         raise Unreadable(
             NOT_3D, f"shape {_by(image.shape)}, number type {image.get_data_dtype().name}"
         )
     affine = image.affine
     if not np.isfinite(affine).all() or abs(float(np.linalg.det(affine[:3, :3]))) < 1e-9:
         raise Unreadable(BAD_AFFINE, f"affine {np.round(affine[:3], 3).tolist()}")
-    volume = reorient(np.asanyarray(image.dataobj), affine)
+    try:
+        volume = reorient(np.asanyarray(image.dataobj), affine)
+    except (ValueError, OSError) as error:
+        raise Unreadable(BAD_AFFINE, f"{error}; affine {np.round(affine[:3], 3).tolist()}") from (
+            error
+        )
     return Scan(key, path, image, volume)
 
 
@@ -173,7 +178,8 @@ def _image(data: bytes, path: Path, broken: str) -> nib.Nifti1Image:
 def _check_size(image: nib.Nifti1Image, data: bytes, broken: str) -> None:
     """The header says how long the data are: told before so much memory is asked for."""
     voxels = int(np.prod([int(n) for n in image.shape], dtype=object)) if image.shape else 0
-    needed = int(image.dataobj.offset) + voxels * image.get_data_dtype().itemsize
+    proxy: Any = image.dataobj
+    needed = int(proxy.offset) + voxels * image.get_data_dtype().itemsize
     if len(data) < needed:
         raise Unreadable(
             TRUNCATED, f"{_mb(len(data))} of {_mb(needed)}" + (f"; {broken}" if broken else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from mechlearn.data.doctor.examine import examine
+from mechlearn.data.doctor.patient import examine_patient
+from mechlearn.data.folders import BAD_CASE
 from mechlearn.data.manifest import VisitRecord
-from mechlearn.data.prepare import prepare
+from mechlearn.data.prepare import prepare, prepare_visit
 from mechlearn.data.spec import PrepareSpec, SplitSpec
 from mechlearn.data.store import SliceStore
 
@@ -90,8 +93,6 @@ def flat_affine(record: VisitRecord) -> None:
     header["sform_code"], header["qform_code"] = 1, 0
     raw = bytearray(nib.Nifti1Image(np.asarray(image.dataobj), None, header).to_bytes())
     raw[:348] = header.binaryblock
-    import gzip
-
     path.write_bytes(gzip.compress(bytes(raw)))
 
 
@@ -140,8 +141,6 @@ PARAMS = [pytest.param(d, id=d.name.replace(" ", "-")) for d in DAMAGES]
 
 
 def gz(path, n: int) -> bytes:
-    import gzip
-
     return gzip.compress(gzip.decompress(path.read_bytes())[:n])
 
 
@@ -240,6 +239,25 @@ def test_missing_contrasts_may_be_filled(visit_of, spec):
 def test_truncation_says_how_much_is_there(damaged, spec):
     report = examine([damaged(DAMAGES[3])], spec, splits=NO_SPLITS)
     assert "352 bytes of 29,152 bytes" in report.findings[0].found
+
+
+def test_random_damage_never_stops_the_doctor_nor_slips_past_it(visit_of, spec):
+    """Bytes of a file or of its header at random: what prepare refuses the doctor refuses."""
+    record = visit_of()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        path = record.files()[str(rng.choice(list(record.files())))]
+        whole = path.read_bytes()
+        inside = bytearray(gzip.decompress(whole) if seed % 2 else whole)
+        for at in rng.integers(348 if seed % 2 else len(inside), size=3):
+            inside[at] = rng.integers(256)
+        path.write_bytes(gzip.compress(bytes(inside), 1) if seed % 2 else bytes(inside))
+        (examined,) = examine_patient([record], spec)
+        try:
+            prepare_visit(record, spec)
+        except BAD_CASE:
+            assert any(f.severity == "error" for f in examined.findings), seed
+        path.write_bytes(whole)
 
 
 def test_no_visit_is_an_error():
