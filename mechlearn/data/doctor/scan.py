@@ -37,7 +37,7 @@ NOT_NIFTI = Check(
 )  # fmt: skip
 NOT_3D = Check(
     "not one 3D volume", "error", "a contrast is one 3D volume of one number a voxel",
-    "Split the file and name the volume that is meant; a last axis of length 1 is dropped too.",
+    "Split the file and name the volume that is meant; drop a last axis of length 1.",
 )  # fmt: skip
 BAD_AFFINE = Check(
     "unusable header", "error", "the affine is finite, invertible and gives each axis a direction",
