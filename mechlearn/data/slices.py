@@ -1,8 +1,8 @@
 """The slices of a visit in one file: a blosc2 array, a slice a chunk, a channel a block.
 
 slices.b2nd holds (S, C + 1, H, W) uint16, S slices of C contrasts: first the contrasts as the bits
-of float16, then labels | brain << 7. A random slice is one read of about a sixth of its bytes, and
-a contrast costs its own share of that. Anyone reads it without this library:
+of float16, then labels | brain << 7. A random slice is one read of about an eighth of its bytes,
+and a contrast costs its own share of that. Anyone reads it without this library:
 
     stored = blosc2.open("slices.b2nd")[12]
     images, labels, brain = stored[:-1].view("float16"), stored[-1] & 127, stored[-1] >> 7
@@ -48,8 +48,8 @@ def write_slice_file(path: Path, images: np.ndarray, labels: np.ndarray, brain: 
         blocks=(1, 1, height, width),
         # One thread: worker processes are the parallelism, and a pool of threads dies in a fork.
         cparams=blosc2.CParams(
-            codec=blosc2.Codec.LZ4,
-            clevel=9,
+            codec=blosc2.Codec.LZ4HC,  # slow to write, small, and the fastest to read
+            clevel=5,
             filters=[blosc2.Filter.SHUFFLE],
             typesize=2,
             nthreads=1,
