@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from mechlearn.data.files import die_with
 from mechlearn.data.phantom.anatomy import Anatomy, Tissues
 from mechlearn.data.phantom.fields import Grid
 from mechlearn.data.phantom.paint import Look, TumourMaps
@@ -101,11 +103,15 @@ def each_patient(
             yield key, task(key)
         return
     context = get_context("spawn")  # forking after torch has started threads may hang
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+    ) as pool:
         jobs = {pool.submit(task, key): key for key in keys}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
 
 
-def _one_thread() -> None:
+def _begin(parent: int) -> None:
+    """One thread, and no life of its own when the run that it works for is killed."""
     torch.set_num_threads(1)
+    die_with(parent)
