@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,15 +244,24 @@ def _open(record: VisitRecord, path: Path, open_image: Callable[[Path], Any]) ->
 
 
 def _volume(record: VisitRecord, image: nib.Nifti1Image, reference: nib.Nifti1Image) -> np.ndarray:
-    apart = np.inf
+    name = image.get_filename()
+    wrong = f"shape {image.shape}"
     if image.shape == reference.shape and len(image.shape) == 3:
         corners = np.array(np.meshgrid(*([0, n - 1] for n in image.shape))).reshape(3, -1)
         moved = nib.affines.apply_affine(image.affine - reference.affine, corners.T)
         apart = float(np.abs(moved).max())
-    if apart > SAME_PLACE_MM:
+        wrong = f"shape {image.shape} and lies {apart:g} mm apart" if apart > SAME_PLACE_MM else ""
+    if wrong:
         raise ValueError(
-            f"visit {record.name}: {image.get_filename()} has shape {image.shape} and lies "
-            f"{apart:g} mm from {reference.get_filename()} with shape {reference.shape}; contrasts "
-            "and segmentation must share one 3D voxel grid. Co-register and resample them."
+            f"visit {record.name}: {name} has {wrong}; {reference.get_filename()} has shape "
+            f"{reference.shape}, and contrasts and segmentation must share one 3D voxel grid. "
+            "Co-register and resample them."
         )
-    return reorient(np.asanyarray(image.dataobj), reference.affine)
+    try:
+        voxels = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"visit {record.name}: {name} cannot be read to its end ({error}). Copy or download it "
+            "again."
+        ) from error
+    return reorient(voxels, reference.affine)
