@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config import build, recipes
 from mechlearn.config.growth import growth_spec
+from mechlearn.training.previews import PreviewCallback
 
 CONF = Path(recipes.conf_dir())
 Compose = Callable[..., DictConfig]
@@ -98,6 +99,12 @@ def test_paper_recipe_is_the_papers(recipe: DictConfig) -> None:
     assert recipe.trainer.max_steps == (175_000 if recipe.name == "ddpm_brats" else 60_000)
     assert recipe.schedule.levels == 1000
     assert recipe.optimizer.lr == 1e-4
+
+
+def test_previews_are_drawn_with_the_chosen_sampler(composed: Compose) -> None:
+    callbacks = build.build_callbacks(composed("train", "sampler.nl=70", "sampler.scale=20k"))
+    (previews,) = [c for c in callbacks if isinstance(c, PreviewCallback)]
+    assert (previews.spec.nl, previews.spec.scale_value) == (70, 20_000.0)
 
 
 def test_default_sampler_is_the_papers_choice(composed: Compose) -> None:

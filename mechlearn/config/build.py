@@ -131,7 +131,8 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
         if name in ("checkpoint", "last") and (resumed := resume_path(cfg)) is not None:
             # Lightning forgets the best checkpoint so far where the folder changes.
             values["dirpath"] = str(resumed.parent)
-        built.append(instantiate(node, **values))
+        # Hydra would turn a spec among its own arguments into a config node.
+        built.append(instantiate(node, _partial_=True)(**values))
     return built
 
 

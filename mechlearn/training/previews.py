@@ -9,43 +9,30 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from mechlearn.diffusion.networks import predicted_noise
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.steps import add_noise
+from mechlearn.imaging.measure import FlairMeter
 from mechlearn.records import GuidanceTarget
 from mechlearn.training.base import NoisedModule
 from mechlearn.training.checkpoints import LoadedModel, check_pair, load_denoiser, load_guide
+from mechlearn.training.panels import Picture, as_mask, as_wandb, draw_panel
 
 __all__ = ["PreviewCallback"]
-
-
-def _grey(image: Tensor) -> np.ndarray:
-    """(H, W) in [-1, 1] -> uint8 (H, W, 3)."""
-    level = ((image.float().cpu().clamp(-1, 1) + 1) * 127.5).byte().numpy()
-    return np.repeat(level[..., None], 3, axis=2)
-
-
-def _outlined(image: Tensor, mask: Tensor) -> np.ndarray:
-    """Grey picture with the rim of a boolean mask in red."""
-    picture, inside = _grey(image), mask.cpu().numpy() > 0.5
-    inner = inside.copy()
-    for axis in (0, 1):
-        for shift in (1, -1):
-            inner &= np.roll(inside, shift, axis)
-    picture[inside & ~inner] = (255, 64, 64)
-    return picture
 
 
 class PreviewCallback(pl.Callback):
     """After validation, draws a few validation slices (contrast t2f where there is one).
 
     With a partner (a guide beside a denoiser in training, or the other way round) each row shows
-    the scan with its mask and guided generations at `multiples` of its tumour size. Without one a
-    denoiser shows unguided reconstructions from rising noise levels, a segmenter its masks there.
+    the scan with its mask and guided generations at `multiples` of its tumour size, with the sizes
+    that were asked for and that a FLAIR threshold measures. Without one a denoiser shows unguided
+    reconstructions from rising noise levels, a guide what it finds or says there.
+
+    W&B gets the panel and each picture with its masks, which can be switched on and off.
     Stands before the EMA callback in the list, so that it sees the averaged weights.
     """
 
@@ -74,53 +61,75 @@ class PreviewCallback(pl.Callback):
             return
         assert isinstance(pl_module, NoisedModule)
         self._items = self._items or _spread_slices(trainer.val_dataloaders, self.n_slices)
+        partner = self._load_partner(pl_module)
         with torch.no_grad():
-            rows = [self._row(pl_module, {k: v.to(pl_module.device) for k, v in item.items()})
-                    for item in self._items]
+            rows = [
+                self._row(pl_module, {k: v.to(pl_module.device) for k, v in item.items()}, partner)
+                for item in self._items
+            ]
         if not rows:
             return
-        panel = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"step_{trainer.global_step:07d}.png"
-        Image.fromarray(panel).save(path)
+        draw_panel(rows).save(path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("previews", [str(path)], step=trainer.global_step)
+                pictures = [p for i, row in enumerate(rows, 1)
+                            for p in as_wandb(row, what=f"slice {i}")]  # fmt: skip
+                logger.log_image("previews/panel", [str(path)], step=trainer.global_step)
+                logger.log_metrics({"previews/slices": pictures}, step=trainer.global_step)  # type: ignore[dict-item]
 
-    def _row(self, module: NoisedModule, item: dict[str, Tensor]) -> list[np.ndarray]:
+    def _row(
+        self, module: NoisedModule, item: dict[str, Tensor], partner: LoadedModel | None
+    ) -> list[Picture]:
         channel = _t2f_channel(module)
-        first = _outlined(item["image"][channel], item["tumour"][0])
-        if self.partner is not None:
-            return [first, *self._guided(module, item, channel)]
+        tumour = as_mask(item["tumour"][0])
+        size = f"tumour {float(item['fraction']):.1%}"
+        first = Picture(item["image"][channel], "scan", size, {"expert": tumour})
+        if partner is not None:
+            return [first, *self._guided(module, item, channel, partner)]
         if module.card["kind"] == "ddpm":
             return [first, *self._reconstructions(module, item, channel)]
         return [first, *self._readings(module, item, channel)]
 
+    def _load_partner(self, module: NoisedModule) -> LoadedModel | None:
+        if self.partner is None:
+            return None
+        if module.card["kind"] == "ddpm":
+            return load_guide(self.partner, kind=self.guide_kind)
+        return load_denoiser(self.partner)
+
     def _guided(
-        self, module: NoisedModule, item: dict[str, Tensor], channel: int
-    ) -> list[np.ndarray]:
-        assert self.partner is not None
-        training_denoiser = module.card["kind"] == "ddpm"
-        if training_denoiser:
-            partner = load_guide(self.partner, kind=self.guide_kind)
-            denoiser, guide = _epsilon(module), partner.module.to(module.device)
+        self, module: NoisedModule, item: dict[str, Tensor], channel: int, partner: LoadedModel
+    ) -> list[Picture]:
+        partner.module.to(module.device)
+        if partner.kind == "ddpm":
+            denoiser, guide, kind, gain = partner.epsilon, module.network, module.card["kind"], 1.0
         else:
-            partner = load_denoiser(self.partner)
-            partner.module.to(module.device)
-            denoiser, guide = partner.epsilon, module.network
+            denoiser, guide = _epsilon(module), partner.module
+            kind, gain = partner.kind, partner.gain
         sampler = GuidedSampler(
-            denoiser, guide, schedule=module.schedule, spec=self.spec,  # type: ignore[arg-type]
-            pixel_mm=partner.pixel_mm, device=module.device,
-            gain=partner.gain if training_denoiser else 1.0,
+            denoiser, guide, schedule=module.schedule, spec=self.spec,
+            pixel_mm=partner.pixel_mm, device=module.device, gain=gain,
         )  # fmt: skip
         fraction = float(item["fraction"])
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
-        out = sampler.sample(item["image"], targets, brain=item["brain"][0])
-        return [_grey(g.image[channel]) for g in out]
+        made = sampler.sample(item["image"], targets, brain=item["brain"][0])
+        meter = _meter(module, item)
+        pictures = []
+        for m, target, out in zip(self.multiples, targets, made, strict=True):
+            caption, masks = f"asked {target.tumour_fraction:.1%}", {}
+            if meter is not None:
+                masks["measured"] = meter.mask(out.image)
+                caption += f", is {meter.fraction(out.image):.1%}"
+            if kind == "segmenter":
+                masks["guide"] = _found(guide, out.image[None].to(module.device), item["brain"])
+            pictures.append(Picture(out.image[channel], f"{m:g} x the size", caption, masks))
+        return pictures
 
     def _reconstructions(
         self, module: NoisedModule, item: dict[str, Tensor], channel: int
-    ) -> list[np.ndarray]:
+    ) -> list[Picture]:
         pictures = []
         for nl in (100, 200, 400):
             spec = SamplerSpec(nl=nl, scale="0", encode="noise", steps=min(20, nl))
@@ -129,38 +138,38 @@ class PreviewCallback(pl.Callback):
                 device=module.device,
             )  # fmt: skip
             made = sampler.reconstruct(item["image"], brain=item["brain"][0])
-            pictures.append(_grey(made[channel]))
+            inside = item["brain"][0] > 0
+            error = float((made.to(item["image"]) - item["image"]).abs()[:, inside].mean())
+            pictures.append(Picture(made[channel], f"from level {nl}", f"differs by {error:.3f}"))
         return pictures
 
     def _readings(
         self, module: NoisedModule, item: dict[str, Tensor], channel: int
-    ) -> list[np.ndarray]:
+    ) -> list[Picture]:
         pictures = []
         for level in (0, 100, 200, 400):
             x0 = item["image"][None]
             l = torch.full((1,), level, device=x0.device)
             noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(level)).to(x0)
             x_l = add_noise(x0, noise, alpha_bar=module.schedule.alpha_bar(l))
-            out = module.network(x_l, l)
+            title = f"level {level}"
             if module.card["kind"] == "segmenter":
-                found = (out[0, 0] > 0) & (item["brain"][0] > 0)  # it is trained in the brain alone
-                pictures.append(_outlined(x_l[0, channel], found))
-            else:  # a bar as long as the predicted fraction, above one of the true fraction
-                picture = _grey(x_l[0, channel])
-                width = picture.shape[1]
-                picture[-4:-2, : int(width * float(out[0].clamp(0, 1)))] = (255, 64, 64)
-                picture[-2:, : int(width * float(item["fraction"]))] = (64, 255, 64)
-                pictures.append(picture)
+                found = _found(module.network, x_l, item["brain"], level)
+                share = found.sum() / max(float(item["brain"].sum()), 1.0)
+                pictures.append(
+                    Picture(x_l[0, channel], title, f"finds {share:.1%}", {"guide": found})
+                )
+            else:
+                says = float(module.network(x_l, l)[0])
+                pictures.append(Picture(x_l[0, channel], title, f"says {says:.1%}"))
         return pictures
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse a partner that does not fit before the first step."""
         if self.partner is None or not isinstance(pl_module, NoisedModule):
             return
-        if pl_module.card["kind"] == "ddpm":
-            partner = load_guide(self.partner, kind=self.guide_kind)
-        else:
-            partner = load_denoiser(self.partner)
+        partner = self._load_partner(pl_module)
+        assert partner is not None
         check_pair(_as_loaded(pl_module), partner)
 
 
@@ -171,6 +180,22 @@ def _spread_slices(loader: Any, n: int, *, candidates: int = 90) -> list[dict[st
     best = [max((dataset[int(i)] for i in part), key=lambda item: float(item["fraction"]))
             for part in parts if len(part)]
     return [{k: v for k, v in item.items() if isinstance(v, Tensor)} for item in best]
+
+
+def _found(segmenter: Any, x_l: Tensor, brain: Tensor, level: int = 0) -> np.ndarray:
+    """What a segmenter marks in an image (1, C, H, W), in the brain, where it is trained."""
+    out = segmenter(x_l, torch.full((1,), level, device=x_l.device))
+    return as_mask((out[0, 0] > 0) & (brain[0] > 0))
+
+
+def _meter(module: NoisedModule, item: dict[str, Tensor]) -> FlairMeter | None:
+    """What measures sizes in pictures of a slice; None without FLAIR or without a tumour."""
+    contrasts = tuple(module.card["data"]["contrasts"])
+    tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
+    if "t2f" not in contrasts or not (tumour & brain).any():
+        return None
+    pixel_mm = float(module.card["data"]["pixel_mm"])
+    return FlairMeter.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
 
 
 def _as_loaded(module: NoisedModule) -> LoadedModel:
