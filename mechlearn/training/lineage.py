@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+MOST_KEYS = 100  # that W&B takes as metadata, not counting those further down
 MODEL_FILE = "model.pt"  # its name in the artifact, whatever the file is called on disk
 
 
@@ -140,7 +141,10 @@ def _artifact(
     import wandb
 
     named = files if isinstance(files, Mapping) else {path.name: path for path in files}
-    artifact = wandb.Artifact(_plain_name(name), kind, metadata=dict(metadata))
+    about = dict(metadata)
+    if len(about) > MOST_KEYS:
+        about = {"row": about}
+    artifact = wandb.Artifact(_plain_name(name), kind, metadata=about)
     for inside, path in named.items():
         artifact.add_file(str(path.absolute()), name=inside, policy="immutable")
     return artifact

@@ -119,6 +119,13 @@ def test_rows_are_shown_as_tables(weights: Path) -> None:
     assert table.data == [["a", 0.5, None], ["b", None, "empty"]]
 
 
+def test_row_of_many_numbers_is_kept_whole(weights: Path) -> None:
+    run = Run()
+    row = {f"score_{i}": 0.5 for i in range(150)}  # W&B refuses more than 100 keys
+    lineage.log_evaluation(run, "longitudinal", [weights], row, {})
+    assert run.told[0][1].metadata == {"row": row}
+
+
 def test_checkpoint_names_the_run_that_wrote_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
