@@ -189,7 +189,8 @@ def read_visit(
     if missing:
         raise ValueError(
             f"visit {record.name}: has no {', '.join(missing)} (it has "
-            f"{', '.join(record.images)}). Complete it or drop the contrast from data.contrasts."
+            f"{', '.join(record.images)}). Complete it, drop the contrast from "
+            "data.prepare.contrasts, or store it as background with data.prepare.missing=fill."
         )
     reference = _open(record, record.images[contrasts[0]], open_image)
 
