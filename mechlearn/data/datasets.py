@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from mechlearn.data.draws import Draw
 from mechlearn.data.labels import whole_tumour
@@ -17,7 +18,7 @@ from mechlearn.imaging.intensity import BACKGROUND
 
 __all__ = ["SliceDataset", "as_floats"]
 
-Batch = dict[str, Tensor | list[int]]
+Batch = dict[str, Any]
 
 
 class SliceDataset(Dataset[Any]):
@@ -27,8 +28,9 @@ class SliceDataset(Dataset[Any]):
     the scalar fraction (tumour area / brain area), present (C,) of 0 and 1 (contrasts that are
     there; the others are background everywhere), all float32, and draw, a list of one number.
 
-    A batch, `dataset.__getitems__(indices or draws)`, is compact, so that loader processes hand
-    over a quarter of the bytes: image float16, tumour and brain bool. `as_floats` unpacks it.
+    A batch, `dataset.__getitems__(indices or draws)`, is compact: image (B, C, H, W) float16 and
+    mask (B, H, W) uint8 (bit 0 tumour, bit 1 brain), both in memory that loader processes share
+    with the one that trains, and lists of draw, present and fraction. `as_floats` unpacks it.
 
     Args:
         store: the slice store.
@@ -56,25 +58,28 @@ class SliceDataset(Dataset[Any]):
         return {k: v[0] for k, v in batch.items() if isinstance(v, Tensor)}
 
     def __getitems__(self, wanted: Sequence[int] | Sequence[Draw]) -> Batch:
-        """A batch: image (B, C, H, W) float16; tumour, brain (B, 1, H, W) and present (B, C) bool;
-        fraction (B,) float32; draw, a list of B numbers (indices, where no draws are asked for)."""
+        """A compact batch of slices, as they are, or as the draws want them."""
         draws = [self._plain(w) if isinstance(w, int) else w for w in wanted]
         rows = [self.rows[draw.index] for draw in draws]
-        image, labels, brain = self.store.batch(rows)
-        tumour = whole_tumour(labels)
+        plane = (self.store.spec.size,) * 2
+        images = _shared((len(rows), len(self.store.contrasts), *plane), torch.float16)
+        masks = _shared((len(rows), *plane), torch.uint8)
+        image, labels, brain = self.store.batch(rows, out=images.numpy())
+        mask = masks.numpy()
+        np.bitwise_or(whole_tumour(labels), brain.view(np.uint8) << 1, out=mask)
         present = np.array([row.present for row in rows])
         kept = present & np.array([draw.kept for draw in draws])
         kept = np.where(kept.any(1, keepdims=True), kept, present)
-        image[~kept] = BACKGROUND
+        if not kept.all():
+            image[~kept] = BACKGROUND
         for i in [i for i, draw in enumerate(draws) if draw.flip]:
-            for array in (image, tumour, brain):
+            for array in (image, mask):
                 array[i] = array[i, ..., ::-1].copy()
         return {
-            "image": torch.from_numpy(image),
-            "tumour": torch.from_numpy(tumour)[:, None],
-            "brain": torch.from_numpy(brain)[:, None],
-            "present": torch.from_numpy(kept),
-            "fraction": torch.tensor([row.tumour_fraction for row in rows], dtype=torch.float32),
+            "image": images,
+            "mask": masks,
+            "present": kept.tolist(),
+            "fraction": [row.tumour_fraction for row in rows],
             "draw": [draw.number for draw in draws],
         }
 
@@ -82,8 +87,24 @@ class SliceDataset(Dataset[Any]):
         return Draw(index, index, False, (True,) * len(self.store.contrasts))
 
 
+def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An empty tensor; in a loader process, one that the training process sees without a copy."""
+    empty = torch.empty(0, dtype=dtype)
+    if get_worker_info() is None:
+        return empty.new_empty(shape)
+    storage = torch.UntypedStorage._new_shared(dtype.itemsize * math.prod(shape))
+    return empty.set_(storage, 0, shape)  # type: ignore[call-overload]
+
+
 def as_floats(batch: Batch) -> Batch:
-    """A compact batch with its images and masks as float32, on the device it lies on."""
+    """A compact batch as float32 on the device where it lies: image (B, C, H, W), tumour and brain
+    (B, 1, H, W), present (B, C), fraction (B,); draw stays a list."""
+    image, mask = batch["image"], batch["mask"]
     return {
-        key: value.float() if isinstance(value, Tensor) else value for key, value in batch.items()
+        "image": image.float(),
+        "tumour": (mask & 1).float()[:, None],
+        "brain": (mask >> 1).float()[:, None],
+        "present": torch.tensor(batch["present"], dtype=torch.float32, device=image.device),
+        "fraction": torch.tensor(batch["fraction"], dtype=torch.float32, device=image.device),
+        "draw": batch["draw"],
     }

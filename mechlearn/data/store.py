@@ -159,13 +159,18 @@ class SliceStore:
         return images[0], labels[0], brain[0]
 
     def batch(
-        self, rows: Sequence[SliceRow], *, channels: Sequence[int] | None = None
+        self,
+        rows: Sequence[SliceRow],
+        *,
+        channels: Sequence[int] | None = None,
+        out: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Slices read into new arrays, quickly, in any process.
 
         Args:
             rows: B lines of the index, in any order; `row.present` says which contrasts are real.
             channels: C places in `contrasts`; None for all. Those left out are not decoded.
+            out: where the images go, contiguous; None for a new array.
 
         Returns:
             images (B, C, H, W) float16, labels (B, H, W) uint8, brain (B, H, W) bool.
@@ -174,7 +179,7 @@ class SliceStore:
         whole = tuple(names) == self.spec.contrasts
         stored = None if whole else [self.spec.contrasts.index(name) for name in names]
         plane = (self.spec.size, self.spec.size)
-        images = np.empty((len(rows), len(names), *plane), np.float16)
+        images = np.empty((len(rows), len(names), *plane), np.float16) if out is None else out
         masks = np.empty((len(rows), *plane), np.uint16)
         for row, image, mask in zip(rows, images, masks, strict=True):
             file = self._open(self.root / "visits" / row.patient / row.session / NAME)
