@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -85,3 +86,49 @@ def command(
         return status, capfd.readouterr().err
 
     return run
+
+
+SPLITS = {"p1": "train", "p2": "train", "p3": "val", "p4": "test", "p5": "test"}
+
+
+def write_patient(root: Path, name: str, rng: Any, *, visits: int = 5) -> list:
+    """An ellipsoid brain with a growing ball in it, 60 mm wide, 2 mm voxels."""
+    import nibabel as nib
+    import numpy as np
+
+    from mechlearn.data.manifest import VisitRecord
+    from mechlearn.records import CONTRASTS
+
+    axis = (np.indices((28, 28, 10)) - np.array([13.5, 13.5, 4.5])[:, None, None, None]) * 2.0
+    brain = (axis[0] / 26) ** 2 + (axis[1] / 26) ** 2 + (axis[2] / 12) ** 2 < 1
+    centre = rng.uniform(-6, 6, 2)
+    distance = np.hypot(axis[0] - centre[0], axis[1] - centre[1])
+    texture = rng.normal(0, 3, brain.shape)
+    records = []
+    for i in range(visits):
+        tumour = brain & (distance < 5 + 1.5 * i)
+        folder, images = root / name / f"v{i}", {}
+        folder.mkdir(parents=True)
+        for c, contrast in enumerate(CONTRASTS):
+            volume = np.where(brain, 100 + 10 * c + texture + 60 * tumour, 0).astype(np.float32)
+            images[contrast] = folder / f"{contrast}.nii.gz"
+            nib.save(nib.Nifti1Image(volume, np.diag([2.0, 2.0, 2.0, 1.0])), images[contrast])
+        seg = folder / "seg.nii.gz"
+        nib.save(nib.Nifti1Image((2 * tumour).astype(np.uint8), np.diag([2.0, 2, 2, 1])), seg)
+        records.append(VisitRecord(name, f"v{i}", images, seg, "brats2023", day=30.0 * i))
+    return records
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """visits.csv of a tiny cohort with its splits: five patients of five visits."""
+    import numpy as np
+
+    from mechlearn.data.manifest import write_manifest
+    from mechlearn.data.splits import write_splits
+
+    root = tmp_path_factory.mktemp("cohort")
+    rng = np.random.default_rng(0)
+    records = [r for name in SPLITS for r in write_patient(root, name, rng)]
+    write_splits(SPLITS, root / "splits.json")
+    return write_manifest(records, root / "visits.csv")

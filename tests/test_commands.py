@@ -13,17 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 import pytest
 import torch
 
-from mechlearn.data.manifest import VisitRecord, write_manifest
-from mechlearn.data.splits import write_splits
 from mechlearn.records import CONTRASTS
 
 pytestmark = pytest.mark.slow
 Command = Callable[..., tuple[int, str]]
-SPLITS = {"p1": "train", "p2": "train", "p3": "val", "p4": "test", "p5": "test"}
 GRID = ["data.prepare.size=32", "data.prepare.pixel_mm=2.0", "data.prepare.min_brain_mm2=500"]
 TINY = [
     "model.network.channels=[8,16]", "model.network.attention_levels=[false,true]",
@@ -32,37 +28,6 @@ TINY = [
 SHORT = ["trainer.max_steps=4", "trainer.val_check_interval=2", "data.loader.val_slices=4",
          "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "data.loader.batch_size=2",
          "data.loader.num_workers=0", "callbacks=bare"]  # fmt: skip
-
-
-def write_patient(root: Path, name: str, rng: np.random.Generator, *, visits: int = 5) -> list:
-    """An ellipsoid brain with a growing ball in it, 60 mm wide, 2 mm voxels."""
-    axis = (np.indices((28, 28, 10)) - np.array([13.5, 13.5, 4.5])[:, None, None, None]) * 2.0
-    brain = (axis[0] / 26) ** 2 + (axis[1] / 26) ** 2 + (axis[2] / 12) ** 2 < 1
-    centre = rng.uniform(-6, 6, 2)
-    distance = np.hypot(axis[0] - centre[0], axis[1] - centre[1])
-    texture = rng.normal(0, 3, brain.shape)
-    records = []
-    for i in range(visits):
-        tumour = brain & (distance < 5 + 1.5 * i)
-        folder, images = root / name / f"v{i}", {}
-        folder.mkdir(parents=True)
-        for c, contrast in enumerate(CONTRASTS):
-            volume = np.where(brain, 100 + 10 * c + texture + 60 * tumour, 0).astype(np.float32)
-            images[contrast] = folder / f"{contrast}.nii.gz"
-            nib.save(nib.Nifti1Image(volume, np.diag([2.0, 2.0, 2.0, 1.0])), images[contrast])
-        seg = folder / "seg.nii.gz"
-        nib.save(nib.Nifti1Image((2 * tumour).astype(np.uint8), np.diag([2.0, 2, 2, 1])), seg)
-        records.append(VisitRecord(name, f"v{i}", images, seg, "brats2023", day=30.0 * i))
-    return records
-
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cohort")
-    rng = np.random.default_rng(0)
-    records = [r for name in SPLITS for r in write_patient(root, name, rng)]
-    write_splits(SPLITS, root / "splits.json")
-    return write_manifest(records, root / "visits.csv")
 
 
 @pytest.fixture(scope="module")
@@ -302,17 +267,3 @@ def test_pair_of_different_schedules_is_refused(
     assert status == 1
     assert "schedule" in err
     assert "Traceback" not in err
-
-
-def test_wandb_offline_has_one_run_a_job(
-    command: Command, pair: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    sweep = tmp_path / "sweep"
-    status, err = command(
-        "evaluate", "-m", "task=sizes", *pair, "logger=wandb", "logger.offline=true",
-        "task.count=1", "task.slices=1", "seed=1,2", f"hydra.sweep.dir={sweep}",
-    )  # fmt: skip
-    assert status == 0, err
-    assert len(list(sweep.glob("*/wandb/offline-run-*"))) == 2
