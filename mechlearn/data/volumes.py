@@ -40,7 +40,7 @@ FLAT = 1e-9  # mm3: voxels without a volume
 class SourceVisit:
     """One visit as its files have it: (C, Z, H, W), canonical (Z, H, W), bool (Z, H, W), affine.
 
-    Outside the brain every contrast is 0.
+    Outside the brain and the labels every contrast is 0.
     """
 
     volumes: np.ndarray
@@ -181,9 +181,9 @@ def read_visit(
         open_image: path -> image, for who has the files in memory already.
 
     Raises:
-        ValueError: a missing contrast, a broken header, files on different voxel grids, a mask
-            that is not binary, labels outside the scheme, labels that do not have their measured
-            volumes (LUMIERE), no brain; it names the visit.
+        ValueError: a missing contrast, a broken header, voxels that are no real numbers, files on
+            different voxel grids, a mask that is not binary, labels outside the scheme, labels that
+            do not have their measured volumes (LUMIERE), no brain; it names the visit.
     """
     missing = [c for c in contrasts if c not in record.images]
     if missing:
@@ -204,7 +204,9 @@ def read_visit(
     brain = support(volume(record.brain_mask))
     if not brain.any():
         raise ValueError(f"visit {record.name}: {record.brain_mask} is 0 everywhere: no brain.")
-    return SourceVisit(np.where(brain, volumes, 0), labels, brain, reference.affine)
+    # Labels may reach beyond the mask; there they count as brain and keep their intensities.
+    inside = brain | (labels > 0)
+    return SourceVisit(np.where(inside, volumes, 0), labels, brain, reference.affine)
 
 
 def _labels(
@@ -234,6 +236,12 @@ def _open(record: VisitRecord, path: Path, open_image: Callable[[Path], Any]) ->
     if not isinstance(image, nib.Nifti1Image):
         raise ValueError(
             f"visit {record.name}: {path} is a {type(image).__name__}, expected NIfTI. Convert it."
+        )
+    kind = image.get_data_dtype()
+    if kind.kind not in "biuf":
+        raise ValueError(
+            f"visit {record.name}: {path} holds {kind.names or kind.name} in each voxel, expected "
+            "one real number. Export the grey values."
         )
     affine = image.affine
     if not np.isfinite(affine).all() or abs(float(np.linalg.det(affine[:3, :3]))) < FLAT:

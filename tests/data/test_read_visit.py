@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -101,3 +102,24 @@ def test_lumiere_labels_are_held_against_their_measured_volumes(case_of, visit_o
             read_visit(record, CONTRASTS)
     else:
         assert set(np.unique(read_visit(record, CONTRASTS).labels)) == {0, 1, 3}
+
+
+def test_labels_beyond_the_brain_mask_keep_their_intensities(case_of, visit_of, save_volume, spec):
+    case = case_of()
+    record = visit_of(case)
+    cut = case.brain.copy()
+    cut[tuple(np.argwhere(case.labels > 0)[:15].T)] = False
+    mask = save_volume(cut.astype(np.uint8), record.seg.with_name("brain.nii.gz"))
+    masked = prepare_visit(replace(record, brain_mask=mask), spec)
+    assert (masked.images == prepare_visit(record, spec).images).all()
+
+
+@pytest.mark.parametrize(
+    "kind", [np.dtype(np.complex64), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])]
+)
+def test_voxels_that_are_no_real_numbers_are_refused(visit_of, kind):
+    record = visit_of()
+    image = nib.load(record.images["t2f"])
+    nib.save(nib.Nifti1Image(np.zeros(image.shape, kind), image.affine), record.images["t2f"])
+    with pytest.raises(ValueError, match=r"P1/s0: .*t2f\.nii\.gz holds .* one real number"):
+        read_visit(record, CONTRASTS)
