@@ -61,6 +61,8 @@ class LoadedVisit:
         wanted = [c for c in self.spec.contrasts if c in self.record.images]
         if set(self.scans) != set(wanted) | set(self.record.files()) - set(self.record.images):
             return "a file cannot be read"
+        if not wanted:
+            return f"has none of {', '.join(self.spec.contrasts)}"
         try:
             return read_visit(self.record, wanted, open_image=self.open_image)
         except (ValueError, OSError) as error:

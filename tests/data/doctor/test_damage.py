@@ -275,3 +275,10 @@ def test_a_folder_that_is_no_store_is_an_error(visit_of, spec, tmp_path):
     (tmp_path / "thesis" / "chapter.tex").touch()
     report = examine([visit_of()], spec, store=tmp_path / "thesis", splits=NO_SPLITS)
     assert not report.passed
+
+
+def test_visit_without_any_contrast_asked_for_is_named(visit_of, spec):
+    record = visit_of()
+    record = replace(record, images={"t2f": record.images["t2f"]})
+    report = examine([record], replace(spec, contrasts=("t1c",)))
+    assert [f.check for f in report.findings if f.severity == "error"] == ["missing contrast"]
