@@ -127,7 +127,7 @@ class DrawBatches(Sampler[list[Draw]]):
         return self.batches
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        first = self.first_draw  # moves on while this iterates
-        for step in range(max(self.batches - first // self.stride, 0)):
+        first = self.first_draw  # moves on while this iterates, epoch after epoch
+        for step in range(self.batches - first // self.stride % self.batches):
             start = first + step * self.stride + self.rank * self.batch_size
             yield [self.draws[number] for number in range(start, start + self.batch_size)]

@@ -52,6 +52,11 @@ def test_a_moved_start_gives_the_rest():
     assert batches(first=8) == batches()[2:]
 
 
+def test_a_second_epoch_goes_on_with_the_next_draws():
+    second = batches(first=24)
+    assert [draw.number for batch in second for draw in batch] == list(range(24, 48))
+
+
 def test_half_of_the_slices_are_mirrored():
     draws = make(flip=True)
     assert np.mean([draws[d].flip for d in range(4000)]) == pytest.approx(0.5, abs=0.03)
