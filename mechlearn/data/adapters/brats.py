@@ -41,7 +41,8 @@ def find_brats(
         root: folder or folders; cases may lie deeper (one folder a challenge).
         label_scheme: of the segmentations. None takes it from the names: `brats2021`,
             `brats2023`, and `brats2024` for time points from 100. Paediatric cases of 2023 and of
-            later years have the same names and other labels: there the path must name the year.
+            later years have the same names and other labels: there a folder whose name says BraTS
+            or PED must name the year.
         missing: None refuses cases without one of their files; a list takes their messages, and
             they are left out.
 
@@ -103,12 +104,19 @@ def _scheme(case: Path, kind: str, time_point: int) -> str:
     if not kind:
         return "brats2021"
     if kind == "PED":
-        years = set(re.findall(r"20(?:23|24|25)", str(case.absolute())))
+        years = {year for folder in case.absolute().parent.parts for year in _release(folder)}
         if len(years) != 1:
             raise ValueError(
                 f"{case}: label 1 means necrosis in the paediatric BraTS of 2023 and enhancing "
-                f"tumour in later years, and the path names {sorted(years) or 'no'} year. "
+                f"tumour in later years, and the path names {sorted(years) or 'no'} year (in a "
+                "folder called BraTS or PED). "
                 "Say data.label_scheme=brats2023 or data.label_scheme=peds2024."
             )
         return "brats2023" if years == {"2023"} else "peds2024"
     return "brats2024" if time_point >= POST_TREATMENT_FROM else "brats2023"
+
+
+def _release(folder: str) -> list[str]:
+    """Years of BraTS in a folder's name; that of a download or a job is none."""
+    named = re.search(r"brats|ped", folder, re.IGNORECASE)
+    return re.findall(r"(?<!\d)20(?:23|24|25)(?!\d)", folder) if named else []

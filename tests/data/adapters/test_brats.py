@@ -68,6 +68,13 @@ def test_paediatric_scheme_follows_from_the_year_in_the_path(tmp_path, year, sch
     assert find_brats(tmp_path)[0].label_scheme == scheme
 
 
+@pytest.mark.parametrize("folder", ["downloads-2025", "job-20240112", "BraTS120245"])
+def test_year_of_a_download_is_not_that_of_the_release(tmp_path, folder):
+    make_2023(tmp_path / folder, "BraTS-PED-00002-000")
+    with pytest.raises(ValueError, match="names no year"):
+        find_brats(tmp_path)
+
+
 def test_given_scheme_wins(tmp_path):
     make_2023(tmp_path, "BraTS-PED-00002-000")
     assert find_brats(tmp_path, label_scheme="peds2024")[0].label_scheme == "peds2024"
@@ -81,9 +88,9 @@ def test_several_roots_and_deeper_folders_are_joined(tmp_path):
 
 
 def test_years_of_one_challenge_are_joined_and_a_number_is_one_patient(tmp_path):
-    make_2023(tmp_path / "2023", "BraTS-GLI-00463-000")
+    make_2023(tmp_path / "BraTS2023", "BraTS-GLI-00463-000")
     make_2023(tmp_path / "2024", "BraTS-GLI-00463-100")
-    records = find_brats([tmp_path / "2023", tmp_path / "2024"])
+    records = find_brats([tmp_path / "BraTS2023", tmp_path / "2024"])
     assert {r.patient for r in records} == {"BraTS-GLI-00463"}
     assert [r.label_scheme for r in records] == ["brats2023", "brats2024"]
 
@@ -100,7 +107,7 @@ def test_people_under_two_names_are_refused(tmp_path, later):
     ("name", "group"), [("BraTS-PED-00002-000", "paediatric"), ("BraTS-GLI-00000-000", "adult")]
 )
 def test_age_group_follows_from_the_challenge(tmp_path, name, group):
-    make_2023(tmp_path / "2023", name)
+    make_2023(tmp_path / "BraTS2023", name)
     assert find_brats(tmp_path)[0].age_group == group
 
 
