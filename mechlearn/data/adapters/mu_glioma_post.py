@@ -32,6 +32,7 @@ RT_START = "Number of days from Diagnosis to Radiation Therapy Start date"
 RT_END = "Number of days from Diagnosis to Radiation Therapy end date"
 SURGERY = "Number of days from Diagnosis to First surgery or procedure"
 DOSE, FRACTIONS = "Dose", "Number of Fractions"
+REQUIRED = (SUBJECT, FIRST_SCAN, RT_START, RT_END, DOSE, FRACTIONS)  # else treatment would be lost
 EXPECTED = (
     "expected PatientID_NNNN/Timepoint_N/PatientID_NNNN_Timepoint_N_{brain_t1n,brain_t1c,"
     "brain_t2w,brain_t2f,tumorMask}.nii.gz"
@@ -68,7 +69,7 @@ def find_mu_glioma_post(
             f"{root}: found no {pattern}*.xlsx, which has the days of the scans and of "
             "radiotherapy. Give it with data.tables=FILE."
         )
-    rows = keyed(read_sheet(table, required=[SUBJECT, FIRST_SCAN]), SUBJECT)
+    rows = keyed(read_sheet(table, required=REQUIRED), SUBJECT)
     gaps, records = Gaps(missing), []
     for case in tree.cases:
         with gaps.catch(case):

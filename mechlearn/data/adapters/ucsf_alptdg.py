@@ -69,7 +69,8 @@ def find_ucsf_alptdg(
             f"{root}: found no UCSF_PostopGlioma_Table*.xlsx, which has the days between the "
             "scans. Give it with data.tables=FILE."
         )
-    rows = keyed(read_sheet(table, required=[SUBJECT, BETWEEN]), SUBJECT)
+    required = [SUBJECT, BETWEEN, *([RT_START] if rt_sign else [])]
+    rows = keyed(read_sheet(table, required=required), SUBJECT)
     gaps, records = Gaps(missing), []
     for case in tree.cases:
         with gaps.catch(case):
@@ -94,7 +95,7 @@ def _days(
     if day is None or day <= 0:
         raise ValueError(f"{where}: {BETWEEN!r}={day}: must be a positive number of days.")
     sign = RT_SIGNS[rt_sign]
-    start = number(where, RT_START, row.get(header(RT_START), "")) if sign else None
+    start = number(where, RT_START, row[header(RT_START)]) if sign else None
     if start is not None and abs(start) > PLAUSIBLE_DAYS:
         raise ValueError(f"{where}: {RT_START!r}={start:g}: more than a century.")
     return day, None if start is None else sign * start

@@ -108,3 +108,9 @@ def test_table_of_another_data_set_is_refused_with_its_sheets(cohort):
     root = cohort(("x", 1), header=("Case", "Age"))
     with pytest.raises(ValueError, match=r"no sheets have the columns.*'MU Glioma Post': \['Case'"):
         find_mu_glioma_post(root)
+
+
+def test_table_without_its_columns_of_radiotherapy_is_refused(cohort):
+    renamed = tuple("RT start" if "Start date" in name else name for name in HEADER)
+    with pytest.raises(ValueError, match="no sheets have the columns .*Start date"):
+        find_mu_glioma_post(cohort(row(40, 140, 240), header=renamed))
