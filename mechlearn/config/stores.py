@@ -9,14 +9,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.config.schema import DataConfig
 from mechlearn.data.adapters import ADAPTERS
-from mechlearn.data.manifest import VisitRecord, read_manifest, write_manifest
+from mechlearn.data.files import exclusive
+from mechlearn.data.found import found_manifest, list_found, tell_others, without
+from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.phantom.cohort import write_cohort
 from mechlearn.data.prepare import prepare
 from mechlearn.data.splits import splits_beside
@@ -173,7 +174,7 @@ def make_store(
 
     Args:
         splits, patients: of a phantom cohort, all by default.
-        skip: PATIENT/SESSION of visits that are left out.
+        skip: PATIENT/SESSION of visits that are left out, and taken out where they are in.
 
     Raises:
         ValueError: a visit to skip that is not there; all that `prepare` refuses.
@@ -181,7 +182,7 @@ def make_store(
     check_source(cfg)
     data, root = data_config(cfg), store_root(cfg)
     root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(root.parent / f".{root.name}.lock")):
+    with exclusive(root.parent, what=f"makes {root.name}", name=f".{root.name}.lock"):
         manifest = data.manifest if data.kind == "manifest" else None
         if data.kind == "phantom":
             manifest = str(write_cohort(
@@ -192,36 +193,24 @@ def make_store(
         records = source_records(data, manifest, patients=patients, missing=missing)
         for message in missing or []:
             log.warning("left out: %s", message)
-        records = _without(records, skip)
+        if missing:
+            log.warning("left out %d that are no usable visit", len(missing))
+        records = without(records, skip)
         if manifest is None:
-            path = write_manifest(records, found_manifest(root))
+            path = list_found(records, found_manifest(root))
             log.info("found %d visits, listed in %s", len(records), path)
-        return prepare(
+        store = prepare(
             records,
             root,
             spec=data.prepare,
             workers=data.workers,
             skip_bad=data.skip_bad,
+            leave_out=skip,
             splits=(splits_beside(manifest) if manifest else None) or data.splits,
         )
-
-
-def _without(records: list[VisitRecord], skip: Collection[str]) -> list[VisitRecord]:
-    unknown = sorted(set(skip) - {r.name for r in records})
-    if unknown:
-        raise ValueError(
-            f"skip: visits {', '.join(unknown[:5])} are not among the {len(records)} of this "
-            "source; the report is another cohort's or out of date. Check again with mode=check."
-        )
-    kept = [r for r in records if r.name not in skip]
-    if skip:
-        log.warning("left out %d of %d visits by skip", len(records) - len(kept), len(records))
-    return kept
-
-
-def found_manifest(root: Path) -> Path:
-    """The manifest of what was found for the store at `root`: beside it, to look at or to mend."""
-    return root.with_name(f"{root.name}.manifest.csv")
+        if data.kind != "phantom":
+            tell_others(store, records)
+        return store
 
 
 def source_records(

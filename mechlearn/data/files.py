@@ -54,20 +54,21 @@ def replace_folder(partial: Path, final: Path) -> None:
         old = partial.with_name(partial.name + ".old")
         os.replace(final, old)
         os.replace(partial, final)
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)  # an NFS keeps files that someone has open
     else:
         os.replace(partial, final)
 
 
 @contextmanager
-def exclusive(folder: Path, *, what: str) -> Iterator[None]:
+def exclusive(folder: Path, *, what: str, name: str = ".lock") -> Iterator[None]:
     """Wait until no other process is in here with this folder; a killed one's lock is free.
 
     Args:
-        folder: must exist; the lock is its file .lock.
+        folder: must exist.
         what: the others do, for the log.
+        name: of the lock's file in the folder.
     """
-    lock = FileLock(str(folder / ".lock"))
+    lock = FileLock(str(folder / name))
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mechlearn.data.spec import PrepareSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
 from mechlearn.imaging.intensity import BACKGROUND
 
-__all__ = ["all_finished", "prepare_patient"]
+__all__ = ["all_finished", "prepare_patient", "remove_visits"]
 
 BAD_CASE = (ValueError, OSError, EOFError, zlib.error, ImageFileError)
 
@@ -37,6 +38,16 @@ def all_finished(records: Sequence[VisitRecord], root: Path) -> bool:
     except BAD_CASE:
         return False
     return True
+
+
+def remove_visits(names: Iterable[str], root: Path, scratch: Path) -> int:
+    """Take visits PATIENT/SESSION out of the store, each at once; returns how many were there."""
+    there = [folder for name in names if (folder := root / "visits" / name).is_dir()]
+    for folder in there:
+        os.replace(folder, Path(tempfile.mkdtemp(dir=scratch)) / folder.name)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    return len(there)
 
 
 def _folder(root: Path, record: VisitRecord) -> Path:
@@ -93,7 +104,10 @@ def _finished(
     path = folder / "visit.json"
     if not path.is_file():
         return None
-    card = read_json(path)
+    try:
+        card = read_json(path)
+    except ValueError:  # a machine that lost power can leave an empty file: it is made again
+        return None
     grid: dict[str, Any] = card["grid"]
     same = all(card.get(key) == value for key, value in source.items())
     return grid if same and offset in (None, tuple(grid["offset"])) else None

@@ -11,14 +11,14 @@ import logging
 import multiprocessing as mp
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
 from mechlearn.data.files import die_with, exclusive, read_json, write_json
-from mechlearn.data.folders import all_finished, prepare_patient
+from mechlearn.data.folders import all_finished, prepare_patient, remove_visits
 from mechlearn.data.manifest import VisitRecord, check_records
 from mechlearn.data.progress import progress
 from mechlearn.data.spec import PrepareSpec, SplitSpec
@@ -41,6 +41,7 @@ def prepare(
     spec: PrepareSpec | None = None,
     workers: int = 1,
     skip_bad: bool = False,
+    leave_out: Collection[str] = (),
     splits: SplitSpec | Mapping[str, str] | None = None,
 ) -> SliceStore:
     """Make or complete a slice store.
@@ -55,6 +56,7 @@ def prepare(
         workers: processes; patients are spread over them.
         skip_bad: leave bad visits out (they are logged, counted and listed in bad_visits.json)
             instead of refusing. The run refuses anyway if no visit is good.
+        leave_out: PATIENT/SESSION of visits that are taken out if they are in the store.
         splits: how to draw splits, or {patient: split} (`splits_beside(manifest)`). Patients
             that have a split in the store keep it.
 
@@ -74,10 +76,14 @@ def prepare(
         left = sum(map(len, groups))
         if 0 < left < len(records):
             log.info("%d of %d visits are there already", len(records) - left, len(records))
-        if left:
+        gone = [name for name in leave_out if (root / "visits" / name).is_dir()]
+        if left or gone:
             write_json(root / UNFINISHED, {"visits": left})
         bad = _run(groups, root, scratch, spec, workers, skip_bad)
         _judge(bad, len(records), root, skip_bad)
+        # A bad visit may be there from the time when it was good.
+        if n := remove_visits([*bad, *gone], root, scratch):
+            log.warning("took %d visits out of the store that were in it", n)
         (root / UNFINISHED).unlink(missing_ok=True)
         return SliceStore(root)
 
@@ -90,7 +96,7 @@ def _judge(bad: Mapping[str, str], total: int, root: Path, skip_bad: bool) -> No
         stopped = "" if skip_bad or len(bad) < MAX_BAD else "at least "
         raise ValueError(
             f"{stopped}{len(bad)} of {total} visits are bad:\n  {shown}\nMend them, "
-            "drop them from the manifest, or leave them out with skip_bad=true. "
+            "drop them from the manifest, or leave them out with data.skip_bad=true. "
             "Finished visits are kept."
         )
     for message in bad.values():
@@ -104,7 +110,7 @@ def _scratch(root: Path) -> Iterator[Path]:
     """A folder beside the visits for those in work, without what a killed run left in it."""
     partial = root / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    partial.mkdir(exist_ok=True)
     for half in root.glob(".*.json.*"):  # of write_json
         half.unlink()
     try:

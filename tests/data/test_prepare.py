@@ -352,3 +352,30 @@ def test_impossible_spec_is_refused(options):
 def test_no_visit_is_refused(tmp_path, spec):
     with pytest.raises(ValueError, match="no visit given"):
         prepare([], tmp_path / "store", spec=spec)
+
+
+def test_a_visit_that_went_bad_leaves_the_store_where_bad_ones_are_left_out(
+    tmp_path, visit_of, case_of, spec, caplog
+):
+    records = [visit_of(), visit_of(case_of(1), patient="P2")]
+    prepare(records, tmp_path / "store", spec=spec)
+    records[1].images["t2w"].write_bytes(b"no image")
+    store = prepare(records, tmp_path / "store", spec=spec, skip_bad=True)
+    assert store.patients() == ["P1"]
+    assert "took 1 visits out of the store" in caplog.text
+
+
+def test_a_visit_to_leave_out_is_taken_out_of_the_store(tmp_path, visit_of, case_of, spec):
+    records = [visit_of(), visit_of(case_of(1), patient="P2")]
+    prepare(records, tmp_path / "store", spec=spec)
+    store = prepare(records[:1], tmp_path / "store", spec=spec, leave_out=["P2/s0"])
+    assert store.patients() == ["P1"]
+    assert [p.name for p in (tmp_path / "store" / "visits").iterdir()] == ["P1"]
+
+
+def test_a_broken_index_of_a_visit_is_made_again(tmp_path, visit_of, spec):
+    record = visit_of()
+    before = arrays(prepare([record], tmp_path / "store", spec=spec))
+    (tmp_path / "store/visits/P1/s0/visit.json").write_text("")
+    after = arrays(prepare([record], tmp_path / "store", spec=spec))
+    assert all((after[name] == before[name]).all() for name in before)
