@@ -72,6 +72,9 @@ def prepare_patient(
         except BAD_CASE as error:
             text = str(error)
             bad[record.name] = text if record.name in text else f"visit {record.name}: {text}"
+        except Exception as error:
+            error.add_note(f"while preparing visit {record.name}, {record.seg.parent}")
+            raise
     return bad
 
 

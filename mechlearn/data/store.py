@@ -78,8 +78,9 @@ class SliceStore:
         with exclusive(self.root, what="prepares this store"):
             if (self.root / UNFINISHED).is_file():
                 raise ValueError(
-                    f"{self.root}: its preparation was stopped before its end; visits are "
-                    "missing. Prepare again with the same command: it goes on from there."
+                    f"{self.root}: its preparation was stopped before its end or refused visits "
+                    "(bad_visits.json); they are missing. Prepare again with the same command: it "
+                    "goes on from there and names what it refuses."
                 )
 
     def __getstate__(self) -> dict[str, Any]:

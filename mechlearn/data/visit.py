@@ -154,9 +154,16 @@ def check_registered(visits: Sequence[StoredVisit]) -> None:
         other = visit.placement
         corners[:, :3] = (corners[:, :3] > 0) * max(first.shape)
         apart = np.abs((first.affine - other.affine) @ corners.T).max()
-        if first.shape != other.shape or first.offset != other.offset or apart > SAME_PLACE_MM:
+        if first.shape != other.shape or apart > SAME_PLACE_MM:
             raise ValueError(
                 f"{visit.patient}: session {visit.session} lies on another voxel grid than "
                 f"{visits[0].session} (shapes {other.shape} and {first.shape}, {apart:.1f} mm "
                 "apart); slices of different visits would not match. Co-register the visits."
+            )
+        if first.offset != other.offset:
+            raise ValueError(
+                f"{visit.patient}: session {visit.session} was prepared without "
+                f"{visits[0].session} and is cropped elsewhere (by {other.offset} and "
+                f"{first.offset} voxels); pixels of different visits would not match. Prepare all "
+                "visits of a patient with one command."
             )

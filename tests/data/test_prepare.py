@@ -379,3 +379,14 @@ def test_a_broken_index_of_a_visit_is_made_again(tmp_path, visit_of, spec):
     (tmp_path / "store/visits/P1/s0/visit.json").write_text("")
     after = arrays(prepare([record], tmp_path / "store", spec=spec))
     assert all((after[name] == before[name]).all() for name in before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_nobody_foresaw_tells_the_visit(tmp_path, visit_of, spec, monkeypatch, workers):
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("never seen before")
+
+    monkeypatch.setattr("mechlearn.data.folders.prepare_visit", fail)  # forked workers see it
+    with pytest.raises(RuntimeError, match="never seen before") as caught:
+        prepare([visit_of()], tmp_path / "store", spec=spec, workers=workers)
+    assert "while preparing visit P1/s0" in caught.value.__notes__[0]

@@ -236,6 +236,15 @@ def test_visits_on_different_grids_are_not_matched(tmp_path, case_of, visit_of, 
         store.longitudinal("P1")
 
 
+def test_visits_cropped_elsewhere_are_not_matched(tmp_path, case_of, visit_of, spec):
+    small = replace(spec, size=32)
+    first, second = visit_of(), visit_of(case_of(shift=(3, -2)), session="s1", day=9.0)
+    for record in (second, first):  # each by itself
+        store = prepare([record], tmp_path / "store", spec=small, splits={"P1": "train"})
+    with pytest.raises(ValueError, match=r"s1 was prepared without s0.*\(3, -2\).*one command"):
+        store.longitudinal("P1")
+
+
 def test_visits_without_days_have_slices_but_no_timeline(tmp_path, visit_of, spec):
     store = prepare([replace(visit_of(), day=None)], tmp_path / "store", spec=spec)
     assert np.isnan(store.read(store.slices()[0]).day)
