@@ -1,6 +1,7 @@
 """Kill a training run at random moments, resume it to its end, compare it with one left alone.
 
-    python experiments/interrupted_training/interrupt.py OUT --kills 10 -- python -m mechlearn.train ...
+    python experiments/interrupted_training/interrupt.py OUT --kills 10 -- \
+        python -m mechlearn.train ...
 
 The command is run three times over: once whole, once with SIGKILL to all of its processes at random
 moments and `resume=auto`, and, with --ranks N, as N processes with an N-th of --batch each. Every
