@@ -14,3 +14,6 @@ case "$profile" in
 esac
 
 python experiments/benchmarks/slice_store/benchmark.py "$out/result.json" "${numbers[@]}"
+if [ -d "${MECHLEARN_REAL_DATA:-../shared/data}/brats2021" ]; then
+  python experiments/benchmarks/slice_store/loader.py "$out/result.json"
+fi
