@@ -88,6 +88,11 @@ class SliceFile:
 
     def _blocks(self, row: int, first: int, out: np.ndarray) -> None:
         """Decode the stored channels of slice `row` from `first` on into contiguous `out`."""
+        if not 0 <= row < self.count:  # blosc2 would leave `out` as it is
+            raise ValueError(
+                f"{self.path}: has {self.count} slices and no row {row}; the visit was prepared "
+                "again after the store was opened. Open the store anew."
+            )
         pixels = self.shape[0] * self.shape[1]
         start = (row * (self.channels + 1) + first) * pixels
         try:

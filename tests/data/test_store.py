@@ -167,6 +167,13 @@ def test_file_reads_without_this_library_as_its_docstring_says(tmp_path, arrays)
     assert np.array_equal(stored[-1] >> 7, arrays[2][2])
 
 
+@pytest.mark.parametrize("row", [-1, 3])
+def test_row_that_is_not_in_the_file_is_refused(tmp_path, arrays, row):
+    write_slice_file(tmp_path / "slices.b2nd", *arrays)
+    with pytest.raises(ValueError, match=f"has 3 slices and no row {row}; .*Open the store anew"):
+        SliceFile(tmp_path / "slices.b2nd").masks(row, np.empty((16, 24), np.uint16))
+
+
 def test_broken_slice_file_is_named(tmp_path, arrays):
     path = tmp_path / "slices.b2nd"
     write_slice_file(path, *arrays)
