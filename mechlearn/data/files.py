@@ -67,6 +67,9 @@ def exclusive(folder: Path, *, what: str, name: str = ".lock") -> Iterator[None]
         folder: must exist.
         what: the others do, for the log.
         name: of the lock's file in the folder.
+
+    Raises:
+        ValueError: a file system that may not be written to or knows no locks.
     """
     lock = FileLock(str(folder / name))
     try:
@@ -74,6 +77,11 @@ def exclusive(folder: Path, *, what: str, name: str = ".lock") -> Iterator[None]
     except Timeout:
         log.warning("%s: another process %s; waiting for it", folder, what)
         lock.acquire()
+    except OSError as error:
+        raise ValueError(
+            f"{folder / name}: cannot be locked ({error.strerror or error}). Make the folder "
+            "writable; on a network file system without locks put paths.stores elsewhere."
+        ) from error
     try:
         yield
     finally:

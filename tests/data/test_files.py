@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 import sys
@@ -53,6 +54,16 @@ def test_second_comer_waits_for_the_first(tmp_path, caplog):
         order.append("first")
     waiting.join()
     assert order == ["first", "second"]
+
+
+def test_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    refused = pytest.raises(ValueError, match=r"\.lock: cannot be locked \(No locks available\)")
+    with refused, exclusive(tmp_path, what="works here"):
+        pass
 
 
 def test_worker_ends_with_its_parent():
