@@ -205,8 +205,10 @@ def _session_table(subject: Path) -> dict[str, dict[str, Any]]:
         date = dates[row["session_id"]]
         if "day" not in row and date is not None:
             cells["day"] = date - first
-        name = row["session_id"]
-        found[name if name.startswith("ses-") else f"ses-{name}"] = cells
+        name = f"ses-{row['session_id'].removeprefix('ses-')}"
+        if name in found:
+            raise ValueError(f"{where}: session {name} stands twice in the table. Drop a row.")
+        found[name] = cells
     return found
 
 

@@ -137,3 +137,11 @@ def test_folder_without_sessions_is_refused(tmp_path, files):
     files(tmp_path / "sub-X" / "anat", "sub-X_T1w.nii.gz")
     with pytest.raises(ValueError, match=r"expected sub-X/ses-Y/anat.*found \['sub-X'\]"):
         find_bids(tmp_path, label_scheme=SCHEME)
+
+
+def test_session_with_two_dates_is_refused(subject):
+    root = subject("a", "b")
+    write_sessions(root, "session_id\tacq_time", "ses-a\t1925-01-01", "ses-b\t1925-02-01",
+                   "b\t1925-03-01")  # fmt: skip
+    with pytest.raises(ValueError, match=r"sessions\.tsv, row 4: session ses-b stands twice"):
+        find_bids(root, label_scheme=SCHEME)
