@@ -44,10 +44,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class RecoveryCheckpoint(Checkpoint):
     """Keeps `last.ckpt` fresh: after so many minutes, at the end, and when the cluster says stop.
 
-    It is written after whole optimiser steps, and where a validation is due after that validation
+    It is taken after whole optimiser steps, and where a validation is due after that validation
     (Lightning leaves one out that a kill has cut short), so that a run that goes on from it repeats
-    exactly what an uninterrupted one does. It stands behind the averaging of weights, as Lightning
-    orders all callbacks that write checkpoints.
+    exactly what an uninterrupted one does. It is written before the next step begins: by then
+    Lightning has logged the step it was taken after, which the resumed run will not log again.
+    It stands behind the averaging of weights, as Lightning orders all callbacks that write
+    checkpoints.
 
     Args:
         dirpath: its folder.
@@ -67,38 +69,50 @@ class RecoveryCheckpoint(Checkpoint):
             positive("callbacks.last.every_n_steps", every_n_steps)
         self.path = Path(dirpath) / "last.ckpt"
         self.every_s, self.every_n_steps = 60 * every_minutes, every_n_steps
-        self._saved_step = -1
-        self._saved_at = time.monotonic()
+        self._taken: dict[str, Any] | None = None
+        self._taken_step = -1
+        self._taken_at = time.monotonic()
         self._after_validation = False
+        self._whole = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved_at = time.monotonic()
+        self._taken_at = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._write(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
         batch_idx: int,
     ) -> None:  # fmt: skip
-        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if whole and self._is_due(trainer):
+        self._whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if self._whole and self._is_due(trainer):
             self._after_validation = _validates_after(trainer, batch_idx)
             if not self._after_validation:
-                self._save(trainer)
+                self._take(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._after_validation:
             self._after_validation = False
-            self._save(trainer)
+            self._take(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # After an early stop; not at on_train_end, where the averaged weights are in their place.
-        self._save(trainer)
+        self._take(trainer)
+        self._write(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        # Lightning raises this one between two steps; any other may have broken into one.
-        if isinstance(exception, SIGTERMException):
-            self._save(trainer)
+        if not isinstance(exception, SIGTERMException):
+            return  # it may have broken into a step
+        # Lightning raises this one between two steps, or in a validation, where the averaged
+        # weights stand in the place of the others.
+        if self._whole and not trainer.validating:
+            self._take(trainer)
+        self._write(trainer)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         step = trainer.global_step
@@ -108,13 +122,20 @@ class RecoveryCheckpoint(Checkpoint):
             return step % self.every_n_steps == 0
         if step % LOOK_EVERY:
             return False
-        late = time.monotonic() - self._saved_at >= self.every_s
+        late = time.monotonic() - self._taken_at >= self.every_s
         return bool(trainer.strategy.broadcast(late))
 
-    def _save(self, trainer: pl.Trainer) -> None:
-        if self._saved_step != trainer.global_step:
-            trainer.save_checkpoint(self.path)
-            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+    def _take(self, trainer: pl.Trainer) -> None:
+        """What `Trainer.save_checkpoint` would write now; its weights change at the next step."""
+        if self._taken_step != trainer.global_step:
+            self._taken = trainer._checkpoint_connector.dump_checkpoint(False)
+            self._taken_step, self._taken_at = trainer.global_step, time.monotonic()
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        if self._taken is not None:
+            trainer.strategy.save_checkpoint(self._taken, self.path)
+            trainer.strategy.barrier("RecoveryCheckpoint")
+            self._taken = None
 
 
 def _validates_after(trainer: pl.Trainer, batch_idx: int) -> bool:

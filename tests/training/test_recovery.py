@@ -1,10 +1,14 @@
 """A run that was killed and resumed does what one that was not killed does, bit for bit."""
 
+from pathlib import Path
+from typing import ClassVar
+
 import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mechlearn.data.draws import DrawBatches, Draws
@@ -67,7 +71,7 @@ def as_read(batch):
     return batch
 
 
-def run(folder, *, levels, accumulate, kill_at=None, resume=False, steps=12):
+def run(folder, *, levels, accumulate, kill_at=None, watch=None, resume=False, steps=12):
     torch.manual_seed(3)  # of the first weights
     module = DDPMModule(NETWORK, schedule=NoiseSchedule(levels=4), data=DATA, lr=1e-2, seed=7,
                         levels=levels, decay=True, warmup_steps=3)
@@ -80,6 +84,8 @@ def run(folder, *, levels, accumulate, kill_at=None, resume=False, steps=12):
                  RecoveryCheckpoint(folder, every_n_steps=2)]
     if kill_at is not None:
         callbacks.append(KillAt(kill_at))
+    if watch is not None:
+        callbacks.append(watch)
     trainer = pl.Trainer(
         max_steps=steps, max_epochs=-1, val_check_interval=4, check_val_every_n_epoch=None,
         accumulate_grad_batches=accumulate, gradient_clip_val=0.5, accelerator="cpu",
@@ -121,6 +127,42 @@ def test_losses_are_not_all_alike(tmp_path):
     """Or the tests above would prove nothing: levels, noise and data differ between steps."""
     losses, _ = run(tmp_path, levels="importance", accumulate=1)
     assert len(set(losses.values())) == len(losses)
+
+
+class Watched(CSVLogger):
+    """Remembers how far the checkpoint on disk was whenever a step was logged."""
+
+    found: ClassVar[list[tuple[int, int]]] = []
+
+    def log_metrics(self, metrics, step=None):
+        checkpoint = Path(self.root_dir) / "last.ckpt"
+        if checkpoint.is_file():
+            self.found.append((torch.load(checkpoint, weights_only=True)["global_step"], step))
+        super().log_metrics(metrics, step)
+
+
+def test_no_step_is_in_a_checkpoint_before_it_is_logged(tmp_path, monkeypatch):
+    """The resumed run begins at the next step: nobody would log it any more."""
+    monkeypatch.setattr(f"{__name__}.CSVLogger", Watched)
+    run(tmp_path, levels="uniform", accumulate=1)
+    assert len(Watched.found) > 10
+    assert all(in_checkpoint <= step for in_checkpoint, step in Watched.found)
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_step_it_came_after(tmp_path):
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if batch_idx == 4:  # no checkpoint is due here
+                trainer._signal_connector.received_sigterm = True
+
+    options = {"levels": "importance", "accumulate": 1}
+    losses, weights = run(tmp_path / "whole", **options)
+    with pytest.raises(SIGTERMException):
+        run(tmp_path / "stopped", **options, watch=Stop())
+    assert torch.load(tmp_path / "stopped/last.ckpt", weights_only=True)["global_step"] == 5
+    rest, resumed = run(tmp_path / "stopped", **options, resume=True)
+    assert rest == {k: losses[k] for k in rest}
+    assert all(torch.equal(weights[k], resumed[k]) for k in weights)
 
 
 def test_checkpoint_is_written_beside_its_place(tmp_path, monkeypatch):
