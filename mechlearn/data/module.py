@@ -101,6 +101,8 @@ class SliceDataModule(pl.LightningDataModule):
         self.val_slices = val_slices
         self.tumour_share = tumour_share
         self.seed = seed
+        self._resumed_draw = 0
+        self._training: ResumableLoader | None = None
 
     @cached_property
     def store(self) -> SliceStore:
@@ -140,7 +142,17 @@ class SliceDataModule(pl.LightningDataModule):
             draws, batch_size=self.batch_size, batches=self._batches(len(dataset)),
             rank=rank, ranks=ranks,
         )  # fmt: skip
-        return ResumableLoader(dataset, batch_sampler=batches, **self._options())
+        batches.first_draw = self._resumed_draw
+        self._training = ResumableLoader(dataset, batch_sampler=batches, **self._options())
+        return self._training
+
+    def state_dict(self) -> dict[str, int]:
+        """How many draws were handed out: Lightning forgets a loader's state between epochs."""
+        return {"draws": 0} if self._training is None else self._training.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on after as many draws."""
+        self._resumed_draw = state_dict["draws"]
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Validation slices in order, every rank its share; an empty list if there is no patient.

@@ -138,3 +138,13 @@ def test_resumed_run_goes_on_with_the_next_draw(store, tmp_path):
     again = SliceDataModule(store.root, batch_size=4)
     longer.fit(second, again, ckpt_path=tmp_path / "c.ckpt", weights_only=True)
     assert second.draws == list(range(28, 48))
+
+
+def test_resumed_run_counted_in_epochs_goes_on_with_the_next_draw(store, tmp_path):
+    first, second = Counting(), Counting()
+    run = trainer(max_epochs=1)
+    run.fit(first, SliceDataModule(store.root, batch_size=4))
+    run.save_checkpoint(tmp_path / "c.ckpt")
+    again = SliceDataModule(store.root, batch_size=4)
+    trainer(max_epochs=2).fit(second, again, ckpt_path=tmp_path / "c.ckpt", weights_only=True)
+    assert second.draws == list(range(len(first.draws), 2 * len(first.draws)))
