@@ -49,7 +49,7 @@ def fit(module, folder, *, steps, callbacks=(), val=True):
         max_steps=steps, val_check_interval=steps if val and steps <= 2 else None,
         check_val_every_n_epoch=1, default_root_dir=folder, accelerator="cpu", logger=False,
         callbacks=list(callbacks), enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=0, log_every_n_steps=6,
     )
     trainer.fit(module, loader, loader if val else None)
     return trainer
@@ -139,7 +139,7 @@ def test_denoiser_with_classes_learns_with_labels(tmp_path):
 
 def test_quartiles_of_the_levels_are_logged(tmp_path):
     module = DDPMModule(network("Denoiser"), schedule=NoiseSchedule(), data=DATA)
-    trainer = fit(module, tmp_path, steps=50, val=False)
+    trainer = fit(module, tmp_path, steps=6, val=False)
     quarters = {k: float(v) for k, v in trainer.callback_metrics.items() if "_q" in k}
     assert sorted(quarters) == [f"train/mse_q{i}" for i in (1, 2, 3, 4)]
 
