@@ -116,8 +116,11 @@ class NoisedModule(pl.LightningModule):
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if stepped and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
             sums = trainer.strategy.reduce(self.quartiles.take(), reduce_op="sum")
-            for name, mean in self.quartiles.means(sums):
-                self.log(f"train/{self.quartiles.of}_{name}", mean)
+            means = self.quartiles.means(sums)
+            values = {f"train/{self.quartiles.of}_{name}": float(mean) for name, mean in means}
+            # Not by self.log: it would repeat an old mean where a quarter was not visited.
+            for logger in self.loggers:
+                logger.log_metrics(values, step=trainer.global_step)
 
     def configure_optimizers(self) -> Any:
         # One kernel for all parameters; a scaler of gradients (16-mixed) cannot clip with it.
