@@ -77,8 +77,10 @@ def prepare(
         if 0 < left < len(records):
             log.info("%d of %d visits are there already", len(records) - left, len(records))
         gone = [name for name in leave_out if (root / "visits" / name).is_dir()]
+        waiting = {r.name for group in groups for r in group}
+        _warn_of_forgotten(root, {r.name for r in records} | set(leave_out))
         if left or gone:
-            write_json(root / UNFINISHED, {"visits": left})
+            write_json(root / UNFINISHED, {"visits": sorted(waiting)})
         bad = _run(groups, root, scratch, spec, workers, skip_bad)
         _judge(bad, len(records), root, skip_bad)
         # A bad visit may be there from the time when it was good.
@@ -86,6 +88,20 @@ def prepare(
             log.warning("took %d visits out of the store that were in it", n)
         (root / UNFINISHED).unlink(missing_ok=True)
         return SliceStore(root)
+
+
+def _warn_of_forgotten(root: Path, known: set[str]) -> None:
+    """Visits that a run wanted which was stopped, and that this one does not ask for."""
+    mark = root / UNFINISHED
+    wanted = read_json(mark).get("visits", []) if mark.is_file() else []
+    there = {n for n in wanted if (root / "visits" / n / "visit.json").is_file()}
+    forgotten = sorted(set(wanted) - known - there)
+    if forgotten:
+        log.warning(
+            "%d visits that a stopped run wanted are neither in the store nor asked for now: %s. "
+            "Prepare them too if they belong to it.",
+            len(forgotten), ", ".join(forgotten[:5]) + (" ..." if len(forgotten) > 5 else ""),
+        )  # fmt: skip
 
 
 def _judge(bad: Mapping[str, str], total: int, root: Path, skip_bad: bool) -> None:

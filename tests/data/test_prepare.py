@@ -390,3 +390,19 @@ def test_what_nobody_foresaw_tells_the_visit(tmp_path, visit_of, spec, monkeypat
     with pytest.raises(RuntimeError, match="never seen before") as caught:
         prepare([visit_of()], tmp_path / "store", spec=spec, workers=workers)
     assert "while preparing visit P1/s0" in caught.value.__notes__[0]
+
+
+def interrupt(*args: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_smaller_run_after_a_stopped_one_names_what_it_leaves(
+    tmp_path, case_of, visit_of, spec, monkeypatch, caplog
+):
+    records = [visit_of(case_of(i), patient=f"P{i}") for i in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr("mechlearn.data.prepare._run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(records, tmp_path / "store", spec=spec)
+    prepare(records[:1], tmp_path / "store", spec=spec)
+    assert "a stopped run wanted are neither in the store nor asked for now: P1/s0" in caplog.text
