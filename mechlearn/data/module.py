@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,8 @@ from mechlearn.data.draws import DrawBatches, Draws
 from mechlearn.data.store import SliceStore
 
 __all__ = ["ResumableLoader", "SliceDataModule"]
+
+log = logging.getLogger(__name__)
 
 
 def _as_read(batch: Batch) -> Batch:
@@ -146,13 +150,44 @@ class SliceDataModule(pl.LightningDataModule):
         self._training = ResumableLoader(dataset, batch_sampler=batches, **self._options())
         return self._training
 
-    def state_dict(self) -> dict[str, int]:
-        """How many draws were handed out: Lightning forgets a loader's state between epochs."""
-        return {"draws": 0} if self._training is None else self._training.state_dict()
+    def state_dict(self) -> dict[str, Any]:
+        """How many draws were handed out (Lightning forgets a loader's state between epochs), and
+        of what."""
+        draws = {"draws": 0} if self._training is None else self._training.state_dict()
+        return {**draws, "settings": self._settings}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on after as many draws."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after as many draws.
+
+        Raises:
+            ValueError: the training slices are others.
+        """
+        before = state_dict["settings"]
+        if before["slices"] != self._settings["slices"]:
+            raise ValueError(
+                f"resume: the checkpoint was trained on {before['slices']}; {self.root} holds "
+                f"{self._settings['slices']}. Give the data it was trained on, or begin a new run "
+                "from its weights: init=PATH resume=null."
+            )
+        for key, value in self._settings.items():
+            if before[key] != value:
+                log.warning("resume: data %s was %s, is %s from here", key, before[key], value)
         self._resumed_draw = state_dict["draws"]
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """What a resumed run should have in common with the one it goes on with."""
+        rows = self.store.slices("train")
+        named = "\n".join(f"{r.patient}/{r.session}/{r.z}" for r in rows)
+        return {
+            "slices": f"{len(rows)} slices ({zlib.crc32(named.encode()):08x})",
+            "contrasts": list(self.store.contrasts),
+            "batch_size of all processes": self.batch_size * self._ranks[1],
+            "flip": self.flip,
+            "drop_contrasts": self.drop_contrasts,
+            "tumour_share": self.tumour_share,
+            "seed": self.seed,
+        }
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Validation slices in order, every rank its share; an empty list if there is no patient.

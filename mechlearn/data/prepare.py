@@ -70,8 +70,10 @@ def prepare(
     _refuse_foreign(root)
     root.mkdir(parents=True, exist_ok=True)
     with exclusive(root, what="prepares this store"), _scratch(root) as scratch:
+        # Drawn before anything is written: wrong numbers must not leave an empty store behind.
+        drawn = _draw_splits(root, records, splits if splits is not None else SplitSpec())
         _open_or_refuse(root, spec)
-        _store_splits(root, records, splits if splits is not None else SplitSpec())
+        write_splits(drawn, root / "splits.json")
         groups = [g for g in _by_patient(records) if not all_finished(g, root)]
         left = sum(map(len, groups))
         if 0 < left < len(records):
@@ -152,7 +154,7 @@ def _open_or_refuse(root: Path, spec: PrepareSpec) -> None:
         stored = PrepareSpec(**card["spec"]) if card.get("format") in (1, FORMAT) else None
         if stored is not None and stored.missing == "refuse":
             stored.missing = spec.missing  # whole visits are the same in both
-        if stored != spec:
+        if stored != spec and (root / "visits").exists():
             other = {} if stored is None else stored.as_dict()
             differ = {
                 k: f"{other.get(k)!r} stored, {v!r} asked"
@@ -161,7 +163,7 @@ def _open_or_refuse(root: Path, spec: PrepareSpec) -> None:
             }
             raise ValueError(
                 f"{root}: holds slices of another spec: {differ if stored else 'another format'}. "
-                "One store has one spec. Prepare into another folder, or delete this one."
+                "One store has one spec. Prepare under another data.name, or delete this folder."
             )
         if card["format"] != FORMAT and (root / "visits").exists():
             # Before the card: stopped here, the store is an empty one of the old format.
@@ -172,12 +174,12 @@ def _open_or_refuse(root: Path, spec: PrepareSpec) -> None:
         write_json(path, card)
 
 
-def _store_splits(
+def _draw_splits(
     root: Path, records: Sequence[VisitRecord], wanted: SplitSpec | Mapping[str, str]
-) -> None:
+) -> dict[str, str]:
     path = root / "splits.json"
     existing = read_splits(path) if path.is_file() else {}
-    write_splits(extend_splits(existing, records, wanted, where=str(path)), path)
+    return extend_splits(existing, records, wanted, where=str(path))
 
 
 def _by_patient(records: Sequence[VisitRecord]) -> list[list[VisitRecord]]:

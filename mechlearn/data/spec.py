@@ -76,10 +76,10 @@ class SplitSpec:
             if getattr(self, key) is None and key.endswith("_paediatric"):
                 continue
             value = float(getattr(self, key))
-            in_range(f"splits.{key}", value, 0.0, 1e9)
+            in_range(f"data.splits.{key}", value, 0.0, 1e9)
             if value >= 1 and value != int(value):
                 raise ValueError(
-                    f"splits.{key}={value:g}: is a share below 1 or a whole number of patients."
+                    f"data.splits.{key}={value:g}: must be a share below 1 or a whole number."
                 )
 
 

@@ -101,8 +101,9 @@ def make_splits(
     taken = sum(draw.number for draw in wanted)
     if taken >= len(strata) > 1:
         raise ValueError(
-            f"splits: {', '.join(f'{d.key}={d.asked:g}' for d in wanted)} take {taken} of "
-            f"{len(strata)} patients and leave none to train on. Ask for fewer."
+            f"data.splits: {', '.join(f'{d.key}={d.asked:g}' for d in wanted)} take {taken} of "
+            f"{len(strata)} patients and leave none to train on. Ask for fewer, such as "
+            "data.splits.val=1 data.splits.test=0."
         )
     rng = np.random.default_rng(spec.seed)
     free = [p for p in rng.permutation(sorted(strata)).tolist() if p not in splits]
@@ -166,12 +167,14 @@ def _draws(strata: Mapping[str, tuple[str, str]], spec: SplitSpec, split: str) -
         draw = _Draw(split, key, number, group, _count(number, len(group)))
         if draw.number > len(group) and group:
             raise ValueError(
-                f"splits.{key}={number:g}: there are only {len(group)} {name} patients (of "
-                f"{len(everybody)}). Ask for fewer, or give splits.{split}_paediatric=null to draw "
-                f"splits.{split} from all of them."
+                f"data.splits.{key}={number:g}: there are only {len(group)} {name} patients (of "
+                f"{len(everybody)}). Ask for fewer, such as data.splits.{key}=1; "
+                f"data.splits.{split}_paediatric=null draws data.splits.{split} from all ages."
             )
         if draw.number and not group:
-            log.warning("splits.%s=%g: there is no %s patient; none is drawn.", key, number, name)
+            log.warning(
+                "data.splits.%s=%g: there is no %s patient; none is drawn.", key, number, name
+            )
             draw = replace(draw, number=0)
         draws.append(draw)
     return draws

@@ -7,6 +7,7 @@ uninterrupted one sees.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +24,8 @@ from mechlearn.training.checkpoints import CARD_KEY, build_network, make_card
 from mechlearn.training.quartiles import Quartiles
 
 __all__ = ["Noised", "NoisedModule"]
+
+log = logging.getLogger(__name__)
 
 VALIDATION = 2**31  # the seed's offset for validation: its noise is no training noise
 
@@ -76,6 +79,11 @@ class NoisedModule(pl.LightningModule):
         self.levels = self._level_sampler(levels, low_level_share, low_level)
         self._fixed_levels = UniformLevels(self.lowest_level, schedule.levels)
         self.quartiles = Quartiles(schedule.levels)
+        self.settings = {
+            "seed": seed, "optimizer.lr": lr, "model.warmup_steps": warmup_steps,
+            "model.decay": decay, "model.levels": levels,
+            "model.low_level_share": low_level_share, "model.low_level": low_level,
+        }  # fmt: skip
 
     def _level_sampler(self, levels: str, share: float, below: int) -> LevelSampler:
         one_of("model.levels", levels, ("uniform", "importance"))
@@ -143,10 +151,19 @@ class NoisedModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CARD_KEY] = {**self.card, "training_steps": int(self.global_step)}
+        checkpoint["settings"] = self.settings
         checkpoint["levels"] = self.levels.state_dict()
         checkpoint["quartiles"] = self.quartiles.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        step, steps = checkpoint["global_step"], self.trainer.max_steps
+        if steps == -1 or step < steps:
+            log.info("resume: going on after step %d of %s", step, "any" if steps == -1 else steps)
+        else:
+            log.warning("resume: all %d steps are done (trainer.max_steps=%d)", step, steps)
+        for key, value in checkpoint.get("settings", {}).items():
+            if self.settings[key] != value:
+                log.warning("resume: %s was %s, is %s from here", key, value, self.settings[key])
         if checkpoint.get("levels"):
             self.levels.load_state_dict(checkpoint["levels"])
         if "quartiles" in checkpoint:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from mechlearn.checks import positive
 
 __all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint"]
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY = 10  # steps between two looks at the clock: with several processes a look is a message
 
@@ -42,7 +48,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class RecoveryCheckpoint(Checkpoint):
-    """Keeps `last.ckpt` fresh: after so many minutes, at the end, and when the cluster says stop.
+    """Keeps `last.ckpt` fresh: after so many minutes, at the end, and when told to stop.
+
+    Told by SIGTERM (a cluster) or Ctrl-C: the step is finished, the checkpoint written, the run
+    ended. A second Ctrl-C ends it at once.
 
     It is taken after whole optimiser steps, and where a validation is due after that validation
     (Lightning leaves one out that a kill has cut short), so that a run that goes on from it repeats
@@ -53,7 +62,7 @@ class RecoveryCheckpoint(Checkpoint):
 
     Args:
         dirpath: its folder.
-        every_minutes: between two of them; a killed run loses no more.
+        every_minutes: between two of them; a killed run loses no more. None: no clock.
         every_n_steps: in place of minutes, where a number of steps says it better.
     """
 
@@ -61,22 +70,43 @@ class RecoveryCheckpoint(Checkpoint):
         self,
         dirpath: str | Path,
         *,
-        every_minutes: float = 5.0,
+        every_minutes: float | None = 5.0,
         every_n_steps: int | None = None,
     ) -> None:
-        positive("callbacks.last.every_minutes", every_minutes)
+        if every_minutes is not None:
+            positive("callbacks.last.every_minutes", every_minutes)
         if every_n_steps is not None:
             positive("callbacks.last.every_n_steps", every_n_steps)
         self.path = Path(dirpath) / "last.ckpt"
-        self.every_s, self.every_n_steps = 60 * every_minutes, every_n_steps
+        self.every_s = math.inf if every_minutes is None else 60 * every_minutes
+        self.every_n_steps = every_n_steps
         self._taken: dict[str, Any] | None = None
         self._taken_step = -1
         self._taken_at = time.monotonic()
         self._after_validation = False
         self._whole = False
+        self._before_sigint: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._taken_at = time.monotonic()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def stop(number: int, frame: Any) -> None:
+            signal.signal(signal.SIGINT, before)
+            if trainer.is_global_zero:
+                log.warning("stopping after this step; Ctrl-C again to stop at once")
+            # As at SIGTERM: Lightning then stops all processes between two steps.
+            trainer._signal_connector.received_sigterm = True
+
+        signal.signal(signal.SIGINT, stop)
+        self._before_sigint = before
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self._before_sigint is not None:
+            signal.signal(signal.SIGINT, self._before_sigint)
+            self._before_sigint = None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -113,6 +143,9 @@ class RecoveryCheckpoint(Checkpoint):
         if self._whole and not trainer.validating:
             self._take(trainer)
         self._write(trainer)
+        if trainer.is_global_zero and self.path.is_file():
+            step = self._taken_step
+            log.warning("stopped; step %d is in %s: resume=auto goes on", step, self.path)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         step = trainer.global_step

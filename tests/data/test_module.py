@@ -148,3 +148,16 @@ def test_resumed_run_counted_in_epochs_goes_on_with_the_next_draw(store, tmp_pat
     again = SliceDataModule(store.root, batch_size=4)
     trainer(max_epochs=2).fit(second, again, ckpt_path=tmp_path / "c.ckpt", weights_only=True)
     assert second.draws == list(range(len(first.draws), 2 * len(first.draws)))
+
+
+def test_resume_on_other_slices_is_refused(store, tmp_path, visit_of, spec):
+    state = SliceDataModule(store.root).state_dict()
+    prepare([visit_of()], tmp_path / "other", spec=spec, splits={"P1": "train"})
+    with pytest.raises(ValueError, match=r"resume: the checkpoint was trained on \d+ slices"):
+        SliceDataModule(tmp_path / "other").load_state_dict(state)
+
+
+def test_resume_with_another_loader_says_what_changed(store, caplog):
+    state = SliceDataModule(store.root, batch_size=4).state_dict()
+    SliceDataModule(store.root, batch_size=8).load_state_dict(state)
+    assert "data batch_size of all processes was 4, is 8 from here" in caplog.text

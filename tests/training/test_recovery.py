@@ -1,5 +1,6 @@
 """A run that was killed and resumed does what one that was not killed does, bit for bit."""
 
+import signal
 from pathlib import Path
 from typing import ClassVar
 
@@ -123,6 +124,13 @@ def test_finished_run_can_be_made_longer(tmp_path):
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 8
 
 
+def test_resume_of_a_finished_run_says_so(tmp_path, caplog):
+    run(tmp_path, levels="uniform", accumulate=1, steps=4)
+    rest, _ = run(tmp_path, levels="uniform", accumulate=1, steps=4, resume=True)
+    assert not rest
+    assert "all 4 steps are done" in caplog.text
+
+
 def test_losses_are_not_all_alike(tmp_path):
     """Or the tests above would prove nothing: levels, noise and data differ between steps."""
     losses, _ = run(tmp_path, levels="importance", accumulate=1)
@@ -149,16 +157,19 @@ def test_no_step_is_in_a_checkpoint_before_it_is_logged(tmp_path, monkeypatch):
     assert all(in_checkpoint <= step for in_checkpoint, step in Watched.found)
 
 
-def test_sigterm_leaves_a_checkpoint_of_the_step_it_came_after(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_leaves_a_checkpoint_of_that_step(tmp_path, number):
     class Stop(pl.Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             if batch_idx == 4:  # no checkpoint is due here
-                trainer._signal_connector.received_sigterm = True
+                signal.raise_signal(number)
 
+    before = signal.getsignal(signal.SIGINT)
     options = {"levels": "importance", "accumulate": 1}
     losses, weights = run(tmp_path / "whole", **options)
     with pytest.raises(SIGTERMException):
         run(tmp_path / "stopped", **options, watch=Stop())
+    assert signal.getsignal(signal.SIGINT) is before
     assert torch.load(tmp_path / "stopped/last.ckpt", weights_only=True)["global_step"] == 5
     rest, resumed = run(tmp_path / "stopped", **options, resume=True)
     assert rest == {k: losses[k] for k in rest}
