@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     pl.seed_everything(cfg.seed, workers=True)
     store = stores.open_store(cfg, splits=("train", "val"))
     data = build.build_datamodule(cfg, store)
-    module = build.build_module(cfg, data=data.card())
+    module = build.build_module(cfg, data=data.card(), trained_on=data.describe())
     with tracking.running_logger(cfg) as logger:
         trainer = build.build_trainer(cfg, logger=logger)
         tracking.begin(logger, cfg)

@@ -77,8 +77,11 @@ def flat(cfg: DictConfig) -> dict[str, Any]:
     return _plain(cfg)
 
 
-def build_module(cfg: DictConfig, *, data: dict[str, Any]) -> NoisedModule:
-    """The LightningModule of `cfg.model`; `data` is the card of the slices it is trained on."""
+def build_module(
+    cfg: DictConfig, *, data: dict[str, Any], trained_on: str = ""
+) -> NoisedModule:
+    """The LightningModule of `cfg.model`; `data` is the card of the slices it is trained on, which
+    `trained_on` tells in words."""
     model = _plain(cfg.model)
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # of the averaging callback
@@ -93,6 +96,8 @@ def build_module(cfg: DictConfig, *, data: dict[str, Any]) -> NoisedModule:
         module = DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
     else:
         module = GuideModule(kind, network, **options, **model)
+    if trained_on:
+        module.card["trained_on"] = trained_on
     if cfg.init is not None:
         start = load_init(cfg)
         if start.card["network"] != module.card["network"]:

@@ -73,7 +73,8 @@ def run_task(cfg: DictConfig, models: ModelBundle | None) -> Row:
     if not patients:
         raise ValueError(
             f"task.split={task.split}: no patient of {store.root} is in it "
-            f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))})."
+            f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))}). "
+            "Give task.split=val, or prepare with test patients (data.splits.test)."
         )
     store = fitting_slices(store, models)
     row = TASKS[task.name](cfg, task, models, store, patients)

@@ -117,6 +117,13 @@ class SliceDataModule(pl.LightningDataModule):
         """What a checkpoint must know of its data: the store's card for these contrasts."""
         return self.store.card()
 
+    def describe(self) -> str:
+        """What is trained on, in words: data sets, patients and slices."""
+        patients = self.store.patients("train")
+        sources = {v.record.source for p in patients for v in self.store.visits(p)} - {""}
+        named = ", ".join(sorted(sources)) or f"store {self.root.name}"
+        return f"{named}: {len(patients)} patients, {len(self.store.slices('train'))} slices"
+
     def dataset(self, split: str) -> SliceDataset:
         """Slices of one split, in the store's order, as they are."""
         return SliceDataset(self.store, split)

@@ -24,6 +24,7 @@ __all__ = ["GainResult", "measure_gain"]
 log = logging.getLogger(__name__)
 REFERENCE_SCALE = 50_000.0
 REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
+ANSWERS = 0.2  # of the request, in the reading of a guide that steers
 LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1: from far too weak
 
 
@@ -59,6 +60,23 @@ def _climb(
     return seen
 
 
+def _best_response(seen: Sequence[tuple[float, float, float]], guide: str) -> float:
+    """The largest measured response; ValueError for a guide that does not steer growth."""
+    best, word = max(m for _, m, _ in seen), max(claimed for _, _, claimed in seen)
+    if best < 0.1:
+        raise ValueError(
+            f"guide {guide}: at no scale up to {LADDER[-1]:g} do tumours grow by a tenth of "
+            "what is asked for. Train the guide or the denoiser longer."
+        )
+    if word < ANSWERS:
+        raise ValueError(
+            f"guide {guide}: pictures change ({best:.0%} of the request is measured), but its own "
+            f"reading answers by {word:.0%} at most; what is measured is no growth that it steers. "
+            "Train the guide longer."
+        )
+    return best
+
+
 def measure_gain(
     denoiser: LoadedModel,
     guide: LoadedModel,
@@ -76,7 +94,8 @@ def measure_gain(
         closed: response that counts as "about right"; the best one where none reaches it.
 
     Raises:
-        ValueError: the guide never makes tumours grow: the gain is undefined.
+        ValueError: the guide never makes tumours grow, or does not see that they do: the gain is
+            undefined.
     """
     unit = replace(guide, card={**guide.card, "gain": 1.0})
 
@@ -89,12 +108,7 @@ def measure_gain(
         return measured, claimed
 
     seen = _climb(respond, closed)
-    best = max(m for _, m, _ in seen)
-    if best < 0.1:
-        raise ValueError(
-            f"guide {guide.source}: at no scale up to {LADDER[-1]:g} do tumours grow by a tenth of "
-            "what is asked for. Train the guide or the denoiser longer."
-        )
+    best = _best_response(seen, guide.source)
     level = min(best, closed)
     above = next(i for i, (_, m, _) in enumerate(seen) if m >= level)
     low, high = (seen[above - 1][0] if above else seen[0][0] / 10), seen[above][0]

@@ -161,3 +161,8 @@ def test_resume_with_another_loader_says_what_changed(store, caplog):
     state = SliceDataModule(store.root, batch_size=4).state_dict()
     SliceDataModule(store.root, batch_size=8).load_state_dict(state)
     assert "data batch_size of all processes was 4, is 8 from here" in caplog.text
+
+
+def test_training_data_are_told_in_words(store):
+    slices = len(store.slices("train"))
+    assert SliceDataModule(store.root).describe() == f"made: 2 patients, {slices} slices"
