@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from mechlearn.config.errors import clear_errors
 
 Command = Callable[..., tuple[int, str]]
 
@@ -119,3 +123,14 @@ def test_full_trace_on_demand(command: Command, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match=r"sampler\.nl=0"):
         command("train", "sampler.nl=0")
+
+
+def test_run_that_was_told_to_stop_is_no_success() -> None:
+    """Lightning's exception of SIGTERM carries no exit status, which would be 0."""
+    with pytest.raises(SystemExit) as stopped:
+        clear_errors(stop_quietly)(OmegaConf.create())
+    assert stopped.value.code == 143
+
+
+def stop_quietly(cfg: DictConfig) -> None:
+    raise SIGTERMException

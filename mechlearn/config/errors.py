@@ -19,6 +19,7 @@ from mechlearn.jobs.rows import write_failure
 __all__ = ["UserError", "clear_errors"]
 
 log = logging.getLogger(__name__)
+STOPPED = 143  # as a shell reports SIGTERM
 
 
 class UserError(CompactHydraException):
@@ -53,6 +54,9 @@ def clear_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], N
     def wrapped(cfg: DictConfig) -> None:
         try:
             task(cfg)
+        except SystemExit as stop:
+            # Lightning's, of a run that was told to stop, says nothing: to a scheduler, success.
+            raise SystemExit(STOPPED if stop.code is None else stop.code) from stop
         except Exception as error:
             write_failure(Path(HydraConfig.get().runtime.output_dir), error)
             short = _shorten(error)

@@ -91,9 +91,11 @@ class RecoveryCheckpoint(Checkpoint):
         self._taken_at = time.monotonic()
         if threading.current_thread() is not threading.main_thread():
             return
-        before = signal.getsignal(signal.SIGINT)
+        before, process = signal.getsignal(signal.SIGINT), os.getpid()
 
         def stop(number: int, frame: Any) -> None:
+            if os.getpid() != process:
+                return  # a loader process, which ends with the run
             signal.signal(signal.SIGINT, before)
             if trainer.is_global_zero:
                 log.warning("stopping after this step; Ctrl-C again to stop at once")
