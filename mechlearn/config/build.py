@@ -98,7 +98,9 @@ def build_module(
         module = GuideModule(kind, network, **options, **model)
     if trained_on:
         module.card["trained_on"] = trained_on
-    if cfg.init is not None:
+    if cfg.init is not None and resume_path(cfg) is not None:
+        log.warning("init=%s is not used: the run goes on from its own checkpoint", cfg.init)
+    elif cfg.init is not None:
         start = load_init(cfg)
         if start.card["network"] != module.card["network"]:
             raise ValueError(
