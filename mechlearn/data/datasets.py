@@ -26,7 +26,7 @@ class SliceDataset(Dataset[Any]):
 
     An item, `dataset[i]`, holds image (C, H, W) in [-1, 1], tumour and brain (1, H, W) of 0 and 1,
     the scalar fraction (tumour area / brain area), present (C,) of 0 and 1 (contrasts that are
-    there; the others are background everywhere), all float32, and draw, a list of one number.
+    there; the others are background everywhere), all float32.
 
     A batch, `dataset.__getitems__(indices or draws)`, is compact: image (B, C, H, W) float16 and
     mask (B, H, W) uint8 (bit 0 tumour, bit 1 brain), both in memory that loader processes share

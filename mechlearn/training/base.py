@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -30,11 +31,14 @@ log = logging.getLogger(__name__)
 VALIDATION = 2**31  # the seed's offset for validation: its noise is no training noise
 
 
+@dataclass(frozen=True)
 class Noised:
     """A noised batch: x_l and epsilon (B, C, H, W), l (B,), the levels' weights in the loss."""
 
-    def __init__(self, x_l: Tensor, l: Tensor, epsilon: Tensor, weight: Tensor) -> None:
-        self.x_l, self.l, self.epsilon, self.weight = x_l, l, epsilon, weight
+    x_l: Tensor
+    l: Tensor
+    epsilon: Tensor
+    weight: Tensor
 
 
 class NoisedModule(pl.LightningModule):

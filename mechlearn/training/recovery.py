@@ -145,7 +145,7 @@ class RecoveryCheckpoint(Checkpoint):
         if self._whole and not trainer.validating:
             self._take(trainer)
         self._write(trainer)
-        if trainer.is_global_zero and self.path.is_file():
+        if trainer.is_global_zero and self._taken_step >= 0:
             step = self._taken_step
             log.warning("stopped; step %d is in %s: resume=auto goes on", step, self.path)
 
