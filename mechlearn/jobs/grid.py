@@ -1,6 +1,7 @@
 """One cell of the grid over noise level and regressor scale (section 3.1, Fig. 2).
 
-From a reference visit towards the tumour size known at the next visit, over pairs of visits.
+From a reference slice towards a tumour size: that known at the next visit, over pairs of visits, or
+multiples of its own where there is no follow-up.
 """
 
 from __future__ import annotations
@@ -14,37 +15,80 @@ from pathlib import Path
 import numpy as np
 
 from mechlearn.imaging.baselines import dilation
+from mechlearn.imaging.measure import FlairMeter
 from mechlearn.imaging.regions import tumour_region
 from mechlearn.jobs.models import Sampler, generate, meter_of, sampler_row, target_of
 from mechlearn.jobs.progress import tracked
 from mechlearn.jobs.rows import Row, write_table
 from mechlearn.jobs.summary import mean, median
-from mechlearn.metrics.distance import dice
+from mechlearn.metrics.distance import dice, hd95_mm, summarise_hd95
 from mechlearn.metrics.regions import region_ssim
-from mechlearn.records import AxialSlice, Generation
+from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
-__all__ = ["Example", "load_examples", "run_grid"]
+__all__ = ["Example", "GridCase", "load_examples", "multiples_of", "next_visits", "run_grid"]
 
 log = logging.getLogger(__name__)
-Pair = tuple[AxialSlice, AxialSlice]
 EXAMPLES = "examples.npz"
+IMAGES = ("reference", "generated")
+SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
+LEAST_REQUEST = 0.1  # of the initial size; a share of a smaller change is mostly the meter's noise
+MEANS = (
+    "ssim_", "size_error_", "dice", "meter_dice", "drift_outside", "change_inside_share",
+    "alteration_outside", "tumour_change", "hyperintense_fraction",
+    "changed_outside_brain_fraction",
+)  # fmt: skip
+MEDIANS = (
+    "ratio_requested", "ratio_achieved", "relative_error", "relative_error_abs", "requested_share",
+    "relative_error_no_change_abs", "horizon_days",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GridCase:
+    """A reference slice, the sizes it is guided to, and what really came where that is known."""
+
+    reference: AxialSlice
+    targets: tuple[GuidanceTarget, ...]
+    follow_up: AxialSlice | None = None
 
 
 @dataclass(frozen=True)
 class Example:
-    """One pair's pictures: images (C, H, W) in [-1, 1], masks (H, W)."""
+    """One generation's pictures: images (C, H, W) in [-1, 1], masks (H, W).
+
+    `target_tumour` is the true follow-up's mask, or the initial one dilated to the target where
+    there is no follow-up; `ratio_requested` the target over the initial size.
+    """
 
     slice_id: str
     reference: np.ndarray
     generated: np.ndarray
-    follow_up: np.ndarray
     brain: np.ndarray
     tumour: np.ndarray
+    target_tumour: np.ndarray
+    measured: np.ndarray
+    ratio_requested: float
+    has_follow_up: bool
+
+
+def next_visits(pairs: Sequence[tuple[AxialSlice, AxialSlice]]) -> list[GridCase]:
+    """(reference, follow-up) of the same z -> cases whose target is the true follow-up size."""
+    return [GridCase(a, (target_of(a, b),), b) for a, b in pairs]
+
+
+def multiples_of(slices: Sequence[AxialSlice], factors: Sequence[float]) -> list[GridCase]:
+    """Slices -> cases whose targets are multiples of their own size; more than the brain is left
+    out."""
+    return [
+        GridCase(s, tuple(GuidanceTarget(f * s.tumour_fraction) for f in factors
+                          if f * s.tumour_fraction <= 1.0))
+        for s in slices
+    ]  # fmt: skip
 
 
 def run_grid(
     sampler: Sampler,
-    pairs: Sequence[Pair],
+    cases: Sequence[GridCase],
     *,
     out_dir: str | Path | None = None,
     seed: int = 0,
@@ -54,37 +98,34 @@ def run_grid(
 
     Args:
         sampler: guided sampler with the cell's noise level and scale.
-        pairs: (reference, follow-up) slices of the same z; references without a tumour are
+        cases: from `next_visits` or `multiples_of`; those without a tumour in the reference are
             counted and left out.
-        out_dir: receives `pairs.csv` and `examples.npz`; None writes nothing.
+        out_dir: receives `pairs.csv`, a line a generation, and `examples.npz`; None writes nothing.
         seed: of the `noise` encoding.
-        n_examples: how many pairs' pictures are kept, the first ones.
+        n_examples: how many generations' pictures are kept, the first ones.
 
     Returns:
         The row. Sizes are measured on FLAIR; `_guide_` marks the guide's own word and
-        `_no_change_`, `_dilation_` what the baselines reach.
+        `_no_change`, `_dilation` what the baselines reach.
 
     Raises:
         ValueError: no reference slice has a tumour.
     """
-    usable = [(a, b) for a, b in pairs if a.tumour.any()]
+    usable = [case for case in cases if case.reference.tumour.any() and case.targets]
     if not usable:
         raise ValueError(
-            f"grid: none of the {len(pairs)} pairs has a tumour in its reference slice. "
+            f"grid: none of the {len(cases)} pairs has a tumour in its reference slice. "
             "Choose pairs of tumour slices."
         )
     start = time.monotonic()
     table: list[Row] = []
     examples: list[Example] = []
-    for reference, follow_up in tracked(usable, "grid", log=log):
-        target = target_of(reference, follow_up)
-        (made,) = generate(sampler, reference, [target], seed=seed)
-        table.append(_score(reference, follow_up, made))
-        if len(examples) < n_examples:
-            examples.append(Example(
-                reference.slice_id, reference.image, made.image.numpy(), follow_up.image,
-                reference.brain, reference.tumour,
-            ))  # fmt: skip
+    for case in tracked(usable, "grid", log=log):
+        meter = meter_of(case.reference)
+        for made in generate(sampler, case.reference, case.targets, seed=seed):
+            table.append(_score(case, made, meter))
+            if len(examples) < n_examples:
+                examples.append(_example(case, made, meter))
     if out_dir is not None:
         write_table(Path(out_dir) / "pairs.csv", table, first=("slice_id",))
         _save_examples(Path(out_dir) / EXAMPLES, examples)
@@ -92,8 +133,8 @@ def run_grid(
     return {
         "job": "grid",
         "n_pairs": len(table),
-        "n_patients": len({a.patient for a, _ in usable}),
-        "n_without_tumour": len(pairs) - len(usable),
+        "n_patients": len({case.reference.patient for case in usable}),
+        "n_without_tumour": len(cases) - len(usable),
         "seed": seed,
         "seconds": seconds,
         "seconds_per_generation": seconds / len(table),
@@ -102,34 +143,78 @@ def run_grid(
     }
 
 
-def _score(reference: AxialSlice, follow_up: AxialSlice, made: Generation) -> Row:
-    image = made.image.numpy()
-    meter = meter_of(reference)
-    before, after = meter.fraction(reference.image), meter.fraction(image)
-    wanted, truth = made.target.tumour_fraction, follow_up.tumour
-    region = tumour_region(reference.tumour, reference.brain)
-    ssim = region_ssim(image, reference.image, tumour=region, brain=reference.brain)
-    grown = dilation(reference.tumour, reference.brain, int(truth.sum()),
-                     spacing_mm=reference.spacing_mm)
+def _goal(case: GridCase, made: Generation) -> np.ndarray:
+    """The initial mask dilated (or eroded) to the size that was asked for."""
+    reference = case.reference
+    pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
+    return dilation(reference.tumour, reference.brain, pixels, spacing_mm=reference.spacing_mm)
+
+
+def _score(case: GridCase, made: Generation, meter: FlairMeter) -> Row:
+    reference, image = case.reference, made.image.numpy()
+    wanted = made.target.tumour_fraction
     row: Row = {
         "slice_id": reference.slice_id,
         "patient": reference.patient,
-        "horizon_days": follow_up.day - reference.day,
-        "ssim_inside": ssim.inside,
-        "ssim_outside": ssim.outside,
         "target_fraction": wanted,
         "initial_fraction": reference.tumour_fraction,
+        "meter_dice": meter.reference_dice,
+        **_sizes(reference, image, made, meter),
+        **_change(reference, image),
+    }
+    if case.follow_up is not None:
+        truth, mm = case.follow_up.tumour, reference.spacing_mm
+        row["horizon_days"] = case.follow_up.day - reference.day
+        rivals = {"": meter.mask(image), "_no_change": reference.tumour,
+                  "_dilation": _goal(case, made)}  # fmt: skip
+        for name, mask in rivals.items():
+            row[f"dice{name}"] = dice(mask, truth)
+            row[f"hd95{name}_mm"] = hd95_mm(mask, truth, mm)
+    return row
+
+
+def _sizes(reference: AxialSlice, image: np.ndarray, made: Generation, meter: FlairMeter) -> Row:
+    """Requested against achieved; ratios compare the meter with itself, so its offset cancels."""
+    before, after = meter.fraction(reference.image), meter.fraction(image)
+    wanted = made.target.tumour_fraction
+    asked = wanted / reference.tumour_fraction
+    got = after / before if before > 0 else None
+    error = None if got is None or asked <= 0 else got / asked - 1
+    share = None
+    if got is not None and abs(asked - 1) >= LEAST_REQUEST:
+        share = (got - 1) / (asked - 1)
+    return {
         "initial_measured_fraction": before,
         "achieved_fraction": after,
         "guide_fraction": made.predicted_after,
         "size_error_fraction": abs(after - wanted),
         "size_error_guide_fraction": abs(made.predicted_after - wanted),
         "size_error_no_change_fraction": abs(before - wanted),
-        "ratio_requested": wanted / reference.tumour_fraction,
-        "ratio_achieved": after / before if before > 0 else None,
-        "dice": dice(meter.mask(image), truth),
-        "dice_no_change": dice(reference.tumour, truth),
-        "dice_dilation": dice(grown, truth),
+        "ratio_requested": asked,
+        "ratio_achieved": got,
+        "relative_error": error,
+        "relative_error_abs": None if error is None else abs(error),
+        "relative_error_no_change_abs": None if asked <= 0 else abs(1 / asked - 1),
+        "tumour_change": None if got is None else abs(got - 1),
+        "requested_share": share,
+    }
+
+
+def _change(reference: AxialSlice, image: np.ndarray) -> Row:
+    """What became of the picture inside and outside the doubled tumour."""
+    brain = reference.brain
+    region = tumour_region(reference.tumour, brain)
+    ssim = region_ssim(image, reference.image, tumour=region, brain=brain)
+    change = np.abs(image - reference.image).mean(axis=0)
+    outside, total = brain & ~region, float(change[brain].sum())
+    row: Row = {
+        "ssim_inside": ssim.inside,
+        "ssim_outside": ssim.outside,
+        "alteration_outside": None if ssim.outside is None else 1 - ssim.outside,
+        "drift_outside": float(change[outside].mean()) if outside.any() else None,
+        "change_inside_share": float(change[region].sum()) / total if total > 0 else None,
+        "changed_outside_brain_fraction": float((change[~brain] > 0).mean()),
+        "hyperintense_fraction": _hyperintense(reference, image),
     }
     for where in ("inside", "outside"):
         values = getattr(ssim, f"{where}_per_contrast")
@@ -138,23 +223,44 @@ def _score(reference: AxialSlice, follow_up: AxialSlice, made: Generation) -> Ro
     return row
 
 
+def _hyperintense(reference: AxialSlice, image: np.ndarray) -> float:
+    """Share of brain pixels brighter on FLAIR than anything in the reference slice."""
+    at = reference.contrasts.index("t2f")
+    brightest = reference.image[at][reference.brain].max()
+    return float((image[at][reference.brain] > brightest).mean())
+
+
 def _summary(table: Sequence[Row]) -> Row:
+    """Means, and medians of ratios; HD95 as a median in which an undefined one is the worst."""
     out: Row = {}
     for key in table[0]:
-        if key.startswith(("ssim_", "size_error_", "dice")):
-            out[key] = mean(r[key] for r in table)
-        elif key in ("ratio_requested", "ratio_achieved", "horizon_days"):
-            out[key] = median(r[key] for r in table)
+        values = [r.get(key) for r in table]
+        if key.startswith("hd95"):
+            found = summarise_hd95(values)
+            out[key], out[f"n_undefined_{key}"] = found.median_worst_case, found.n_undefined
+        elif key in MEDIANS:
+            out[key] = median(values)
+        elif key.startswith(MEANS):
+            out[key] = mean(values)
     return out
+
+
+def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
+    reference, image = case.reference, made.image.numpy()
+    goal = _goal(case, made) if case.follow_up is None else case.follow_up.tumour
+    return Example(
+        reference.slice_id, reference.image, image, reference.brain, reference.tumour, goal,
+        meter.mask(image), made.target.tumour_fraction / reference.tumour_fraction,
+        case.follow_up is not None,
+    )  # fmt: skip
 
 
 def _save_examples(path: Path, examples: Sequence[Example]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, np.ndarray] = {"slice_id": np.array([e.slice_id for e in examples])}
-    for key in ("reference", "generated", "follow_up"):
-        arrays[key] = np.stack([getattr(e, key) for e in examples]).astype(np.float16)
-    for key in ("brain", "tumour"):
-        arrays[key] = np.stack([getattr(e, key) for e in examples])
+    arrays: dict[str, np.ndarray] = {}
+    for key in Example.__dataclass_fields__:
+        values = np.array([getattr(e, key) for e in examples])
+        arrays[key] = values.astype(np.float16) if key in IMAGES else values
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -164,11 +270,10 @@ def load_examples(folder: str | Path) -> list[Example]:
     if not path.is_file():
         return []
     with np.load(path) as held:
-        images = {k: held[k].astype(np.float32) for k in ("reference", "generated", "follow_up")}
-        return [
-            Example(
-                str(name), images["reference"][i], images["generated"][i], images["follow_up"][i],
-                held["brain"][i], held["tumour"][i],
-            )  # fmt: skip
-            for i, name in enumerate(held["slice_id"])
-        ]
+        arrays = {key: held[key] for key in Example.__dataclass_fields__}
+    for key in IMAGES:
+        arrays[key] = arrays[key].astype(np.float32)
+    return [
+        Example(**{k: v[i].item() if k in SCALARS else v[i] for k, v in arrays.items()})
+        for i in range(len(arrays["slice_id"]))
+    ]
