@@ -1,0 +1,106 @@
+"""How long a tumour's front takes to a place: travel time through tissue read from the image.
+
+    |grad T| = 1 / v(x),    T = 0 in the tumour
+
+The front of a Fisher-KPP wave runs at v = 2 sqrt(D rho); D is about ten times larger in white than
+in grey matter and 0 in CSF. Times are in mm of white matter: v = 1 there. Works in 2D and 3D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+from skimage.graph import MCP_Geometric
+
+from mechlearn.checks import same_shape
+
+__all__ = ["tissue_speed", "travel_mm"]
+
+
+def tissue_speed(
+    image: np.ndarray,
+    brain: np.ndarray,
+    tumour: np.ndarray,
+    *,
+    contrasts: Sequence[str],
+    spacing_mm: Sequence[float],
+    grey: float = 0.3,
+    csf: float = 0.03,
+) -> np.ndarray:
+    """Relative speed of a front in each pixel of a brain: 1 in white matter and in the tumour.
+
+    White matter is brighter on T1 than the median of the brain away from the tumour; CSF is dark
+    on T1, or bright on T2 but not on FLAIR. What a contrast would tell is left out without it.
+
+    Args:
+        image: (C, ...) in [-1, 1].
+        brain, tumour: (...) bool.
+        contrasts: names of the C channels.
+        spacing_mm: along each axis.
+        grey, csf: speeds, relative to white matter's.
+
+    Returns:
+        (...) float32, 0 outside the brain.
+    """
+    seen = {
+        name: _blur_inside(_standard(image[i], brain, tumour, spacing_mm), brain)
+        for i, name in enumerate(contrasts)
+    }
+    white, fluid = np.zeros(brain.shape, np.float32), np.zeros(brain.shape, np.float32)
+    if "t1n" in seen:
+        white = _sigmoid(seen["t1n"] / 0.15)
+        fluid = _sigmoid(-(seen["t1n"] + 1.0) / 0.15)
+    if {"t2w", "t2f"} <= set(seen):
+        fluid = np.maximum(fluid, _sigmoid((seen["t2w"] - 1.5) / 0.3) * (seen["t2f"] < 1.0))
+    speed = (grey + (1 - grey) * white) * (1 - fluid) + csf * fluid
+    return np.asarray(np.where(brain, np.where(tumour, 1.0, speed), 0.0), np.float32)
+
+
+def travel_mm(
+    speed: np.ndarray, tumour: np.ndarray, spacing_mm: Sequence[float], *, limit_mm: float = 80.0
+) -> np.ndarray:
+    """Shortest travel time from the tumour to every pixel, (...) float32; 0 in the tumour.
+
+    Dijkstra between all neighbours of a pixel (8 in a plane, 26 in space): up to 8% too long in
+    directions between them.
+
+    Args:
+        speed: (...), 0 where nothing passes.
+        tumour: (...) bool.
+        spacing_mm: along each axis.
+        limit_mm: what lies further, or is never reached, gets this time.
+    """
+    same_shape("speed", speed, "tumour", tumour)
+    cost = np.where(speed > 0, 1 / np.maximum(speed, 1e-6), np.inf)
+    rim = np.argwhere(tumour & (speed > 0) & ndimage.binary_dilation(~tumour))
+    if not len(rim):
+        return np.full(speed.shape, limit_mm, np.float32)
+    graph = MCP_Geometric(cost, sampling=tuple(spacing_mm), fully_connected=True)
+    times, _ = graph.find_costs(rim)
+    return np.asarray(np.where(tumour, 0.0, np.minimum(times, limit_mm)), np.float32)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))), np.float32)
+
+
+def _standard(
+    image: np.ndarray, brain: np.ndarray, tumour: np.ndarray, spacing_mm: Sequence[float]
+) -> np.ndarray:
+    """A contrast in units of the brain away from the tumour: median 0, 20 to 80 percentiles 1."""
+    healthy = brain
+    if tumour.any():
+        far = ndimage.distance_transform_edt(~tumour, sampling=tuple(spacing_mm)) > 6
+        healthy = brain & far if (brain & far).sum() >= 200 else brain
+    if not healthy.any():
+        return np.zeros(image.shape, np.float32)
+    low, middle, high = np.percentile(image[healthy].astype(np.float32), [20, 50, 80])
+    return np.clip((image - middle) / max(high - low, 0.1), -4, 6).astype(np.float32)
+
+
+def _blur_inside(image: np.ndarray, brain: np.ndarray, sigma_px: float = 1.0) -> np.ndarray:
+    weight = ndimage.gaussian_filter(brain.astype(np.float32), sigma_px)
+    blurred = ndimage.gaussian_filter(np.where(brain, image, 0.0).astype(np.float32), sigma_px)
+    return np.asarray(blurred / np.maximum(weight, 1e-3))
