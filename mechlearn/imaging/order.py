@@ -4,10 +4,10 @@ A joining fraction is the tumour fraction (tumour area over brain area) at which
 tumour. The mask of any size is then a threshold, masks of growing sizes are nested, and each has
 exactly the area that was asked for.
 
-`growth_order` is the order that a growing tumour is likely to take: travel time of its front through
-the tissue that the scan shows. It was chosen on phantoms, which are grown by a relative of the same
-equation (Fisher-KPP): how much better than dilation it is there says, in part, that it knows the
-phantom's law. On patients it is a hypothesis.
+`growth_order` is the order that a growing tumour is likely to take: travel time of its front
+through the tissue that the scan shows. It was chosen on phantoms, which are grown by a relative of
+the same equation (Fisher-KPP): how much better than dilation it is there says, in part, that it
+knows the phantom's law. On patients it is a hypothesis.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def growth_order(reference: AxialSlice) -> np.ndarray:
     brain, spacing = reference.brain, reference.spacing_mm
     tumour = reference.tumour & brain
     depth = signed_distance(tumour, spacing_mm=spacing)
-    speed = tissue_speed(reference.image, brain, tumour, contrasts=reference.contrasts,
-                         spacing_mm=spacing)
+    speed = tissue_speed(
+        reference.image, brain, tumour, contrasts=reference.contrasts, spacing_mm=spacing
+    )
     field = np.where(tumour, depth, travel_mm(speed, tumour, spacing))
     return joining_fraction(field, brain, ties=depth)

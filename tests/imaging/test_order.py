@@ -86,20 +86,22 @@ def test_what_is_never_reached_has_the_longest_time():
 def test_white_matter_is_fast_and_ventricles_are_closed():
     strip, pool = np.zeros((2, 64, 64), bool)
     strip[28:33, 40:58] = True
-    pool[20:44, 20:28] = True
+    pool[20:44, 22:30] = True
     found = scan(white=strip, water=pool)
     speed = tissue_speed(found.image, BRAIN, MASK, contrasts=CONTRASTS, spacing_mm=(1.5, 1.5))
-    assert speed[30, 52] > 2 * speed[50, 32] > 6 * speed[32, 24]
+    assert speed[30, 52] == pytest.approx(1, abs=0.05)
+    assert speed[30, 52] > 1.3 * speed[50, 32]
+    assert speed[32, 26] < 0.1
     assert not speed[~BRAIN].any()
 
 
 def test_growth_follows_white_matter_and_stops_at_a_ventricle():
     strip, pool = np.zeros((2, 64, 64), bool)
     strip[28:33, 40:58] = True
-    pool[20:44, 20:28] = True
+    pool[20:44, 22:30] = True
     found = scan(white=strip, water=pool)
-    grown = mask_at_area(growth_order(found), 2.2 * MASK.sum())
-    even = dilate_to_area(MASK, BRAIN, 2.2 * MASK.sum())
+    grown = mask_at_area(growth_order(found), 3 * MASK.sum())
+    even = dilate_to_area(MASK, BRAIN, 3 * MASK.sum())
     assert (grown & strip).sum() > (even & strip).sum()
     assert (grown & pool).sum() < (even & pool).sum()
 
