@@ -99,6 +99,7 @@ def test_paper_recipe_is_the_papers(recipe: DictConfig) -> None:
     assert recipe.trainer.max_steps == (175_000 if recipe.name == "ddpm_brats" else 60_000)
     assert recipe.schedule.levels == 1000
     assert recipe.optimizer.lr == 1e-4
+    assert recipe.model.adversarial_l2 == 0
 
 
 def test_previews_are_drawn_with_the_chosen_sampler(composed: Compose) -> None:

@@ -86,6 +86,7 @@ def build_module(
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # of the averaging callback
     vlb_weight = model.pop("vlb_weight")
+    adversarial = {k: model.pop(k) for k in ("adversarial_l2", "adversarial_smooth_px")}
     options: dict[str, Any] = {
         "schedule": noise_schedule(cfg), "data": data, "seed": cfg.seed, "lr": cfg.optimizer.lr,
     }  # fmt: skip
@@ -95,7 +96,7 @@ def build_module(
     if kind == "ddpm":
         module = DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
     else:
-        module = GuideModule(kind, network, **options, **model)
+        module = GuideModule(kind, network, **adversarial, **options, **model)
     if trained_on:
         module.card["trained_on"] = trained_on
     if cfg.init is not None and resume_path(cfg) is not None:

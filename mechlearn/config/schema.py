@@ -91,6 +91,8 @@ class ModelConfig:
     network: dict[str, Any] = MISSING
     ema_decay: float = 0.9999
     vlb_weight: float = 0.001  # ddpm alone
+    adversarial_l2: float = 0.0  # guides alone: trained on the worst image so near to each slice
+    adversarial_smooth_px: float = 0.0  # half of these along the gradient smoothed as in sampling
     levels: str = "uniform"  # or importance, by the losses so far (Nichol & Dhariwal)
     low_level_share: float = 0.0
     low_level: int = 500

@@ -11,6 +11,7 @@ from mechlearn.checks import one_of
 from mechlearn.diffusion.losses import area_loss, segmentation_loss
 from mechlearn.diffusion.networks import soft_fraction
 from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.training.adversarial import Adversary
 from mechlearn.training.base import Noised, NoisedModule
 
 __all__ = ["GuideModule"]
@@ -22,6 +23,10 @@ class GuideModule(NoisedModule):
     Args:
         kind: `regressor` (MSE on the tumour fraction) or `segmenter` (cross-entropy on the mask,
             whose soft area is the fraction).
+        adversarial_l2, adversarial_smooth_px: train, and validate, on the worst image within that
+            distance of each noised slice in place of the slice itself: see `Adversary`. 0, as in
+            the paper: on the slice.
+        options: see NoisedModule.
     """
 
     def __init__(
@@ -31,18 +36,26 @@ class GuideModule(NoisedModule):
         *,
         schedule: NoiseSchedule,
         data: Mapping[str, Any],
+        adversarial_l2: float = 0.0,
+        adversarial_smooth_px: float = 0.0,
         **options: Any,
     ) -> None:
         one_of("model.kind", kind, ("regressor", "segmenter"))
         super().__init__(kind, network, schedule=schedule, data=data, **options)
         self.kind = kind
+        self.adversary = Adversary(adversarial_l2, adversarial_smooth_px, seed=self.seed)
+        self.settings |= {
+            "model.adversarial_l2": adversarial_l2,
+            "model.adversarial_smooth_px": adversarial_smooth_px,
+        }
 
     def _losses(
         self, batch: dict[str, Any], *, validation: bool = False
     ) -> tuple[Tensor, Tensor, Noised]:
         """(loss, absolute error of the fraction), each (B,), and the noised batch."""
         noised = self.noised(batch["image"], batch["draw"], validation=validation)
-        out = self.network(noised.x_l, noised.l)
+        x_l = self._shown(noised, batch)
+        out = self.network(x_l, noised.l)
         if self.kind == "regressor":
             fraction = out.float()
             loss = area_loss(fraction, batch["fraction"])
@@ -50,6 +63,15 @@ class GuideModule(NoisedModule):
             fraction = soft_fraction(out, batch["brain"])
             loss = segmentation_loss(out, batch["tumour"], brain=batch["brain"])
         return loss, (fraction - batch["fraction"]).abs(), noised
+
+    def _shown(self, noised: Noised, batch: dict[str, Any]) -> Tensor:
+        """The images that the guide is asked about, (B, C, H, W)."""
+        if self.adversary.l2 == 0:
+            return noised.x_l
+        return self.adversary.worst_near(
+            self.network, noised.x_l, noised.l,
+            fraction=batch["fraction"], brain=batch["brain"], draws=batch["draw"],
+        )  # fmt: skip
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         loss, error, noised = self._losses(batch)
