@@ -199,7 +199,11 @@ def clustered_interval(
     groups = [numbers[names == name] for name in dict.fromkeys(patients)]
     of: Callable[[np.ndarray], Any] = np.median if statistic == "median" else np.mean
     drawn = rng.integers(len(groups), size=(n_resamples, len(groups)))
-    resampled = [float(of(np.concatenate([groups[i] for i in row]))) for row in drawn]
+    if statistic == "mean":  # of sums: many times faster
+        sums, counts = (np.array([f(g) for g in groups], float) for f in (np.sum, np.size))
+        resampled = (sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)).tolist()
+    else:
+        resampled = [float(of(np.concatenate([groups[i] for i in row]))) for row in drawn]
     tail = (1 - level) / 2
     # "lower" and "higher" pick one of the values: no arithmetic on infinities.
     low = float(np.quantile(resampled, tail, method="lower"))
