@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import pytest
@@ -178,6 +179,52 @@ def test_jobs_run_side_by_side(workshop: Path, pair: list[str], tmp_path: Path) 
     in_process(tmp_path, "evaluate", "-m", "task=sizes", *pair, "task.count=1", "task.slices=1",
                "launcher=joblib", "seed=1,2", "hydra.sweep.dir=sweep")  # fmt: skip
     assert len(list((tmp_path / "sweep").glob("*/row.json"))) == 2
+
+
+def rows_at(sweep: Path) -> dict[str, int]:
+    """Folder of a cell -> when its row was written, nanoseconds."""
+    return {p.parent.name: p.stat().st_mtime_ns for p in sweep.glob("*/row.json")}
+
+
+def test_stopped_sweep_goes_on_with_the_cells_that_were_not_finished(
+    pair: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mechlearn.config import tasks
+
+    run_task, calls = tasks.run_task, []
+
+    def stopped(cfg: Any, inputs: Any) -> Any:
+        calls.append(cfg.sampler.nl)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return run_task(cfg, inputs)
+
+    monkeypatch.setattr(tasks, "run_task", stopped)
+    words = ["evaluate", "-m", "task=grid", *pair, "task.count=1", "task.slices=1",
+             "sampler.scale=10k,50k", "hydra.sweep.dir=sweep"]  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        command(*words, "sampler.nl=20,30")
+    before = rows_at(tmp_path / "sweep")
+    assert len(before) == 2
+    assert command(*words, "sampler.nl=20,30,40")[0] == 0
+    after = rows_at(tmp_path / "sweep")
+    assert len(after) == 6
+    assert {name: after[name] for name in before} == before
+    assert len(calls) == 3 + 4
+
+
+def test_a_changed_setting_runs_again(
+    pair: list[str], command: Command, tmp_path: Path
+) -> None:
+    words = ["task=grid", *pair, "task.count=1", "task.slices=1", "hydra.run.dir=job"]
+    rows = []
+    for extra in ([], [], ["sampler.steps=3"], ["sampler.steps=3", "rerun=true"]):
+        assert command("evaluate", *words, *extra)[0] == 0
+        row = row_of(tmp_path / "job")
+        rows.append((row["steps"], row["seconds"]))
+    assert [steps for steps, _ in rows] == [2, 2, 3, 3]
+    assert rows[0] == rows[1]
+    assert rows[2] != rows[3]
 
 
 def main_of_collect(folder: Path) -> int:

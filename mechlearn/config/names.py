@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ LONGEST = 120  # characters, well below what file systems allow
 
 
 def cell_folder(number: Any, overrides: str) -> str:
-    """`3_sampler.nl=200,sampler.scale=10k`: readable, unique and never a path of several parts."""
-    words = re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", overrides or "")[:LONGEST]
-    return f"{number}_{words}" if words else str(number)
+    """`grid_search,sampler.nl=200,sampler.scale=10k`: readable, never a path of several parts.
+
+    Its overrides alone name a cell, so that a sweep over more values finds its finished cells
+    again; a long name is cut and ends with a digest of all of it. Without overrides its number.
+    """
+    given = re.sub(r"(^|,)\+?experiment=", r"\1", overrides or "")
+    words = re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", given)
+    if len(words) > LONGEST:
+        words = f"{words[: LONGEST - 9]}-{zlib.crc32(given.encode()):08x}"
+    return words or str(number)
 
 
 def in_multirun() -> bool:

@@ -143,6 +143,7 @@ class TaskConfig:
     count: int = 5  # slices of a patient: equally spaced tumour slices (section 3.2)
     min_growth: float | None = 0.10  # slices that grow less are left out; null keeps all
     min_area_mm2: float = 0.0  # slices whose tumour is not larger at first are left out
+    min_change: float = 0.0  # grid: pairs whose size changes by less than this share are left out
     maps: MapSpec = field(default_factory=MapSpec)
     multiples: list[float] = field(default_factory=list)  # sizes: requested over initial size
     examples: int = 4  # grid: pictures kept
@@ -169,6 +170,7 @@ class TrainConfig(CommonConfig):
 class EvaluateConfig(CommonConfig):
     task: TaskConfig = field(default_factory=TaskConfig)
     accelerator: str = "auto"
+    rerun: bool = False  # also what an equal job has finished in the same folder before
     logger: dict[str, Any] = MISSING
 
 

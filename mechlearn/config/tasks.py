@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from mechlearn.data.store import SliceRow, SliceStore
 from mechlearn.growth.laws import get_law
 from mechlearn.jobs.forecast import choose_slices
 from mechlearn.jobs.gain import measure_gain
-from mechlearn.jobs.grid import run_grid
+from mechlearn.jobs.grid import GridCase, multiples_of, next_visits, run_grid
 from mechlearn.jobs.longitudinal import run_longitudinal
 from mechlearn.jobs.models import ModelBundle
 from mechlearn.jobs.rows import Row, read_table, write_table
@@ -34,9 +34,19 @@ from mechlearn.report.sizes import size_figure
 from mechlearn.report.style import save
 from mechlearn.training.checkpoints import set_gain
 
-__all__ = ["TASKS", "run_task", "task_config"]
+__all__ = ["TASKS", "TaskInputs", "open_task", "run_task", "task_config"]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TaskInputs:
+    """What a task reads; a task of sizes alone has no models and opens its series itself."""
+
+    task: TaskConfig
+    models: ModelBundle | None = None
+    store: SliceStore | None = None
+    patients: tuple[str, ...] = ()
 
 
 def task_config(cfg: DictConfig) -> TaskConfig:
@@ -53,8 +63,11 @@ def task_config(cfg: DictConfig) -> TaskConfig:
         raise ValueError("task.laws=[]: at least one law is needed, such as task.laws=[ode].")
     for law in task.laws:
         get_law(law)
-    if not task.min_area_mm2 >= 0:
-        raise ValueError(f"task.min_area_mm2={task.min_area_mm2}: must be 0 or more.")
+    for key in ("min_area_mm2", "min_change"):
+        if not getattr(task, key) >= 0:
+            raise ValueError(f"task.{key}={getattr(task, key)}: must be 0 or more.")
+    for multiple in task.multiples:
+        positive("task.multiples", multiple)
     for key in ("patients", "slices", "count"):
         value = getattr(task, key)
         if value is not None and value < 1:
@@ -62,11 +75,15 @@ def task_config(cfg: DictConfig) -> TaskConfig:
     return task
 
 
-def run_task(cfg: DictConfig, models: ModelBundle | None) -> Row:
-    """Open the data, run the job of `cfg.task` in the output folder and return its row."""
+def open_task(cfg: DictConfig, models: ModelBundle | None) -> TaskInputs:
+    """The models of `cfg.task` with the slices and patients that it is about.
+
+    Raises:
+        ValueError: no patient in the split.
+    """
     task = task_config(cfg)
     if models is None:
-        return GROWTH_TASKS[task.name](cfg, task)
+        return TaskInputs(task)
     names = phantom_patients(cfg, task.split, task.patients)
     store = open_store(cfg, patients=names)
     patients = names if names is not None else store.patients(task.split)[: task.patients]
@@ -76,25 +93,51 @@ def run_task(cfg: DictConfig, models: ModelBundle | None) -> Row:
             f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))}). "
             "Give task.split=val, or prepare with test patients (data.splits.test)."
         )
-    store = fitting_slices(store, models)
-    row = TASKS[task.name](cfg, task, models, store, patients)
+    return TaskInputs(task, models, fitting_slices(store, models), tuple(patients))
+
+
+def run_task(cfg: DictConfig, inputs: TaskInputs) -> Row:
+    """Run the job of `cfg.task` in the output folder and return its row."""
+    task, models, store = inputs.task, inputs.models, inputs.store
+    if models is None or store is None:
+        return GROWTH_TASKS[task.name](cfg, task)
+    row = TASKS[task.name](cfg, task, models, store, list(inputs.patients))
     return {"data": cfg.data.kind, "split": task.split, **row}
 
 
 def _grid(
     cfg: DictConfig, task: TaskConfig, models: ModelBundle, store: SliceStore, patients: list[str]
 ) -> Row:
+    if task.multiples:
+        groups = [_first_visit(store, patient, task.count) for patient in patients]
+        cases = multiples_of(spread(groups, task.slices), task.multiples)
+    else:
+        cases = _towards_next_visit(task, store, patients)
+    return models.row | run_grid(
+        models.sampler, cases, out_dir=output_dir(), seed=cfg.seed, n_examples=task.examples
+    )
+
+
+def _towards_next_visit(
+    task: TaskConfig, store: SliceStore, patients: list[str]
+) -> list[GridCase]:
+    """Pairs of visits whose size changes enough, taken in turns from the patients."""
     groups: dict[str, list[tuple[SliceRow, SliceRow]]] = {patient: [] for patient in patients}
-    for pair in pair_rows(
+    for before, after in pair_rows(
         store, task.split, count=task.count, min_area_mm2=task.min_area_mm2,
         min_growth=task.min_growth,
     ):  # fmt: skip
-        groups.get(pair[0].patient, []).append(pair)
+        change = abs(after.tumour_area_mm2 / before.tumour_area_mm2 - 1)
+        if before.patient in groups and change >= task.min_change:
+            groups[before.patient].append((before, after))
     chosen = spread(list(groups.values()), task.slices)
-    pairs = [(store.read(before), store.read(after)) for before, after in chosen]
-    return models.row | run_grid(
-        models.sampler, pairs, out_dir=output_dir(), seed=cfg.seed, n_examples=task.examples
-    )
+    if not chosen:
+        raise ValueError(
+            f"task.min_change={task.min_change:g}, task.min_growth={task.min_growth}: no pair of "
+            f"consecutive visits of {len(patients)} patients in split {task.split} changes so "
+            "much. Ask for less, or give task.multiples for patients of one visit."
+        )
+    return next_visits([(store.read(before), store.read(after)) for before, after in chosen])
 
 
 def _longitudinal(

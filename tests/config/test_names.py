@@ -5,15 +5,25 @@ from mechlearn.config.names import cell_folder
 
 def test_cell_folder_is_readable() -> None:
     words = "sampler.nl=200,sampler.scale=10k"
-    assert cell_folder(3, words) == f"3_{words}"
+    assert cell_folder(3, words) == words
+
+
+def test_cell_folder_does_not_move_with_the_number_of_cells() -> None:
+    assert cell_folder(3, "sampler.nl=200") == cell_folder(5, "sampler.nl=200")
+
+
+def test_cells_of_several_experiments_have_folders_of_their_own() -> None:
+    assert cell_folder(0, "+experiment=sizes,seed=1") == "sizes,seed=1"
 
 
 def test_cell_folder_is_one_folder() -> None:
     assert "/" not in cell_folder(0, "data.root=/data/BraTS 2023,seed=1")
 
 
-def test_cell_folder_fits_a_file_system() -> None:
-    assert len(cell_folder(12, "a=" + "x" * 1000)) < 255
+def test_long_cell_folders_fit_a_file_system_and_differ() -> None:
+    one, two = (cell_folder(12, "a=" + "x" * 1000 + f",seed={seed}") for seed in (1, 2))
+    assert len(one) < 255
+    assert one != two
 
 
 def test_cell_without_overrides_is_its_number() -> None:
