@@ -19,9 +19,13 @@ COMPARISONS = (
     ("dynamic", "dilation_forecast"),
     ("dynamic", "dilation_true"),
     ("dynamic", "heat_kernel"),
+    ("dynamic", "growth_order_forecast"),
     ("dynamic", "static"),
     ("static", "no_change"),
     ("static", "dilation_true"),
+    ("static", "growth_order_true"),
+    ("growth_order_true", "dilation_true"),
+    ("growth_order_forecast", "dilation_forecast"),
 )
 MEDIANS = ("r_squared", "nrmse", "nrmse_carry_forward", "horizon_days")
 MEANS = ("crps_mm2", "ssim_inside", "ssim_outside", "seconds", "n_failed_refits")

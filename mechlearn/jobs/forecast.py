@@ -56,7 +56,8 @@ class ForecastResult:
         """One short row a slice, for the screen and the page."""
         keys = ("slice_id", "area_last_mm2", "forecast_median_mm2", "forecast_low_mm2",
                 "forecast_high_mm2", *WHAT_IF, "generated_mm2", "ssim_outside", "area_true_mm2",
-                "hd95_dynamic_mm", "hd95_no_change_mm", "hd95_dilation_forecast_mm")
+                "hd95_dynamic_mm", "hd95_no_change_mm", "hd95_dilation_forecast_mm",
+                "hd95_growth_order_forecast_mm")
         known = [k for k in keys if any(k in s.row for s in self.slices)]
         return [{k: s.row.get(k) for k in known} for s in self.slices]
 

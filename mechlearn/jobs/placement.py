@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlearn.imaging.baselines import dilation, heat_kernel, no_change
+from mechlearn.imaging.order import growth_order, mask_at_area
 from mechlearn.jobs.rows import Row
 from mechlearn.metrics.calibration import average_precision, brier, ece, evaluation_region
 from mechlearn.metrics.distance import dice, hd95_mm
@@ -15,7 +16,8 @@ from mechlearn.records import AxialSlice, GrowthMap
 
 __all__ = ["BASELINES", "MAPS", "METHODS", "Placement", "place", "score"]
 
-BASELINES = ("no_change", "dilation_forecast", "dilation_true", "heat_kernel")
+BASELINES = ("no_change", "dilation_forecast", "dilation_true", "heat_kernel",
+             "growth_order_forecast", "growth_order_true")  # fmt: skip
 MAPS = ("static", "dynamic")
 METHODS = BASELINES + MAPS
 
@@ -41,30 +43,33 @@ def place(
     true_area_mm2: float | None,
     threshold: float = 0.5,
 ) -> dict[str, Placement]:
-    """Growth maps and baselines from one reference slice; `dilation_true` needs the true area.
+    """Growth maps and baselines from one reference slice; those of `_true` need the true area.
 
     Args:
         reference: the last scan.
         maps: `dynamic` and perhaps `static` growth maps over it.
-        forecast_area_mm2: what dilation and heat kernel grow to.
-        true_area_mm2: of the follow-up, for the baseline that knows it.
+        forecast_area_mm2: what dilation, heat kernel and growth order grow to.
+        true_area_mm2: of the follow-up, for the baselines that know it.
         threshold: probability from which a pixel counts as grown.
     """
     initial, brain = reference.tumour, reference.brain
     area_px = _pixels(forecast_area_mm2, reference)
     heat = heat_kernel(initial, brain, area_px)
+    joining = growth_order(reference)
     out = {
         "no_change": Placement(no_change(initial), probability=np.zeros(initial.shape)),
         "dilation_forecast": Placement(
             dilation(initial, brain, area_px, spacing_mm=reference.spacing_mm)
         ),
         "heat_kernel": Placement(heat >= threshold, probability=heat),
+        "growth_order_forecast": Placement(mask_at_area(joining, area_px)),
     }
     if true_area_mm2 is not None:
         true_px = _pixels(true_area_mm2, reference)
         out["dilation_true"] = Placement(
             dilation(initial, brain, true_px, spacing_mm=reference.spacing_mm)
         )
+        out["growth_order_true"] = Placement(mask_at_area(joining, true_px))
     for name, grown in maps.items():
         out[name] = Placement(
             grown.mask(threshold, initial=initial), grown.mask(threshold), grown.probability

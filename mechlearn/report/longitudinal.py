@@ -26,6 +26,8 @@ METHOD_NAMES = {
     "dilation_forecast": "dilation to\nforecast size",
     "dilation_true": "dilation to\ntrue size",
     "heat_kernel": "heat kernel,\nforecast size",
+    "growth_order_forecast": "growth order\nto forecast size",
+    "growth_order_true": "growth order\nto true size",
     "static": "static map\n(true size)",
     "dynamic": "dynamic map\n(forecast)",
 }

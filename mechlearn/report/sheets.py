@@ -34,6 +34,7 @@ LINES = {  # of the overview: what it is called, and the key or the two keys of 
     "HD95 of the growth map (mm)": ("hd95_dynamic_mm",),
     "HD95 of no change (mm)": ("hd95_no_change_mm",),
     "HD95 of dilation to the forecast size (mm)": ("hd95_dilation_forecast_mm",),
+    "HD95 of growth order to the forecast size (mm)": ("hd95_growth_order_forecast_mm",),
 }
 
 

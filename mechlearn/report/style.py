@@ -45,6 +45,8 @@ METHOD_COLOURS = {
     "dilation_true": YELLOW,
     "dilation_forecast": ORANGE,
     "heat_kernel": PURPLE,
+    "growth_order_true": GREEN,
+    "growth_order_forecast": VERMILION,
     "static": SKY,
     "dynamic": BLUE,
 }

@@ -106,7 +106,7 @@ def test_generated_scan_is_the_one_nearest_to_the_median(run):
 def test_comparison_lists_every_baseline_with_its_area(run):
     rows = {r["method"]: r for r in run(zs=[64]).slices[0].comparison}
     assert set(rows) == {"no_change", "dilation_forecast", "dilation_true", "heat_kernel",
-                         "dynamic"}
+                         "growth_order_forecast", "growth_order_true", "dynamic"}
     forecast = run(zs=[64]).slices[0].forecast.median_mm2
     assert rows["dilation_forecast"]["area_mm2"] == pytest.approx(forecast, rel=0.05)
 

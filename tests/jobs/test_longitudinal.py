@@ -39,7 +39,8 @@ def test_growth_that_follows_the_law_is_forecast_and_placed(run):
 
 def test_every_baseline_and_test_is_in_the_row(run):
     row = run()
-    for method in ("no_change", "dilation_true", "dilation_forecast", "heat_kernel"):
+    for method in ("no_change", "dilation_true", "dilation_forecast", "heat_kernel",
+                   "growth_order_forecast", "growth_order_true"):
         assert row[f"hd95_{method}_mm_mean"] is not None
     assert {"hd95_dynamic_vs_no_change_p_slices", "hd95_dynamic_vs_no_change_p_patients",
             "hd95_dynamic_alone_mm_mean", "brier_dynamic_mean", "coverage_95"} <= set(row)
