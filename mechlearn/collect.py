@@ -16,8 +16,9 @@ from mechlearn.jobs.collect import CollectResult, collect
 def show(result: CollectResult, folder: str) -> None:
     """Say what was found, and name every cell without a row."""
     console = Console()
-    for picture in draw_collected(result, folder):
-        console.print(f"figure: {picture}", highlight=False, soft_wrap=True)
+    pictures, words = draw_collected(result, folder)
+    for line in [*(f"figure: {picture}" for picture in pictures), *words]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if result.table is not None:
         console.print(f"{result.n_rows} rows: {result.table}", highlight=False, soft_wrap=True)
     else:

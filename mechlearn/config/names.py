@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 __all__ = ["cell_folder", "in_multirun", "register_resolvers", "run_name", "sweep_group"]
 
-LONGEST = 120  # characters, well below what file systems allow
+LONGEST = 120  # characters of a run's name, for a list of runs
+LONGEST_FOLDER = 180  # well below what file systems allow
 
 
 def cell_folder(number: Any, overrides: str) -> str:
@@ -24,8 +25,8 @@ def cell_folder(number: Any, overrides: str) -> str:
     """
     given = re.sub(r"(^|,)\+?experiment=", r"\1", overrides or "")
     words = re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", given)
-    if len(words) > LONGEST:
-        words = f"{words[: LONGEST - 9]}-{zlib.crc32(given.encode()):08x}"
+    if len(words) > LONGEST_FOLDER:
+        words = f"{words[: LONGEST_FOLDER - 9]}-{zlib.crc32(given.encode()):08x}"
     return words or str(number)
 
 

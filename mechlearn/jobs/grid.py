@@ -29,7 +29,7 @@ __all__ = ["Example", "GridCase", "load_examples", "multiples_of", "next_visits"
 
 log = logging.getLogger(__name__)
 EXAMPLES = "examples.npz"
-IMAGES = ("reference", "generated")
+IMAGES = ("reference", "generated", "follow_up")
 SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
 LEAST_REQUEST = 0.1  # of the initial size; a share of a smaller change is mostly the meter's noise
 MEANS = (
@@ -56,13 +56,14 @@ class GridCase:
 class Example:
     """One generation's pictures: images (C, H, W) in [-1, 1], masks (H, W).
 
-    `target_tumour` is the true follow-up's mask, or the initial one dilated to the target where
-    there is no follow-up; `ratio_requested` the target over the initial size.
+    `follow_up` and `target_tumour` are the true next scan and its mask; where there is none, the
+    reference and its mask dilated to the target. `ratio_requested`: target over initial size.
     """
 
     slice_id: str
     reference: np.ndarray
     generated: np.ndarray
+    follow_up: np.ndarray
     brain: np.ndarray
     tumour: np.ndarray
     target_tumour: np.ndarray
@@ -249,9 +250,9 @@ def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
     reference, image = case.reference, made.image.numpy()
     goal = _goal(case, made) if case.follow_up is None else case.follow_up.tumour
     return Example(
-        reference.slice_id, reference.image, image, reference.brain, reference.tumour, goal,
-        meter.mask(image), made.target.tumour_fraction / reference.tumour_fraction,
-        case.follow_up is not None,
+        reference.slice_id, reference.image, image, (case.follow_up or reference).image,
+        reference.brain, reference.tumour, goal, meter.mask(image),
+        made.target.tumour_fraction / reference.tumour_fraction, case.follow_up is not None,
     )  # fmt: skip
 
 

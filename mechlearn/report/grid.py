@@ -9,20 +9,34 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
-from mechlearn.report.images import Window, brain_window, contour, show
-from mechlearn.report.style import BLACK, CYCLE, SKY, label_axes, new_figure, stacked
+from mechlearn.report.grid_scores import GridScores, draw_scores, scale_word
+from mechlearn.report.images import Window, brain_window, contour, show, side_letters
+from mechlearn.report.style import ORANGE, SKY, VERMILION, new_figure, stacked
 
-__all__ = ["GridExample", "grid_figure", "grids"]
+__all__ = ["GridExample", "example_figure", "grid_figure", "grids"]
 
 Row = Mapping[str, Any]
 WIDTH = 13.0  # inches
-OTHER_KEYS = ("denoiser", "guide", "encode", "steps", "clip_x0", "target_boost", "seed")
+SCORES_HEIGHT = 6.8
+CHANGE = 1.0  # of the difference maps' colours: half of the intensity range
+OTHER_KEYS = (
+    "data", "split", "denoiser", "guide", "weights", "encode", "steps", "clip_x0", "target_boost",
+    "seed", "n_pairs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class GridExample:
-    """One cell's picture: FLAIR planes (H, W) in [-1, 1] of reference and generation."""
+    """One cell's picture: FLAIR planes (H, W) in [-1, 1], masks (H, W) bool.
+
+    Attributes:
+        follow_up: the true next scan, None where there is none.
+        target: the tumour of the true next scan, or the initial one dilated to the target.
+        measured: the tumour that the meter finds in `generated`.
+        title: what is asked for.
+    """
 
     noise_level: int
     scale: float
@@ -30,30 +44,35 @@ class GridExample:
     generated: np.ndarray
     brain: np.ndarray
     tumour: np.ndarray
+    follow_up: np.ndarray | None = None
+    target: np.ndarray | None = None
+    measured: np.ndarray | None = None
+    title: str = ""
 
 
-def scale_word(scale: float) -> str:
-    """50000.0 -> 50k."""
-    return f"{scale / 1000:g}k" if scale >= 1000 else f"{scale:g}"
-
-
-def grid_figure(rows: Sequence[Row], examples: Sequence[GridExample] = ()) -> Figure:
-    """Generated scans with difference maps over the grid, and the heat maps of its scores.
+def grid_figure(scores: GridScores, examples: Sequence[GridExample] = ()) -> Figure:
+    """Generated scans with difference maps over the grid, and below them its scores.
 
     Args:
-        rows: one a cell, with `noise_level`, `scale`, `ssim_inside`, `ssim_outside`,
-            `ratio_requested`, `ratio_achieved`.
-        examples: pictures of the same slice, one a cell; without them only heat maps are drawn.
+        scores: of the cells.
+        examples: pictures of the same slice, one a cell; without them only scores are drawn.
     """
     if not examples:
-        figure = new_figure(WIDTH, 3.6)
-        _heat_row(figure, rows)
+        figure = new_figure(WIDTH, SCORES_HEIGHT)
+        draw_scores(figure, scores)
         return figure
     height = _panel_height(examples)
-    figure = new_figure(WIDTH, height + 3.6)
-    top, below = stacked(figure, height, 3.6)
+    figure = new_figure(WIDTH, height + SCORES_HEIGHT)
+    top, below = stacked(figure, height, SCORES_HEIGHT)
     _example_panel(top, examples)
-    _heat_row(below, rows)
+    draw_scores(below, scores)
+    return figure
+
+
+def example_figure(examples: Sequence[GridExample]) -> Figure:
+    """The pictures of one slice alone."""
+    figure = new_figure(WIDTH, _panel_height(examples))
+    _example_panel(figure, examples)
     return figure
 
 
@@ -75,94 +94,76 @@ def _panel_height(examples: Sequence[GridExample]) -> float:
     rows, columns = brain_window(examples[0].brain)
     shape = examples[0].brain[rows, columns].shape
     wide = 1 + 2 * len({e.scale for e in examples})
-    each = (WIDTH - 0.8) / wide * shape[0] / shape[1] + 0.3
-    return each * len({e.noise_level for e in examples})
+    each = (WIDTH - 1.2) / wide * shape[0] / shape[1]
+    return each * len({e.noise_level for e in examples}) + 0.9
 
 
 def _example_panel(figure: Figure | SubFigure, examples: Sequence[GridExample]) -> None:
     levels = sorted({e.noise_level for e in examples})
     scales = sorted({e.scale for e in examples})
-    axes = figure.subplots(len(levels), 1 + 2 * len(scales), squeeze=False)
-    window = brain_window(examples[0].brain)
+    axes = figure.subplots(len(levels), 1 + 2 * len(scales), squeeze=False,
+                           gridspec_kw={"wspace": 0.0, "hspace": 0.0})  # fmt: skip
+    for ax in axes.flat:
+        ax.set_axis_off()
+    first, window = examples[0], brain_window(examples[0].brain)
     at = {(e.noise_level, e.scale): e for e in examples}
+    drawn = None
     for i, level in enumerate(levels):
-        for ax in axes[i]:
-            ax.set_axis_off()
-        _reference(axes[i, 0], examples[0], window, f"input, NL = {level}")
+        axes[i, 1].text(-0.06, 0.5, f"NL = {level}", transform=axes[i, 1].transAxes, rotation=90,
+                        ha="center", va="center", fontsize=9, fontweight="bold")  # fmt: skip
         for j, scale in enumerate(scales):
-            cell = at.get((level, scale))
             pair = axes[i, 1 + 2 * j], axes[i, 2 + 2 * j]
+            cell = at.get((level, scale))
             if cell is None:
-                pair[0].text(0.5, 0.5, "no row", ha="center", va="center")
+                pair[0].text(0.5, 0.5, "no row", ha="center", va="center", fontsize=9)
                 continue
             title = f"$s_R$ = {scale_word(scale)}" if i == 0 else ""
-            show(pair[0], cell.generated, window=window, title=title)
-            drawn = show(pair[1], cell.generated - cell.reference, window=window,
-                         colours="RdBu_r", title="difference" if i == 0 else "")
-    bar = figure.colorbar(drawn, ax=axes[:, -1], fraction=0.08)
-    bar.set_label("FLAIR change against the input (range [-1, 1])", fontsize=8)
+            drawn = _cell(pair, cell, window, title)
+    _left_column(axes[:, 0], first, window)
+    figure.suptitle(first.title, fontsize=10, fontweight="bold", x=0.01, ha="left")
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=axes[:, -1], fraction=0.08, shrink=0.8)
+        bar.set_label("FLAIR, generated - input (range [-1, 1])", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
 
 
-def _reference(ax: Axes, example: GridExample, window: Window, title: str) -> None:
-    show(ax, example.reference, window=window, title=title)
-    contour(ax, example.tumour, colour=SKY, window=window)
+def _cell(pair: tuple[Axes, Axes], cell: GridExample, window: Window, title: str) -> Any:
+    """The generated scan with its measured tumour; the difference with tumour before and goal."""
+    show(pair[0], cell.generated, window=window, title=title)
+    if cell.measured is not None:
+        contour(pair[0], cell.measured, colour=ORANGE, window=window)
+    drawn = show(pair[1], cell.generated - cell.reference, window=window, colours="RdBu_r",
+                 limits=(-CHANGE, CHANGE), title="difference" if title else "")  # fmt: skip
+    contour(pair[1], cell.tumour, colour="black", window=window)
+    return drawn
 
 
-def _heat_row(figure: Figure | SubFigure, rows: Sequence[Row]) -> None:
-    axes = figure.subplots(1, 4)
-    _heat(axes[0], rows, "ssim_inside", "SSIM in the tumour region")
-    _heat(axes[1], rows, "ssim_outside", "SSIM outside")
-    _heat(axes[2], rows, "size_error_fraction", "size error measured\n(fraction of brain)",
-          fewer_is_better=True)
-    _sizes(axes[3], rows)
+def _left_column(axes: np.ndarray, example: GridExample, window: Window) -> None:
+    """Input, true next scan, and what the outlines mean."""
+    show(axes[0], example.reference, window=window, title="input")
+    contour(axes[0], example.tumour, colour=SKY, window=window)
+    side_letters(axes[0])
+    keys = [("initial tumour (black: on differences)", SKY)]
+    free = axes[0]
+    if len(axes) > 1 and example.follow_up is not None:
+        free = axes[1]
+        show(free, example.follow_up, window=window, title="true next scan")
+    if example.target is not None:
+        contour(free, example.target, colour=VERMILION, window=window, dashed=free is axes[0])
+        keys.append(("tumour of the next scan" if example.follow_up is not None
+                     else "dilated to the target", VERMILION))  # fmt: skip
+    if example.measured is not None:
+        keys.append(("measured on FLAIR", ORANGE))
+    if len(axes) > 2:
+        lines = [Line2D([], [], color=colour, linewidth=1.3) for _, colour in keys]
+        axes[2].legend(lines, [_broken(word) for word, _ in keys], fontsize=7, frameon=False,
+                       loc="upper left", handlelength=1.2, borderpad=0)  # fmt: skip
 
 
-def table_of(rows: Sequence[Row], key: str) -> tuple[list[int], list[float], np.ndarray]:
-    """(noise levels, scales, values (levels, scales)); NaN where a cell has no value."""
-    levels = sorted({int(r["noise_level"]) for r in rows})
-    scales = sorted({float(r["scale"]) for r in rows})
-    values = np.full((len(levels), len(scales)), np.nan)
-    for row in rows:
-        if row.get(key) is not None:
-            values[levels.index(int(row["noise_level"])), scales.index(float(row["scale"]))] = (
-                row[key])
-    return levels, scales, values
-
-
-def _heat(ax: Axes, rows: Sequence[Row], key: str, title: str, *, fewer_is_better: bool = False
-          ) -> None:
-    levels, scales, values = table_of(rows, key)
-    drawn = ax.imshow(values, cmap="cividis_r" if fewer_is_better else "cividis", aspect="auto")
-    ax.set_xticks(range(len(scales)), [scale_word(s) for s in scales])
-    ax.set_yticks(range(len(levels)), [str(n) for n in levels])
-    ax.set_xlabel("regressor scale $s_R$")
-    ax.set_ylabel("noise level NL")
-    ax.set_title(title, fontsize=10, fontweight="bold", loc="left")
-    low, high = drawn.get_clim()
-    for (i, j), value in np.ndenumerate(values):
-        if np.isnan(value):
-            ax.text(j, i, "–", ha="center", va="center")
-            continue
-        red, green, blue, _ = drawn.cmap(drawn.norm(value)) if high > low else (1, 1, 1, 1)
-        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        ax.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8,
-                color="white" if dark else BLACK)
-
-
-def _sizes(ax: Axes, rows: Sequence[Row]) -> None:
-    levels, scales, achieved = table_of(rows, "ratio_achieved")
-    markers = "os^Dvp*X"
-    for i, level in enumerate(levels):
-        ax.plot(scales, achieved[i], marker=markers[i % len(markers)],
-                color=CYCLE[i % len(CYCLE)], label=f"NL = {level}")
-    wanted = [r["ratio_requested"] for r in rows if r.get("ratio_requested") is not None]
-    if wanted:
-        ax.axhline(float(np.median(wanted)), color=BLACK, linestyle="--", linewidth=1,
-                   label="requested")
-    ax.axhline(1.0, color=BLACK, linestyle=":", linewidth=1, label="no change")
-    ax.set_xscale("log")
-    ax.set_xticks(scales, [scale_word(s) for s in scales])
-    ax.minorticks_off()
-    label_axes(ax, x="regressor scale $s_R$", y="size over initial size (median)",
-               title="Achieved size")
-    ax.legend(fontsize=7, frameon=False)
+def _broken(words: str, longest: int = 20) -> str:
+    lines = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= longest:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)

@@ -8,7 +8,8 @@ import pytest
 
 from mechlearn.records import Radiotherapy
 from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, map_figure, scan_figure
-from mechlearn.report.grid import GridExample, grid_figure, grids, scale_word, table_of
+from mechlearn.report.grid import GridExample, grid_figure, grids
+from mechlearn.report.grid_scores import GridScores, scale_word, table_of
 from mechlearn.report.images import brain_window
 from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
 from mechlearn.report.sizes import size_figure
@@ -106,9 +107,20 @@ def test_anterior_rows_are_drawn_on_top(patient):
 def _grid_rows():
     return [
         {"noise_level": nl, "scale": s, "ssim_inside": 0.9, "ssim_outside": 0.97,
-         "size_error_fraction": 0.01, "ratio_requested": 1.5, "ratio_achieved": 1.2}
+         "relative_error_abs": 0.1, "requested_share": 0.8, "hyperintense_fraction": 0.0}
         for nl in (100, 200) for s in (1e4, 5e4)
     ]
+
+
+def _grid_scores():
+    cells = {(nl, s): nl / 1000 for nl in (100, 200) for s in (1e4, 5e4)}
+    pairs = [{"noise_level": nl, "scale": s, "ratio_requested": r, "ratio_achieved": a}
+             for nl, s in cells for r, a in ((1.5, 1.3), (0.5, None))]  # fmt: skip
+    trend = {"outcome": "tumour_change", "factor": "scale", "verdict": "holds", "rank": 0.8}
+    trends = [{**trend, "at": "all", "rank_low": 0.5, "rank_high": 0.9},
+              {**trend, "at": "noise_level=100", "rank_low": None, "rank_high": None}]
+    return GridScores(_grid_rows()[:-1], pairs, trends, cells, dict.fromkeys(cells, 0.97),
+                      [(100, 1e4)], (100, 1e4))  # fmt: skip
 
 
 def test_grid_has_a_gap_where_a_cell_has_no_row():
@@ -122,11 +134,16 @@ def test_grid_has_a_gap_where_a_cell_has_no_row():
 def test_grid_figure_draws(patient, pictures):
     r = patient.reference
     examples = [
-        GridExample(row["noise_level"], row["scale"], r.image[3], r.image[3], r.brain, r.tumour)
+        GridExample(row["noise_level"], row["scale"], r.image[3], r.image[3], r.brain, r.tumour,
+                    target=r.tumour, measured=r.tumour)
         for row in _grid_rows()[:-1]
     ]
-    figure = grid_figure(_grid_rows()[:-1], examples if pictures else ())
+    figure = grid_figure(_grid_scores(), examples if pictures else ())
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_grid_figure_draws_what_little_is_known():
+    assert png(grid_figure(GridScores(_grid_rows()))).startswith(b"\x89PNG")
 
 
 def test_a_sweep_over_guides_is_a_grid_a_guide():
