@@ -91,10 +91,13 @@ def _never_started(root: Path, jobs: list[Path]) -> list[Cell]:
     cells = []
     for multirun in sorted(root.rglob("multirun.yaml")):
         started = [cell_overrides(job) for job in jobs if multirun.parent in job.parents]
-        for number, wanted in enumerate(expected_cells(multirun)):
+        expected = expected_cells(multirun)
+        swept = {key for key in expected[0] if len({cell.get(key) for cell in expected}) > 1}
+        for number, wanted in enumerate(expected):
             if wanted not in started:
                 name = _name(root, multirun.parent / str(number))
-                cells.append(Cell(name, _words(wanted), "never started"))
+                told = {k: v for k, v in wanted.items() if k in swept} or wanted
+                cells.append(Cell(name, _words(told), "never started"))
     return cells
 
 

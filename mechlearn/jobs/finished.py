@@ -20,8 +20,9 @@ from mechlearn.jobs.rows import FAILED, ROW, Row, read_row
 __all__ = ["FINGERPRINT", "changed_parts", "code_digest", "finished_row", "fingerprint", "start"]
 
 FINGERPRINT = "fingerprint"  # the row's key
-# Whatever a number in a row is computed by; drawing, collecting and configuration are not.
+# Whatever a number in a row is computed by; drawing, configuration and commands are not.
 ROOMS = ("growth", "diffusion", "imaging", "metrics", "data", "training", "jobs")
+NOUNS = ("records.py", "checks.py")
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -45,7 +46,7 @@ def code_digest() -> str:
     files = [path for room in ROOMS for path in (root / room).rglob("*")
              if path.suffix in (".py", ".json")]  # fmt: skip
     total = hashlib.sha256(mechlearn.__version__.encode())
-    for path in sorted([*files, *root.glob("*.py")]):
+    for path in sorted([*files, *(root / name for name in NOUNS)]):
         total.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return total.hexdigest()[:12]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["GridScores", "draw_scores", "scale_word", "table_of"]
 Row = Mapping[str, Any]
 Cell = tuple[int, float]
 MARKERS = "os^Dvp*X"
+PAPERS: Cell = (200, 50_000.0)  # the choice of section 3.1
 ARROWS = {  # outcome, factor -> label of its rank correlation
     ("alteration_outside", "noise_level"): "NL → alteration\noutside",
     ("drift_outside", "noise_level"): "NL → change\noutside",
@@ -56,18 +58,32 @@ def scale_word(scale: float) -> str:
 def draw_scores(figure: Figure | SubFigure, scores: GridScores) -> None:
     """Two rows: four heat maps; achieved sizes, requested against achieved, front, trends."""
     axes = figure.subplots(2, 4)
-    rows, chosen = scores.cells, scores.chosen
-    n = max((int(r.get("n_pairs") or 0) for r in rows), default=0)
-    _heat(axes[0, 0], rows, "ssim_inside", f"SSIM in the tumour region (n={n})", chosen=chosen)
-    _heat(axes[0, 1], rows, "ssim_outside", "SSIM outside", chosen=chosen)
-    _heat(axes[0, 2], rows, "relative_error_abs", "Size error, median |got / asked - 1|",
-          chosen=chosen, fewer_is_better=True)  # fmt: skip
-    _heat(axes[0, 3], rows, "hyperintense_fraction", "Brighter than the input's brightest",
-          chosen=chosen, fewer_is_better=True, percent=True)  # fmt: skip
+    rows = scores.cells
+    n, patients = (max((int(r.get(k) or 0) for r in rows), default=0)
+                   for k in ("n_pairs", "n_patients"))  # fmt: skip
+    figure.suptitle(
+        f"Each cell: {n} generations of {patients} patients. Box: the suggested choice; dashed: "
+        f"the paper's, NL = {PAPERS[0]}, $s_R$ = {scale_word(PAPERS[1])}.", fontsize=8.5, x=0.01,
+        ha="left")  # fmt: skip
+    heat = partial(_heat, rows=rows, chosen=scores.chosen)
+    heat(axes[0, 0], "ssim_inside", "SSIM in the tumour region")
+    heat(axes[0, 1], "ssim_outside", "SSIM outside")
+    heat(axes[0, 2], "relative_error_abs", "Size error", fewer_is_better=True)
+    heat(axes[0, 3], "hyperintense_fraction", "Brain brighter than the input",
+          fewer_is_better=True, percent=True)  # fmt: skip
     _sizes(axes[1, 0], rows)
     _response(axes[1, 1], scores)
     _front(axes[1, 2], scores)
     _trends(axes[1, 3], scores.trends)
+
+
+def _label(ax: Axes, *, x: str, y: str, title: str) -> None:
+    """As `label_axes`, in the type of a figure of eight panels."""
+    label_axes(ax, x=x, y=y)
+    ax.set_title(title, fontsize=9, fontweight="bold", loc="left")
+    ax.xaxis.label.set_fontsize(8.5)
+    ax.yaxis.label.set_fontsize(8.5)
+    ax.tick_params(labelsize=8)
 
 
 def table_of(rows: Sequence[Row], key: str) -> tuple[list[int], list[float], np.ndarray]:
@@ -83,15 +99,15 @@ def table_of(rows: Sequence[Row], key: str) -> tuple[list[int], list[float], np.
 
 
 def _heat(
-    ax: Axes, rows: Sequence[Row], key: str, title: str, *, chosen: Cell | None = None,
+    ax: Axes, key: str, title: str, *, rows: Sequence[Row], chosen: Cell | None,
     fewer_is_better: bool = False, percent: bool = False,
 ) -> None:  # fmt: skip
     levels, scales, values = table_of(rows, key)
     drawn = ax.imshow(values, cmap="cividis_r" if fewer_is_better else "cividis", aspect="auto")
     ax.set_xticks(range(len(scales)), [scale_word(s) for s in scales], fontsize=8)
     ax.set_yticks(range(len(levels)), [str(n) for n in levels], fontsize=8)
-    ax.set_xlabel("regressor scale $s_R$", fontsize=9)
-    ax.set_ylabel("noise level NL", fontsize=9)
+    ax.set_xlabel("regressor scale $s_R$", fontsize=8.5)
+    ax.set_ylabel("noise level NL", fontsize=8.5)
     ax.set_title(title, fontsize=9, fontweight="bold", loc="left")
     low, high = drawn.get_clim()
     for (i, j), value in np.ndenumerate(values):
@@ -102,9 +118,11 @@ def _heat(
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
         ax.text(j, i, f"{value:.2%}" if percent else f"{value:.3f}", ha="center", va="center",
                 fontsize=8, color="white" if dark else BLACK)  # fmt: skip
-    if chosen is not None and chosen[0] in levels and chosen[1] in scales:
-        corner = scales.index(chosen[1]) - 0.47, levels.index(chosen[0]) - 0.47
-        ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=VERMILION, linewidth=2))
+    for cell, inset, line in ((chosen, 0.03, "-"), (PAPERS, 0.09, "--")):
+        if cell is not None and cell[0] in levels and cell[1] in scales:
+            corner = scales.index(cell[1]) - 0.5 + inset, levels.index(cell[0]) - 0.5 + inset
+            ax.add_patch(Rectangle(corner, 1 - 2 * inset, 1 - 2 * inset, fill=False,
+                                   edgecolor=VERMILION, linewidth=2, linestyle=line))  # fmt: skip
 
 
 def _sizes(ax: Axes, rows: Sequence[Row]) -> None:
@@ -117,10 +135,10 @@ def _sizes(ax: Axes, rows: Sequence[Row]) -> None:
     ax.axhline(0.0, color=BLACK, linestyle=":", linewidth=1)
     if min(scales, default=0) > 0:
         ax.set_xscale("log")
-    ax.set_xticks(scales, [scale_word(s) for s in scales], fontsize=8)
+    ax.set_xticks(scales, [scale_word(s) for s in scales])
     ax.minorticks_off()
-    label_axes(ax, x="regressor scale $s_R$", y="share of the requested change (median)")
-    ax.set_title("How much of it comes", fontsize=9, fontweight="bold", loc="left")
+    _label(ax, x="regressor scale $s_R$", y="share of the requested change, median",
+           title="How much of the change comes")  # fmt: skip
     ax.legend(fontsize=7, frameon=False)
 
 
@@ -143,8 +161,8 @@ def _response(ax: Axes, scores: GridScores) -> None:
     ax.plot(ends, ends, ":", color=BLACK, linewidth=1)
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
-    label_axes(ax, x="requested size / initial size", y="achieved (measured on FLAIR)")
-    ax.set_title("Requested against achieved", fontsize=9, fontweight="bold", loc="left")
+    _label(ax, x="requested size / initial size", y="achieved size / initial, on FLAIR",
+           title="Requested against achieved")  # fmt: skip
     if len(reach) > 1:
         ax.legend(fontsize=7, frameon=False)
 
@@ -164,8 +182,8 @@ def _front(ax: Axes, scores: GridScores) -> None:
     if scores.chosen in scores.size_error and scores.chosen is not None:
         ax.plot(scores.size_error[scores.chosen], scores.ssim_outside[scores.chosen], "o",
                 markersize=12, fillstyle="none", color=VERMILION, markeredgewidth=1.8)  # fmt: skip
-    label_axes(ax, x="median size error |got / asked - 1|", y="SSIM outside")
-    ax.set_title("Pareto front (labels: $s_R$)", fontsize=9, fontweight="bold", loc="left")
+    _label(ax, x="size error, median |achieved / requested - 1|", y="SSIM outside",
+           title="Pareto front (labels: $s_R$)")  # fmt: skip
 
 
 def _trends(ax: Axes, trends: Sequence[Row]) -> None:
@@ -187,9 +205,7 @@ def _trends(ax: Axes, trends: Sequence[Row]) -> None:
             if t.get("rank_low") is not None:
                 ax.plot([t["rank_low"], t["rank_high"]], [y, y], "-", color=colour, linewidth=1.8)
     ax.axvline(0, color=BLACK, linestyle=":", linewidth=1)
-    ax.set_yticks(range(len(names)), names, fontsize=7)
+    ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(-1.05, 1.05)
-    label_axes(ax, x="rank correlation within a slice, mean", y="")
-    ax.set_title("Trends (blue: holds; bars: single levels)", fontsize=9, fontweight="bold",
-                 loc="left")  # fmt: skip
+    _label(ax, x="rank correlation within slices", y="", title="Trends (blue: it holds)")
