@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,9 +14,11 @@ from mechlearn.diffusion.steps import col
 
 __all__ = [
     "Guide",
+    "PixelGuide",
     "effective_scale",
     "fraction_and_gradient",
     "guided_epsilon",
+    "mask_and_gradient",
     "smooth_gradient",
 ]
 
@@ -31,6 +35,15 @@ class Guide(Protocol):
         ...
 
 
+@runtime_checkable
+class PixelGuide(Guide, Protocol):
+    """A guide that tells of each pixel whether it is tumour."""
+
+    def tumour_logits(self, x_l: Tensor, l: Tensor) -> Tensor:
+        """(B, 1, H, W), differentiable in x_l."""
+        ...
+
+
 def effective_scale(scale: float, *, pixel_mm: float, gain: float) -> float:
     """s_ct as applied: the paper's number carried over to this grid and this guide.
 
@@ -41,18 +54,49 @@ def effective_scale(scale: float, *, pixel_mm: float, gain: float) -> float:
     return scale * gain / pixel_mm**2
 
 
+@contextmanager
+def _differentiable(*tensors: Tensor) -> Iterator[list[Tensor]]:
+    """Copies that autograd may use, whatever mode is on outside; floating ones at least float32."""
+    device = tensors[0].device.type
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
+        yield [
+            x.clone().to(torch.promote_types(x.dtype, torch.float32))
+            if x.is_floating_point() else x.clone() for x in tensors
+        ]  # fmt: skip
+
+
 def fraction_and_gradient(
     guide: Guide, x_l: Tensor, l: Tensor, *, brain: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """R(x_l, l), (B,), and its gradient in x_l, (B, C, H, W); both float32, detached.
+    """R(x_l, l), (B,), and its gradient in x_l, (B, C, H, W); at least float32, detached.
 
     Members do not interact in R, so the gradient of the sum is each member's own.
     """
-    with torch.enable_grad(), torch.autocast(x_l.device.type, enabled=False):
-        x = x_l.detach().float().requires_grad_(True)
-        fraction = guide.fraction(x, l, brain)
+    with _differentiable(x_l, l, brain) as (x, level, mask):
+        x.requires_grad_(True)
+        fraction = guide.fraction(x, level, mask)
         (gradient,) = torch.autograd.grad(fraction.sum(), x)
     return fraction.detach(), gradient.detach()
+
+
+def mask_and_gradient(
+    guide: PixelGuide, x_l: Tensor, l: Tensor, *, brain: Tensor, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """p, (B, 1, H, W), and the gradient in x_l of log p(wanted | x_l) / (brain pixels).
+
+    Every pixel votes for itself, log p = sum m log p + (1 - m) log(1 - p), so the gradient is the
+    sum of (m - p) grad logit: eq. (2) with a gap of each pixel in place of one of the whole slice.
+
+    Args:
+        wanted: m in [0, 1], (B, 1, H, W). brain: (1, 1, H, W).
+    """
+    with _differentiable(x_l, l, brain, wanted) as (x, level, mask, m):
+        x.requires_grad_(True)
+        logit = guide.tumour_logits(x, level).to(x.dtype)
+        probability = torch.sigmoid(logit).detach()
+        pull = (m - probability) * mask / mask.sum().clamp_min(1)
+        (gradient,) = torch.autograd.grad((pull * logit).sum(), x)
+    return probability * brain, gradient.detach()
 
 
 def smooth_gradient(gradient: Tensor, sigma_px: float) -> Tensor:

@@ -109,6 +109,11 @@ class Segmenter(_StemmedUNet):
             norm_num_groups=norm_num_groups,
         )  # fmt: skip
 
+    def tumour_logits(self, x_l: Tensor, l: Tensor) -> Tensor:
+        """(B, 1, H, W)."""
+        logits: Tensor = self(x_l, l)
+        return logits
+
     def fraction(self, x_l: Tensor, l: Tensor, brain: Tensor) -> Tensor:
         """R: soft tumour area over brain area, (B,)."""
         return soft_fraction(self(x_l, l), brain)

@@ -8,7 +8,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["add_noise", "ddim_step", "posterior_mean", "predict_epsilon", "predict_x0"]
+__all__ = [
+    "ORDERS",
+    "add_noise",
+    "ddim_step",
+    "posterior_mean",
+    "predict_epsilon",
+    "predict_x0",
+    "second_order",
+]
+
+ORDERS = {"ddim": 1, "dpmpp_2m": 2}  # of the solvers
 
 
 def col(a: Tensor) -> Tensor:
@@ -38,6 +48,29 @@ def ddim_step(x_l: Tensor, epsilon: Tensor, *, alpha_bar: Tensor, alpha_bar_to: 
     """
     x0 = predict_x0(x_l, epsilon, alpha_bar=alpha_bar)
     return add_noise(x0, epsilon, alpha_bar=alpha_bar_to)
+
+
+def second_order(
+    x0: Tensor, x0_before: Tensor, *, alpha_bar_before: Tensor, alpha_bar: Tensor,
+    alpha_bar_to: Tensor,
+) -> Tensor:
+    """What DPM-Solver++(2M) adds to `ddim_step`, Lu et al. 2022, algorithm 2; in both directions.
+
+    -alpha_to (e^-h - 1) h / (2 h_before) (x0 - x0_before), with h the steps in log(alpha / sigma).
+    At level 0, where that is infinite, the step stays of first order: nothing is added.
+
+    Args:
+        x0, x0_before: predicted at alpha_bar and at the level visited before it.
+    """
+    if bool((alpha_bar_before >= 1) | (alpha_bar >= 1) | (alpha_bar_to >= 1)):
+        return torch.zeros_like(x0)
+    before, here, to = (
+        0.5 * (a.double().log() - (1 - a.double()).log())
+        for a in (alpha_bar_before, alpha_bar, alpha_bar_to)
+    )
+    h, h_before = to - here, here - before
+    weight = -alpha_bar_to.double().sqrt() * torch.expm1(-h) * h / (2 * h_before)
+    return col(weight.to(x0.dtype)) * (x0 - x0_before)
 
 
 def posterior_mean(

@@ -10,7 +10,7 @@ import io
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ from mechlearn.jobs.rows import Row, write_bytes, write_table
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel
 
-__all__ = ["GuidedInference", "InferenceResult", "SizeRequest", "prepare_spec", "read_fraction"]
+__all__ = ["GuidedInference", "InferenceResult", "SizeRequest", "prepare_spec", "read_fraction",
+           "read_mask"]
 
 log = logging.getLogger(__name__)
 SLICES = ("largest", "tumour")
+OEDEMA = 2  # the canonical label that a tumour without parts is given
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,14 @@ def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
     brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
     level = torch.zeros(1, dtype=torch.long, device=sampler.device)
     return float(sampler.guide.fraction(image, level, brain))
+
+
+def read_mask(models: ModelBundle, reference: AxialSlice) -> np.ndarray:
+    """Where the guide sees tumour on the clean slice, (H, W) bool; ValueError for a regressor."""
+    sampler = models.sampler
+    image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
+    brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
+    return (sampler.models.mask(image, 0, brain)[0, 0] > 0.5).cpu().numpy()
 
 
 class GuidedInference:
@@ -241,6 +251,10 @@ class GuidedInference:
 
     def _measured(self, reference: AxialSlice, with_labels: bool) -> tuple[AxialSlice, float]:
         if with_labels:
+            return reference, reference.tumour_fraction
+        if self.models.sampler.spec.where == "order":  # it needs to know where the tumour is
+            labels = np.where(read_mask(self.models, reference), OEDEMA, 0).astype(np.uint8)
+            reference = replace(reference, labels=labels)
             return reference, reference.tumour_fraction
         return reference, read_fraction(self.models, reference)
 

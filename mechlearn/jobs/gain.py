@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
-from mechlearn.jobs.models import meter_of
+from mechlearn.jobs.models import generate, meter_of
 from mechlearn.records import AxialSlice, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler
 
@@ -122,12 +121,11 @@ def measure_gain(
 
 def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tuple[float, float]:
     """(measured, claimed) growth over requested growth for one slice."""
-    x0, brain = torch.from_numpy(item.image), torch.from_numpy(item.brain)
     meter = meter_of(item)
     before = meter.fraction(item.image)
     gap = (multiple - 1) * before
     target = [GuidanceTarget(min(multiple * item.tumour_fraction, 1.0))]
-    (made,) = sampler.sample(x0, target, brain=brain, slice_id=item.slice_id)
+    (made,) = generate(sampler, item, target, seed=0)
     claimed_gap = target[0].tumour_fraction - made.predicted_before
     claimed = (made.predicted_after - made.predicted_before) / claimed_gap if claimed_gap else 0.0
     return (meter.fraction(made.image) - before) / gap, claimed

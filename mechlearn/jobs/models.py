@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.imaging.measure import FlairMeter
+from mechlearn.imaging.order import growth_order
 from mechlearn.jobs.rows import Row
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
@@ -39,7 +41,8 @@ class Sampler(Protocol):
 
     def sample(
         self, x0: Tensor, targets: Sequence[GuidanceTarget], *, brain: Tensor, seed: int = 0,
-        slice_id: str = "",
+        slice_id: str = "", initial_fraction: float | None = None,
+        order: np.ndarray | None = None,
     ) -> list[Generation]: ...  # fmt: skip
 
     def reconstruct(
@@ -108,9 +111,12 @@ def generate(
     sampler: Sampler, reference: AxialSlice, targets: Sequence[GuidanceTarget], *, seed: int
 ) -> list[Generation]:
     """Guided generations from one slice, one a target, in their order."""
+    ordered = sampler.spec.where == "order"
     return sampler.sample(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
         seed=seed, slice_id=reference.slice_id,
+        initial_fraction=reference.tumour_fraction if reference.tumour.any() else None,
+        order=growth_order(reference) if ordered else None,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from mechlearn.diffusion.guidance import (
     guided_epsilon,
     smooth_gradient,
 )
+from mechlearn.diffusion.levels import visited_levels
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec, member_seed, parse_scale
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.records import GuidanceTarget
@@ -148,7 +149,7 @@ def test_wrong_spec_names_its_key(bad):
 
 
 def test_strided_levels_reach_both_ends():
-    levels = SamplerSpec(nl=200, steps=20).levels
+    levels = visited_levels(SCHEDULE, 200, steps=20)
     assert (levels[0], levels[-1], len(levels)) == (0, 200, 21)
 
 

@@ -58,7 +58,7 @@ class FakeSampler:
         self.spec = SamplerSpec(nl=100, scale="50k", encode=encode, steps=10)
         self.effective_scale, self.obedience, self.calls = 1234.0, obedience, 0
 
-    def sample(self, x0, targets, *, brain, seed=0, slice_id=""):
+    def sample(self, x0, targets, *, brain, seed=0, slice_id="", **given):
         self.calls += 1
         initial, inside = x0[3].numpy() > 0.2, int(brain.sum())
         before = float(initial.sum()) / inside

@@ -1,0 +1,106 @@
+"""The reference image on its way up to the noise level, and what the models say of it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from mechlearn.diffusion.evaluator import Evaluator
+from mechlearn.diffusion.solver import Solver
+from mechlearn.diffusion.steps import add_noise, predict_x0
+
+__all__ = ["Encoding", "invert", "noise"]
+
+
+class Encoding:
+    """A reference image at every visited level: x[k], (1 or B, C, H, W), at levels[k].
+
+    epsilons holds what an inversion has predicted on its way; the rest is computed when asked for,
+    once for all members that share it.
+    """
+
+    def __init__(
+        self,
+        x: Sequence[Tensor],
+        levels: Sequence[int],
+        models: Evaluator,
+        *,
+        solver: str,
+        epsilons: dict[int, Tensor] | None = None,
+    ) -> None:
+        self.x, self.levels, self.models, self.solver = list(x), list(levels), models, solver
+        self._epsilons = dict(epsilons or {})
+        self._defects: dict[int, Tensor] = {}
+        self._readings: dict[int, Tensor] = {}
+
+    def epsilon(self, k: int) -> Tensor:
+        """Predicted noise of x[k], k > 0."""
+        if k not in self._epsilons:
+            self._epsilons[k] = self.models.epsilon(self.x[k], self.levels[k])
+        return self._epsilons[k]
+
+    def defect(self, k: int) -> Tensor:
+        """What an unguided step from x[k] misses of x[k - 1]."""
+        if not self._defects:
+            solver = Solver(self.solver, self.models)
+            for j in range(len(self.x) - 1, 0, -1):
+                reached = solver.step(
+                    self.x[j], self.epsilon(j), self.levels[j], self.levels[j - 1]
+                )
+                self._defects[j] = self.x[j - 1] - reached
+        return self._defects[k]
+
+    def reading(self, k: int, brain: Tensor, *, pixels: bool, clean: bool) -> Tensor:
+        """The guide's word on x[k]: R, (1 or B,), or with `pixels` the mask, (1 or B, 1, H, W).
+
+        clean: on the x0 predicted from x[k], at level 0.
+        """
+        if k not in self._readings:
+            x, l = self.x[k], self.levels[k]
+            if clean:
+                x = predict_x0(x, self.epsilon(k), alpha_bar=self.models.alpha_bar(l))
+                l = 0
+            read = self.models.mask if pixels else self.models.fraction
+            self._readings[k] = read(x, l, brain)
+        return self._readings[k]
+
+
+def invert(
+    x0: Tensor, levels: Sequence[int], models: Evaluator, *, solver: str, iterations: int
+) -> Encoding:
+    """DDIM inversion of x0, (1, C, H, W), through `levels`, ascending from 0.
+
+    Args:
+        iterations: 0 steps with the noise predicted where the step begins, as MONAI's
+            `reversed_step` does; k > 0 finds by k fixed-point passes the point from which a
+            denoising step leads back, with the noise predicted where the step ends.
+    """
+    x, path, epsilons = x0, [x0], {}
+    engine = Solver(solver, models)
+    for k, (l, l_to) in enumerate(pairwise(levels)):
+        if iterations == 0:
+            # The denoiser knows no level 0: a clean image is taken for one of the first level.
+            epsilon = models.epsilon(x, l if l > 0 else l_to)
+            if l > 0:
+                epsilons[k] = epsilon
+            x = engine.step(x, epsilon, l, l_to)
+        else:
+            guess = x
+            for _ in range(iterations):
+                guess = Solver("ddim", models).step(x, models.epsilon(guess, l_to), l, l_to)
+            x = guess
+        path.append(x)
+    return Encoding(path, levels, models, solver=solver, epsilons=epsilons)
+
+
+def noise(
+    x0: Tensor, levels: Sequence[int], models: Evaluator, *, solver: str, seeds: Sequence[int]
+) -> Encoding:
+    """x0, (1, C, H, W), with the same forward noise at every level, one noise a member."""
+    drawn = [torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds]
+    epsilon = torch.stack(drawn).to(x0)
+    path = [add_noise(x0, epsilon, alpha_bar=models.alpha_bar(l)) for l in levels]
+    return Encoding(path, levels, models, solver=solver)

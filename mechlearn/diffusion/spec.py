@@ -1,0 +1,132 @@
+"""What the `sampler` configuration group fills in: how a scan is encoded, guided and denoised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.checks import in_range, one_of
+from mechlearn.diffusion.levels import SPACINGS
+from mechlearn.diffusion.steps import ORDERS
+
+__all__ = ["SamplerSpec", "parse_scale"]
+
+
+def parse_scale(text: str | float) -> float:
+    """'50k' -> 50000.0, '1.5M' -> 1500000.0, '20000' -> 20000.0; ValueError otherwise."""
+    word = str(text).strip()
+    factor = {"k": 1e3, "M": 1e6}.get(word[-1:], 1.0)
+    try:
+        value = float(word if factor == 1.0 else word[:-1]) * factor
+    except ValueError:
+        value = float("nan")
+    if not (np.isfinite(value) and value >= 0):
+        raise ValueError(
+            f"sampler.scale={text!r}: must be a number of 0 or more, such as 50000, 50k or 1.5M."
+        )
+    return value
+
+
+@dataclass
+class SamplerSpec:
+    """How to sample. Unless said otherwise the defaults are the paper's.
+
+    Attributes:
+        nl: noise level the scan is encoded to, 1..L (the paper: 200).
+        scale: s_ct in the paper's numbers, "50k": 10k weak, 50k about right, 500k too much.
+        encode: `invert` (deterministic DDIM inversion) or `noise` (forward noise, as in the text).
+        steps: number of levels visited, None for all `nl` of them.
+        spacing: how they are spaced: `uniform`, `quadratic` or `logsnr`.
+        solver: `ddim`, or `dpmpp_2m`, of second order in both directions.
+        invert_iterations: fixed-point passes that make each inversion step the inverse of the
+            denoising step; 0 takes the noise predicted before the step, as the reference code and
+            MONAI's `reversed_step` do.
+        anchor: add to each step what an unguided step loses of the encoding (Ju et al. 2023,
+            Direct Inversion): without guidance the image comes back exactly.
+        guidance: `paper`, eq. (2) with s_ct; `gap`: the remaining gap alone sets the size of a
+            step, the gradient its direction, and `scale` multiplies (50k: 1). See `pull`.
+        where: `image`: the guide asks for a size alone, and images decide on the place. `order`:
+            it asks, pixel by pixel, for the tumour of that size in an order of likely growth;
+            needs a segmenter. 50k is then the weight that Bayes' rule gives the mask.
+        reading: `absolute`, as the guide reads the noisy image; `relative` to its reading of the
+            encoded reference at the same level, so that its error there cancels.
+        guide_on: `noisy`: R(x_l, l); `clean`: R of the predicted x0 at level 0.
+        guide_every: the gradient is computed at every k-th level and held in between.
+        guide_above: no guidance at this level and below.
+        stop_within: a member whose reading is within this share of its target is left unguided
+            from then on; 0 never.
+        dynamic: s_dyn = target - R (signed); False: s_dyn = 1, guidance always upwards.
+        clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
+        smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
+        target_boost: share by which the target is raised above level 20 (reference code: 0.15).
+        keep_background: set pixels outside the brain mask to -1 at the end.
+        precision: of the denoiser, `float32` or `bf16`; the guide's gradient is float32 always.
+        compile: compile the denoiser with torch.compile.
+        batch_size: generations sampled at once; no effect on the results.
+        memory_gb: at most so many gigabytes for the activations of a batch; lowers batch_size.
+    """
+
+    nl: int = 200
+    scale: str = "50k"
+    encode: str = "invert"
+    steps: int | None = None
+    spacing: str = "uniform"
+    solver: str = "ddim"
+    invert_iterations: int = 3
+    anchor: bool = False
+    guidance: str = "paper"
+    where: str = "image"
+    reading: str = "absolute"
+    guide_on: str = "noisy"
+    guide_every: int = 1
+    guide_above: int = 0
+    stop_within: float = 0.0
+    dynamic: bool = True
+    clip_x0: bool = False
+    smooth_px: float = 0.0
+    target_boost: float = 0.0
+    keep_background: bool = True
+    precision: str = "float32"
+    compile: bool = False
+    batch_size: int = 8
+    memory_gb: float | None = None
+
+    def __post_init__(self) -> None:
+        in_range("sampler.nl", self.nl, 1, 1000, remedy="It counts noise levels; the paper: 200.")
+        parse_scale(self.scale)
+        for key, words in _CHOICES.items():
+            one_of(f"sampler.{key}", getattr(self, key), words)
+        if self.steps is not None:
+            in_range("sampler.steps", self.steps, 1, self.nl,
+                     remedy="At most sampler.nl levels can be visited; null visits all.")
+        for key, (low, high) in _RANGES.items():
+            in_range(f"sampler.{key}", getattr(self, key), low, high)
+        if self.memory_gb is not None:
+            in_range("sampler.memory_gb", self.memory_gb, 0.001, 10_000.0)
+
+    @property
+    def scale_value(self) -> float:
+        """s_ct as a number."""
+        return parse_scale(self.scale)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "encode": ("invert", "noise"),
+    "spacing": SPACINGS,
+    "solver": tuple(ORDERS),
+    "guidance": ("paper", "gap"),
+    "where": ("image", "order"),
+    "reading": ("absolute", "relative"),
+    "guide_on": ("noisy", "clean"),
+    "precision": ("float32", "bf16"),
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "invert_iterations": (0, 50),
+    "guide_every": (1, 1000),
+    "guide_above": (0, 1000),
+    "stop_within": (0.0, 1.0),
+    "smooth_px": (0.0, 20.0),
+    "target_boost": (0.0, 10.0),
+    "batch_size": (1, 4096),
+}
