@@ -22,8 +22,10 @@ WIDTH = 13.0  # inches
 SCORES_HEIGHT = 6.8
 CHANGE = 1.0  # of the difference maps' colours: half of the intensity range
 OTHER_KEYS = (
-    "data", "split", "denoiser", "guide", "weights", "encode", "steps", "clip_x0", "target_boost",
-    "seed", "n_pairs",
+    "data", "split", "n_pairs", "denoiser", "guide", "weights", "seed", "encode", "steps",
+    "spacing", "solver", "invert_iterations", "anchor", "guidance", "where", "reading", "guide_on",
+    "guide_every", "guide_above", "stop_within", "dynamic", "clip_x0", "smooth_px", "target_boost",
+    "keep_background", "precision",
 )  # fmt: skip
 
 
@@ -82,11 +84,18 @@ def grids(rows: Sequence[Row]) -> dict[str, list[Row]]:
     Returns:
         What sets a grid apart, such as `guide=regressor`, -> its rows; "" if there is one grid.
     """
-    varied = [k for k in OTHER_KEYS if len({str(r.get(k)) for r in rows}) > 1]
+    varied = [k for k in OTHER_KEYS if len({_setting(r, k) for r in rows}) > 1]
     out: dict[str, list[Row]] = {}
     for row in rows:
-        out.setdefault(",".join(f"{k}={row.get(k)}" for k in varied), []).append(row)
+        out.setdefault(",".join(f"{k}={_setting(row, k)}" for k in varied), []).append(row)
     return out
+
+
+def _setting(row: Row, key: str) -> str:
+    """As text; every level visited is one setting, whatever the noise level."""
+    if key == "steps" and row.get("steps") == row.get("noise_level"):
+        return "all"
+    return str(row.get(key))
 
 
 def _panel_height(examples: Sequence[GridExample]) -> float:

@@ -153,6 +153,10 @@ def test_a_sweep_over_guides_is_a_grid_a_guide():
     assert list(grids(_grid_rows())) == [""]
 
 
+def test_every_level_visited_is_one_grid():
+    assert list(grids([{**row, "steps": row["noise_level"]} for row in _grid_rows()])) == [""]
+
+
 def test_scale_is_written_as_the_paper_writes_it():
     assert [scale_word(s) for s in (500, 1e4, 5e5)] == ["500", "10k", "500k"]
 
