@@ -25,6 +25,7 @@ __all__ = [
     "GuidanceTarget",
     "LongitudinalSlice",
     "Radiotherapy",
+    "Surroundings",
     "Timeline",
     "Visit",
     "WhatIf",
@@ -226,12 +227,26 @@ class WhatIf:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What the slices above and below tell of one slice: how near the visit's tumour is in space.
+
+    distance_mm (H, W) is the distance to the tumour's surface, negative inside, at most 30;
+    travel_mm (H, W) the travel time of a front through the tissue, in mm of white matter, 0 in the
+    tumour, at most 80 (`imaging.travel`).
+    """
+
+    distance_mm: np.ndarray
+    travel_mm: np.ndarray
+
+
+@dataclass(frozen=True)
 class AxialSlice:
     """One prepared axial slice of one visit, on the model's grid.
 
     image (C, H, W) float32 in [-1, 1], background exactly -1; labels (H, W) uint8, canonical
     (0 none, 1 necrotic / non-enhancing core, 2 oedema, 3 enhancing, 4 resection cavity);
-    brain (H, W) bool; spacing_mm (row, column).
+    brain (H, W) bool; spacing_mm (row, column). Surroundings are known where they were asked for
+    (`SliceStore.read`) and the visit has a tumour.
     """
 
     patient: str
@@ -243,6 +258,7 @@ class AxialSlice:
     brain: np.ndarray
     spacing_mm: tuple[float, float]
     contrasts: tuple[str, ...] = CONTRASTS
+    surroundings: Surroundings | None = None
 
     def __post_init__(self) -> None:
         same_shape("labels", self.labels, "brain", self.brain)

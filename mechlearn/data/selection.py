@@ -174,6 +174,9 @@ def pairs(
     min_area_mm2: float = 0.0,
     min_growth: float | None = None,
 ) -> list[tuple[AxialSlice, AxialSlice]]:
-    """The slices of `pair_rows`, read: (reference, follow-up) of consecutive visits."""
+    """The slices of `pair_rows`, read: (reference, follow-up) of consecutive visits.
+
+    References know their surroundings.
+    """
     rows = pair_rows(store, split, count=count, min_area_mm2=min_area_mm2, min_growth=min_growth)
-    return [(store.read(before), store.read(after)) for before, after in rows]
+    return [(store.read(before, surroundings=True), store.read(after)) for before, after in rows]

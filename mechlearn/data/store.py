@@ -22,6 +22,7 @@ from mechlearn.data.files import exclusive, read_json
 from mechlearn.data.slices import NAME, OpenFiles, SliceFile
 from mechlearn.data.spec import PrepareSpec, checked_contrasts
 from mechlearn.data.splits import SPLITS, read_splits
+from mechlearn.data.surroundings import surroundings_of
 from mechlearn.data.visit import SliceRow, StoredVisit, check_registered
 from mechlearn.imaging.intensity import BACKGROUND
 from mechlearn.records import AxialSlice, LongitudinalSlice, Radiotherapy, Timeline, Visit
@@ -72,6 +73,7 @@ class SliceStore:
         self.splits = read_splits(self.root / "splits.json")
         self.contrasts = checked_contrasts(contrasts or self.spec.contrasts, self.spec.contrasts)
         self._open = OpenFiles(SliceFile)
+        self._around = OpenFiles(surroundings_of, most=2)  # a few MB and a second a visit
 
     def _wait(self) -> None:
         """Wait for a running preparation; ValueError if it was stopped."""
@@ -188,9 +190,18 @@ class SliceStore:
             file.masks(row.row, mask)
         return images, *SliceFile.unpack(masks)
 
-    def read(self, row: SliceRow) -> AxialSlice:
-        """The slice of an index row, copied into memory, image as float32."""
+    def read(self, row: SliceRow, *, surroundings: bool = False) -> AxialSlice:
+        """The slice of an index row, copied into memory, image as float32.
+
+        Args:
+            row: of the index.
+            surroundings: also tell how near the visit's tumour is in space, for
+                `imaging.order.growth_order`; a second for the first slice of a visit.
+        """
         image, labels, brain = self.arrays(row)
+        around = None
+        if surroundings:
+            around = self._around(self.root / "visits" / row.patient / row.session)
         return AxialSlice(
             patient=row.patient,
             session=row.session,
@@ -201,6 +212,7 @@ class SliceStore:
             brain=brain,
             spacing_mm=(self.spec.pixel_mm, self.spec.pixel_mm),
             contrasts=self.contrasts,
+            surroundings=None if around is None else around.at(row.row),
         )
 
     def courses(
@@ -243,6 +255,8 @@ class SliceStore:
     ) -> list[LongitudinalSlice]:
         """The same slices over all visits of a patient: all common z, or those asked for.
 
+        The last two visits, from which a forecast starts, know their surroundings.
+
         Raises:
             ValueError: visits on different source grids (not co-registered).
             KeyError: a z that some visit does not have.
@@ -250,10 +264,16 @@ class SliceStore:
         visits = self.visits(patient)
         treated = self.courses(patient, rt_duration_days)
         check_registered(visits)
-        return [
-            LongitudinalSlice(
-                tuple(self.read(self._rows[patient, v.session][v.row_of(z)]) for v in visits),
-                treated,
-            )
-            for z in (self.common_zs(patient) if zs is None else zs)
+        chosen = self.common_zs(patient) if zs is None else zs
+        scans = [
+            [
+                self.read(self._rows[patient, v.session][v.row_of(z)], surroundings=near_end)
+                for z in chosen
+            ]
+            for v, near_end in zip(visits, _last(2, len(visits)), strict=True)
         ]
+        return [LongitudinalSlice(slices, treated) for slices in zip(*scans, strict=True)]
+
+
+def _last(count: int, of: int) -> list[bool]:
+    return [i >= of - count for i in range(of)]

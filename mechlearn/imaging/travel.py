@@ -16,7 +16,9 @@ from skimage.graph import MCP_Geometric
 
 from mechlearn.checks import same_shape
 
-__all__ = ["tissue_speed", "travel_mm"]
+__all__ = ["LIMIT_MM", "blurred_inside", "standardised", "tissue_speed", "travel_mm"]
+
+LIMIT_MM = 80.0
 
 
 def tissue_speed(
@@ -28,6 +30,7 @@ def tissue_speed(
     spacing_mm: Sequence[float],
     grey: float = 0.3,
     csf: float = 0.03,
+    blur_mm: float = 1.5,
 ) -> np.ndarray:
     """Relative speed of a front in each pixel of a brain: 1 in white matter and in the tumour.
 
@@ -40,13 +43,17 @@ def tissue_speed(
         contrasts: names of the C channels.
         spacing_mm: along each axis.
         grey, csf: speeds, relative to white matter's.
+        blur_mm: standard deviation of the Gaussian that takes the noise off the image.
 
     Returns:
         (...) float32, 0 outside the brain.
     """
     seen = {
-        name: _blur_inside(_standard(image[i], brain, tumour, spacing_mm), brain)
+        name: blurred_inside(
+            standardised(image[i], brain, tumour, spacing_mm), brain, blur_mm, spacing_mm
+        )
         for i, name in enumerate(contrasts)
+        if name != "t1c"
     }
     white, fluid = np.zeros(brain.shape, np.float32), np.zeros(brain.shape, np.float32)
     if "t1n" in seen:
@@ -59,7 +66,11 @@ def tissue_speed(
 
 
 def travel_mm(
-    speed: np.ndarray, tumour: np.ndarray, spacing_mm: Sequence[float], *, limit_mm: float = 80.0
+    speed: np.ndarray,
+    tumour: np.ndarray,
+    spacing_mm: Sequence[float],
+    *,
+    limit_mm: float = LIMIT_MM,
 ) -> np.ndarray:
     """Shortest travel time from the tumour to every pixel, (...) float32; 0 in the tumour.
 
@@ -86,10 +97,14 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))), np.float32)
 
 
-def _standard(
+def standardised(
     image: np.ndarray, brain: np.ndarray, tumour: np.ndarray, spacing_mm: Sequence[float]
 ) -> np.ndarray:
-    """A contrast in units of the brain away from the tumour: median 0, 20 to 80 percentiles 1."""
+    """One contrast (...) in units of the brain further than 6 mm from the tumour.
+
+    Its median is 0 and its 20 and 80 percentiles are 1 apart; clipped to -4 and 6. All of the brain
+    serves where fewer than 200 pixels lie so far away.
+    """
     healthy = brain
     if tumour.any():
         far = ndimage.distance_transform_edt(~tumour, sampling=tuple(spacing_mm)) > 6
@@ -100,7 +115,11 @@ def _standard(
     return np.clip((image - middle) / max(high - low, 0.1), -4, 6).astype(np.float32)
 
 
-def _blur_inside(image: np.ndarray, brain: np.ndarray, sigma_px: float = 1.0) -> np.ndarray:
-    weight = ndimage.gaussian_filter(brain.astype(np.float32), sigma_px)
-    blurred = ndimage.gaussian_filter(np.where(brain, image, 0.0).astype(np.float32), sigma_px)
-    return np.asarray(blurred / np.maximum(weight, 1e-3))
+def blurred_inside(
+    image: np.ndarray, region: np.ndarray, sigma_mm: float, spacing_mm: Sequence[float]
+) -> np.ndarray:
+    """Gaussian mean over a region alone, (...) float32; 0 far from it."""
+    sigma = [sigma_mm / step for step in spacing_mm]
+    weight = ndimage.gaussian_filter(region.astype(np.float32), sigma)
+    blurred = ndimage.gaussian_filter(np.where(region, image, 0.0).astype(np.float32), sigma)
+    return np.asarray(blurred / np.maximum(weight, 1e-3), np.float32)

@@ -1,0 +1,84 @@
+"""A visit's tumour in space, slice by slice: distance to it and travel time from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from mechlearn.data.visit import StoredVisit
+from mechlearn.imaging.travel import LIMIT_MM, tissue_speed, travel_mm
+from mechlearn.records import Surroundings
+
+__all__ = ["VisitSurroundings", "surroundings_of"]
+
+MARGIN_MM = 30.0  # around the tumour; what lies further counts as this far
+_BLUR_MM = 1.0
+
+
+@dataclass(frozen=True)
+class VisitSurroundings:
+    """distance_mm and travel_mm of `records.Surroundings`, (S, H, W) float32, by stored slice."""
+
+    distance_mm: np.ndarray
+    travel_mm: np.ndarray
+
+    def at(self, row: int) -> Surroundings:
+        """Those of one stored slice, copied: a slice must not keep its whole visit in memory."""
+        return Surroundings(self.distance_mm[row].copy(), self.travel_mm[row].copy())
+
+
+def surroundings_of(folder: Path) -> VisitSurroundings | None:
+    """Surroundings of a stored visit's slices; None if it has no tumour. About a second a visit.
+
+    Args:
+        folder: the visit's, in the store. Slices that were not stored (too little brain) count as
+            no brain.
+    """
+    visit = StoredVisit.open(folder)
+    labels, brain = visit.array("labels"), visit.array("brain")
+    tumour = (labels > 0) & (labels != 4) & brain
+    if not tumour.any():
+        return None
+    pixel = visit.placement.grid.pixel_mm
+    spacing = (visit.placement.spacing_mm[0], pixel, pixel)
+    planes = np.array(visit.zs) - visit.zs[0]
+    count = int(planes[-1]) + 1
+
+    def whole(stored: np.ndarray) -> np.ndarray:
+        out = np.zeros((count, *stored.shape[1:]), stored.dtype)
+        out[planes] = stored
+        return out
+
+    tumour = whole(tumour)
+    box = _around(tumour, spacing)
+    inner, inside = tumour[box], whole(brain)[box]
+    image = np.moveaxis(whole(visit.array("images")[:, :, box[1], box[2]])[box[0]], 1, 0)
+    speed = tissue_speed(
+        image.astype(np.float32), inside, inner, contrasts=visit.contrasts, spacing_mm=spacing,
+        blur_mm=_BLUR_MM,
+    )  # fmt: skip
+    distance = np.full(tumour.shape, MARGIN_MM, np.float32)
+    distance[box] = np.minimum(
+        ndimage.distance_transform_edt(~inner, sampling=spacing)
+        - ndimage.distance_transform_edt(inner, sampling=spacing),
+        MARGIN_MM,
+    )
+    travel = np.full(tumour.shape, LIMIT_MM, np.float32)
+    travel[box] = travel_mm(speed, inner, spacing)
+    return VisitSurroundings(distance[planes], travel[planes])
+
+
+def _around(
+    tumour: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> tuple[slice, slice, slice]:
+    """The tumour's box with MARGIN_MM on every side."""
+    found = ndimage.find_objects(tumour.astype(np.int8))[0]
+    pads = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
+    z, y, x = (
+        slice(max(s.start - pad, 0), min(s.stop + pad, n))
+        for s, pad, n in zip(found, pads, tumour.shape, strict=True)
+    )
+    return z, y, x
