@@ -34,7 +34,7 @@ SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
 LEAST_REQUEST = 0.1  # of the initial size; a share of a smaller change is mostly the meter's noise
 MEANS = (
     "ssim_", "size_error_", "dice", "meter_dice", "drift_outside", "change_inside_share",
-    "alteration_outside", "tumour_change", "hyperintense_fraction",
+    "alteration_", "tumour_change", "hyperintense_fraction",
     "changed_outside_brain_fraction",
 )  # fmt: skip
 MEDIANS = (
@@ -211,6 +211,7 @@ def _change(reference: AxialSlice, image: np.ndarray) -> Row:
     row: Row = {
         "ssim_inside": ssim.inside,
         "ssim_outside": ssim.outside,
+        "alteration_inside": None if ssim.inside is None else 1 - ssim.inside,
         "alteration_outside": None if ssim.outside is None else 1 - ssim.outside,
         "drift_outside": float(change[outside].mean()) if outside.any() else None,
         "change_inside_share": float(change[region].sum()) / total if total > 0 else None,

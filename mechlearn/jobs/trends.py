@@ -22,6 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 OUTCOMES = {
+    "alteration_inside": "1 - SSIM in the tumour region",
     "alteration_outside": "1 - SSIM outside",
     "drift_outside": "mean change outside",
     "tumour_change": "|achieved / initial - 1|",
@@ -31,6 +32,7 @@ OUTCOMES = {
 CLAIMS = {  # the paper's words for what should rise
     ("alteration_outside", "noise_level"): "higher NL, more alteration outside",
     ("tumour_change", "scale"): "higher s_R, stronger tumour change",
+    ("alteration_inside", "scale"): "higher s_R, more alteration of the tumour region",
     ("hyperintense_fraction", "scale"): "higher s_R, unrealistic hyperintensity",
     ("alteration_outside", "together"): "both together alter the brain more than either alone",
     ("tumour_change", "together"): "both together change the tumour more than either alone",

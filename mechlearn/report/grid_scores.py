@@ -22,10 +22,10 @@ MARKERS = "os^Dvp*X"
 PAPERS: Cell = (200, 50_000.0)  # the choice of section 3.1
 ARROWS = {  # outcome, factor -> label of its rank correlation
     ("alteration_outside", "noise_level"): "NL → alteration\noutside",
-    ("drift_outside", "noise_level"): "NL → change\noutside",
-    ("tumour_change", "noise_level"): "NL → tumour\nchange",
+    ("tumour_change", "noise_level"): "NL → tumour\nsize change",
     ("alteration_outside", "scale"): "$s_R$ → alteration\noutside",
-    ("tumour_change", "scale"): "$s_R$ → tumour\nchange",
+    ("alteration_inside", "scale"): "$s_R$ → alteration\ninside",
+    ("tumour_change", "scale"): "$s_R$ → tumour\nsize change",
     ("hyperintense_fraction", "scale"): "$s_R$ → hyper-\nintensity",
 }
 
@@ -79,6 +79,9 @@ def draw_scores(figure: Figure | SubFigure, scores: GridScores) -> None:
 
 def _label(ax: Axes, *, x: str, y: str, title: str) -> None:
     """As `label_axes`, in the type of a figure of eight panels."""
+    if not ax.has_data():
+        ax.text(0.5, 0.5, "needs a row in every cell", transform=ax.transAxes, ha="center",
+                fontsize=8, color=GREY)  # fmt: skip
     label_axes(ax, x=x, y=y)
     ax.set_title(title, fontsize=9, fontweight="bold", loc="left")
     ax.xaxis.label.set_fontsize(8.5)
@@ -204,7 +207,8 @@ def _trends(ax: Axes, trends: Sequence[Row]) -> None:
             ax.plot(t["rank"], y, "o", color=colour, markersize=5)
             if t.get("rank_low") is not None:
                 ax.plot([t["rank_low"], t["rank_high"]], [y, y], "-", color=colour, linewidth=1.8)
-    ax.axvline(0, color=BLACK, linestyle=":", linewidth=1)
+    if names:
+        ax.axvline(0, color=BLACK, linestyle=":", linewidth=1)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(-1.05, 1.05)
