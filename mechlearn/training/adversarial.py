@@ -30,7 +30,9 @@ class Adversary:
 
     Attributes:
         l2: largest distance, over all pixels and contrasts of an image in [-1, 1]; each draw has
-            its own, uniform in 0..l2. 0: no adversary.
+            its own, uniform in 0..l2, and x_l is moved by what that is at its level. 0: no
+            adversary. It must be short beside what true growth changes, about 10 for half as much
+            tumour again on 1.5 mm pixels; the same change is 1.5 times as long on 1 mm pixels.
         smooth_px: half of the draws are moved along the gradient smoothed over so many pixels, as
             `sampler.smooth_px` does; 0: none of them.
         seed: of distances and choices, which are functions of (seed, draw).
@@ -52,26 +54,24 @@ class Adversary:
         *,
         fraction: Tensor,
         brain: Tensor,
+        alpha_bar: Tensor,
         draws: Sequence[int],
     ) -> Tensor:
         """x_l moved to where R is further from the true fraction, (B, C, H, W), detached.
 
-        The gradient is float32 whatever the precision of training, and of the weights as they are:
-        none reaches them.
+        The gradient is float32 whatever the precision of training; none reaches the weights.
 
         Args:
-            x_l: (B, C, H, W). l, fraction: (B,). brain: (B, 1, H, W). draws: B numbers.
+            x_l: (B, C, H, W). l, fraction, alpha_bar: (B,). brain: (B, 1, H, W). draws: B numbers.
         """
-        # Lightning validates in inference mode, whose tensors know no gradient.
-        with torch.inference_mode(False):
-            x, l, fraction, brain = (t.detach().clone() for t in (x_l, l, fraction, brain))
-            read, gradient = fraction_and_gradient(guide, x, l, brain=brain)
-            distance, is_smooth = (v.to(x.device) for v in self._drawn(draws))
-            smooth = smooth_gradient(gradient, self.smooth_px)
-            gradient = torch.where(col(is_smooth), smooth, gradient)
-            away = torch.where(read < fraction, -1.0, 1.0) * distance
-            norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
-            return x + col(away / norm) * gradient
+        read, gradient = fraction_and_gradient(guide, x_l, l, brain=brain)
+        distance, is_smooth = (v.to(x_l.device) for v in self._drawn(draws))
+        distance = distance * alpha_bar.sqrt()  # x0 is scaled by so much in x_l
+        smooth = smooth_gradient(gradient, self.smooth_px)
+        gradient = torch.where(col(is_smooth), smooth, gradient)
+        away = torch.where(read < fraction, -1.0, 1.0) * distance
+        norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
+        return x_l + col(away / norm) * gradient
 
     def _drawn(self, draws: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Distance and whether the gradient is smoothed, (B,) each."""

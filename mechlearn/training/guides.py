@@ -70,7 +70,8 @@ class GuideModule(NoisedModule):
             return noised.x_l
         return self.adversary.worst_near(
             self.network, noised.x_l, noised.l,
-            fraction=batch["fraction"], brain=batch["brain"], draws=batch["draw"],
+            fraction=batch["fraction"], brain=batch["brain"],
+            alpha_bar=self.schedule.alpha_bar(noised.l), draws=batch["draw"],
         )  # fmt: skip
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:

@@ -24,12 +24,13 @@ class Linear(torch.nn.Module):
         return (x_l * self.w).flatten(1).sum(1)
 
 
-def moved(adversary, guide, x, *, fraction=None, draws=range(B)):
+def moved(adversary, guide, x, *, fraction=None, draws=range(B), alpha_bar=1.0):
     """How each image is moved, (B, C, H, W)."""
     fraction = torch.zeros(len(x)) if fraction is None else fraction
     n = len(x)
     return adversary.worst_near(
-        guide, x, L[:n], fraction=fraction, brain=BRAIN[:n], draws=list(draws)) - x
+        guide, x, L[:n], fraction=fraction, brain=BRAIN[:n],
+        alpha_bar=torch.full((n,), alpha_bar), draws=list(draws)) - x
 
 
 def test_no_image_is_moved_further_than_allowed():
@@ -52,6 +53,12 @@ def test_unsmoothed_step_lies_along_the_gradient():
     step = moved(Adversary(2.0), guide, torch.zeros(B, *SHAPE)).flatten(1)
     along = torch.nn.functional.cosine_similarity(step, guide.w.detach().flatten()[None])
     torch.testing.assert_close(along, torch.ones(B))
+
+
+def test_a_noisier_image_is_moved_as_its_signal_is_scaled():
+    guide, x = Linear(), torch.randn(B, *SHAPE)
+    clean, noisy = (moved(Adversary(2.0), guide, x, alpha_bar=a) for a in (1.0, 0.25))
+    torch.testing.assert_close(noisy, 0.5 * clean)
 
 
 def test_a_step_does_not_depend_on_its_batch():
@@ -95,7 +102,7 @@ def test_a_faint_cue_is_left_for_the_plain_one():
             x[:, 0, 0, 0] = 4 * (size + 0.1 * torch.randn(B, generator=generator))
             x[:, 0, 0, 1] = 0.1 * size
             x = adversary.worst_near(guide, x, L, fraction=size, brain=BRAIN,
-                                     draws=range(B * step, B * step + B))
+                                     alpha_bar=torch.ones(B), draws=range(B * step, B * step + B))
             loss = (guide.fraction(x, L, BRAIN) - size).square().mean()
             optimizer.zero_grad()
             loss.backward()
