@@ -4,22 +4,26 @@ A joining fraction is the tumour fraction (tumour area over brain area) at which
 tumour. The mask of any size is then a threshold, masks of growing sizes are nested, and each has
 exactly the area that was asked for.
 
-`growth_order` is the order that a growing tumour is likely to take: travel time of its front
-through the tissue that the scan shows. It was chosen on phantoms, which are grown by a relative of
-the same equation (Fisher-KPP): how much better than dilation it is there says, in part, that it
-knows the phantom's law. On patients it is a hypothesis.
+`growth_order` is the order that a growing tumour is likely to take, from one scan: a prior of
+nearness, travel time of its front and the look of the tissue, with weights fitted to phantoms
+(`imaging.prior`). Phantoms are grown by a relative of Fisher-KPP, from which the travel time comes:
+how much better than dilation it is on them says, in part, that it knows their law and their paint.
+On patients it is a hypothesis; fit it to their own follow-ups before it is believed.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from mechlearn.checks import finite, same_shape
+from mechlearn.imaging.prior import NEEDED, GrowthPrior, load_prior
 from mechlearn.imaging.regions import signed_distance
 from mechlearn.imaging.travel import tissue_speed, travel_mm
 from mechlearn.records import AxialSlice
 
-__all__ = ["growth_order", "joining_fraction", "mask_at_area"]
+__all__ = ["growth_order", "joining_fraction", "mask_at_area", "travel_order"]
 
 
 def joining_fraction(
@@ -79,11 +83,14 @@ def mask_at_area(joining: np.ndarray, area_px: float) -> np.ndarray:
     return np.asarray(joining * brain_px <= round(area_px) + 0.5)
 
 
-def growth_order(reference: AxialSlice) -> np.ndarray:
+def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> np.ndarray:
     """When each pixel is likely to join the tumour of a scan, or to leave it.
 
     Args:
-        reference: the scan, with its tumour.
+        reference: the scan, with its tumour; better with its surroundings
+            (`SliceStore.read(row, surroundings=True)`).
+        prior: weights; None for the packaged ones, fitted to phantoms. They read T1, T2 and FLAIR:
+            a scan without one of them gets its `travel_order`.
 
     Returns:
         (H, W) float32 joining fractions, inf outside the brain. The present tumour's pixels come
@@ -92,11 +99,35 @@ def growth_order(reference: AxialSlice) -> np.ndarray:
     Raises:
         ValueError: no tumour in the brain.
     """
+    if not set(NEEDED) <= set(reference.contrasts):
+        return travel_order(reference)
+    return _outward(reference, (prior or _packaged()).score(reference))
+
+
+def travel_order(reference: AxialSlice) -> np.ndarray:
+    """`growth_order` by the travel time of a front alone, with nothing fitted.
+
+    Through space where the scan knows its surroundings, else in the plane.
+    """
     brain, spacing = reference.brain, reference.spacing_mm
+    if reference.surroundings is not None:
+        return _outward(reference, reference.surroundings.travel_mm)
     tumour = reference.tumour & brain
-    depth = signed_distance(tumour, spacing_mm=spacing)
     speed = tissue_speed(
         reference.image, brain, tumour, contrasts=reference.contrasts, spacing_mm=spacing
     )
-    field = np.where(tumour, depth, travel_mm(speed, tumour, spacing))
-    return joining_fraction(field, brain, ties=depth)
+    return _outward(reference, travel_mm(speed, tumour, spacing))
+
+
+@cache
+def _packaged() -> GrowthPrior:
+    return load_prior("phantom")
+
+
+def _outward(reference: AxialSlice, score: np.ndarray) -> np.ndarray:
+    """The tumour by depth, then the rest of the brain by its score."""
+    tumour = reference.tumour & reference.brain
+    depth = signed_distance(tumour, spacing_mm=reference.spacing_mm)
+    # Two blocks of one field: ranks are all that count, so the score may have any range.
+    outside = score - min(float(score.min()), 0.0)
+    return joining_fraction(np.where(tumour, depth, outside), reference.brain, ties=depth)

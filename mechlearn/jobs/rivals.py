@@ -1,7 +1,7 @@
 """Masks of many methods against the true one, each beside a rival: how much better, how surely.
 
-    rows = [{"patient": ..., **agreement(masks, truth, spacing_mm)}, ...]     # one a slice
-    beside(rows, rival="dilation")                                            # one row of all
+rows = [{"patient": ..., **agreement(masks, truth, spacing_mm)}, ...]     # one a slice
+beside(rows, rival="dilation")                                            # one row of all
 """
 
 from __future__ import annotations

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mechlearn.imaging.order import growth_order, joining_fraction, mask_at_area
+from mechlearn.imaging.order import (
+    growth_order,
+    joining_fraction,
+    mask_at_area,
+    travel_order,
+)
 from mechlearn.imaging.regions import dilate_to_area, signed_distance
 from mechlearn.imaging.travel import tissue_speed, travel_mm
-from mechlearn.records import CONTRASTS, AxialSlice
+from mechlearn.records import CONTRASTS, AxialSlice, Surroundings
 
 
 def disc(radius, *, centre=(32, 32), size=64):
@@ -100,15 +107,32 @@ def test_growth_follows_white_matter_and_stops_at_a_ventricle():
     strip[28:33, 40:58] = True
     pool[20:44, 22:30] = True
     found = scan(white=strip, water=pool)
-    grown = mask_at_area(growth_order(found), 3 * MASK.sum())
+    grown = mask_at_area(travel_order(found), 3 * MASK.sum())
     even = dilate_to_area(MASK, BRAIN, 3 * MASK.sum())
     assert (grown & strip).sum() > (even & strip).sum()
     assert (grown & pool).sum() < (even & pool).sum()
 
 
-def test_growth_starts_from_the_tumour_and_shrinking_keeps_its_middle():
-    joining = growth_order(scan())
+@pytest.mark.parametrize("order", [growth_order, travel_order])
+def test_growth_starts_from_the_tumour_and_shrinking_keeps_its_middle(order):
+    joining = order(scan())
     assert np.array_equal(mask_at_area(joining, MASK.sum()), MASK)
     depth = signed_distance(MASK)
     kept = mask_at_area(joining, 30)
     assert depth[kept].max() <= depth[MASK & ~kept].min()
+
+
+def test_a_scan_without_flair_gets_its_travel_order():
+    whole = scan()
+    some = replace(whole, image=whole.image[:3], contrasts=CONTRASTS[:3])
+    assert np.array_equal(growth_order(some), travel_order(some))
+
+
+def test_tumour_above_the_plane_draws_the_order():
+    far = np.full((64, 64), 30.0, np.float32)
+    above = disc(6, centre=(44, 20))
+    distance = np.where(above, 1.5, np.minimum(far, signed_distance(MASK)))
+    near = Surroundings(distance, np.maximum(distance, 0.0) * 2)
+    flat = scan(disc(5))
+    joining = [growth_order(replace(flat, surroundings=s))[above].mean() for s in (near, None)]
+    assert joining[0] < joining[1]
