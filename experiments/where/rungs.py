@@ -2,8 +2,8 @@
 
 python experiments/where/rungs.py STORE OUT [--slices N] [--split val|test]
 
-Pairs of consecutive visits of the split's patients, slices of at least 100 mm2 that grow by more than
-10%. Every method gets the reference scan and the true area; none sees the follow-up.
+Pairs of consecutive visits of the split's patients, slices of at least 100 mm2 that grow by more
+than 10%. Every method gets the reference scan and the true area; none sees the follow-up.
 """
 
 from __future__ import annotations
