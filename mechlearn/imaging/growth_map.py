@@ -121,7 +121,7 @@ def growth_map(
     floor: ChangeFloor | float | Generation | None = None,
     weights: Sequence[float] | None = None,
     median_px: int = 3,
-    source: str = "difference",
+    source: str = "otsu",
     meter: FlairMeter | None = None,
 ) -> GrowthMap:
     """Weighted share of the generations that change a pixel.
@@ -136,8 +136,8 @@ def growth_map(
             a generation without guidance, whose own change sets it; None for `DEFAULT_FLOOR`.
         weights: one a generation; by default those of the targets. Normalised to sum to one.
         median_px: as in `change_map`.
-        source: `difference` as in the paper, or `mask`: the tumour that `meter` measures in each
-            generation, which includes the initial tumour.
+        source: `otsu`, of the difference, as in the paper; or `mask`: the outline that `meter` sees
+            in each generation, which includes the initial tumour.
         meter: needed by `source="mask"`.
 
     Returns:
@@ -149,14 +149,14 @@ def growth_map(
     """
     if not generations:
         raise ValueError("growth map: no generations; at least one is needed.")
-    one_of("growth map source", source, ("difference", "mask"))
+    one_of("growth map source", source, ("otsu", "mask"))
     brain = np.asarray(brain, bool)
     share = _normalised(generations, weights)
     if source == "mask":
         if meter is None:
             raise ValueError("growth map source='mask' needs a meter: pass FlairMeter.fit(...).")
-        initial = meter.mask(x0)
-        votes = [meter.mask(g.image) & brain for g in generations]
+        initial = meter.outline(x0) & brain
+        votes = [meter.outline(g.image) & brain for g in generations]
         n_unchanged = sum(bool(np.array_equal(v, initial)) for v in votes)
     else:
         level = _floor(x0, floor, brain=brain, median_px=median_px)

@@ -27,8 +27,8 @@ class MapSpec:
         n_static: generations of the static map, 0 for none; a deterministic encoding makes equal
             ones, so that one is drawn.
         threshold: probability from which a pixel counts as grown.
-        source: what a generation votes by: `difference` (section 3.3) or `mask`, the tumour
-            measured in it.
+        source: what a generation votes by: `otsu` (of the difference, section 3.3) or `mask`, the
+            outline of the tumour measured in it.
         floor: change below which a pixel never counts; None takes what sampling changes without
             guidance, and at least the default of `imaging.growth_map`. 0 is the paper's bare Otsu.
         median_px: width of a median filter over the change before it is binarised; 1 for none, as
@@ -39,7 +39,7 @@ class MapSpec:
     below_percentile: float = 90.0
     n_static: int = 20
     threshold: float = 0.5
-    source: str = "difference"
+    source: str = "otsu"
     floor: float | None = None
     median_px: int = 1
 
@@ -49,7 +49,7 @@ class MapSpec:
         in_range("maps.below_percentile", self.below_percentile, 1.0, 100.0)
         in_range("maps.n_static", self.n_static, 0, 1_000_000)
         in_range("maps.threshold", self.threshold, 0.0, 1.0)
-        one_of("maps.source", self.source, ("difference", "mask"))
+        one_of("maps.source", self.source, ("otsu", "mask"))
         in_range("maps.median_px", self.median_px, 1, 99)
         if self.floor is not None:
             in_range("maps.floor", self.floor, 0.0, 100.0)

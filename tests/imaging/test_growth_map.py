@@ -174,5 +174,5 @@ def test_empty_brain_is_refused():
 
 
 def test_unknown_source_is_refused():
-    with pytest.raises(ValueError, match="growth map source='otsu'"):
-        build([generation()], source="otsu")
+    with pytest.raises(ValueError, match="growth map source='difference'"):
+        build([generation()], source="difference")

@@ -68,6 +68,19 @@ def test_vanished_tumour_measures_zero():
     assert METER.fraction(picture(np.zeros_like(TUMOUR), seed=1)) == 0.0
 
 
+def test_outline_of_an_unchanged_image_is_the_experts():
+    off = np.roll(TUMOUR, 1, axis=0)  # an expert who disagrees with any threshold
+    meter = FlairMeter.fit(picture(TUMOUR), off, BRAIN)
+    assert np.array_equal(meter.outline(picture(TUMOUR)), off)
+
+
+def test_outline_follows_growth_and_shrinkage():
+    for radius in (5, 12):
+        grown = disc(radius, centre=(30, 38))
+        outline = METER.outline(picture(grown, seed=1))
+        assert (outline & grown).sum() * 2 / (outline.sum() + grown.sum()) > 0.95
+
+
 def test_tensor_and_array_measure_alike():
     image = picture(TUMOUR, seed=2)
     assert METER.fraction(torch.from_numpy(image)) == METER.fraction(image)
