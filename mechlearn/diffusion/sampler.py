@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from mechlearn.diffusion.steps import predict_epsilon, predict_x0
 from mechlearn.records import Generation, GuidanceTarget
 
 __all__ = ["EpsilonModel", "GuidedSampler", "SamplerSpec", "member_seed", "parse_scale"]
+
+CPU_BATCH = 4
 
 
 def member_seed(seed: int, slice_id: str, member: int) -> int:
@@ -161,18 +164,22 @@ class GuidedSampler:
         with torch.inference_mode():
             before = float(self.models.fraction(x0.to(self.device)[None].float(), 0, mask))
         out: list[Generation] = []
-        size = self._batch_size(x0, mask)
+        size = self._batch_size(x0, mask, len(targets))
         for start in range(0, len(targets), size):
-            chunk, names = targets[start : start + size], seeds[start : start + size]
+            chunk, names = list(targets[start : start + size]), seeds[start : start + size]
+            n = len(chunk)
+            chunk += chunk[-1:] * (size - n)  # the models always see batches of one size
+            names += names[-1:] * (size - n)
             encoding = shared if shared is not None else self.encode(x0, seeds=names)
             wanted = torch.tensor([t.tumour_fraction for t in chunk], device=self.device,
                                   dtype=encoding.x[0].dtype)
             goal = Goal(wanted, mask, initial_fraction, joins)
             images = self.denoise(encoding, goal, brain=mask)
             with torch.inference_mode():
-                after = self.models.fraction(images.float(), 0, mask).tolist()
+                after = self.models.fraction(images.float(), 0, mask).tolist()[:n]
             # Out of inference mode: what is handed out may be used with autograd.
-            for target, s, image, fraction in zip(chunk, names, images.cpu(), after, strict=True):
+            made = zip(chunk[:n], names[:n], images[:n].cpu(), after, strict=True)
+            for target, s, image, fraction in made:
                 out.append(Generation(
                     image.clone(), target, before, fraction, self.spec.nl,
                     self.spec.scale_value, self.effective_scale, s,
@@ -193,13 +200,18 @@ class GuidedSampler:
                 "fraction is needed. Pass initial_fraction, or take sampler.reading=absolute."
             )
 
-    def _batch_size(self, x0: Tensor, brain: Tensor) -> int:
-        """Members sampled at once under the byte budget, at least one."""
-        if self.spec.memory_gb is None:
-            return self.spec.batch_size
-        if self._member_bytes is None:
-            self._member_bytes = bytes_of_member(self.models, x0.to(self.device)[None], brain)
-        fitting = int(self.spec.memory_gb * 1e9 // self._member_bytes)
-        return max(1, min(self.spec.batch_size, fitting))
+    def _batch_size(self, x0: Tensor, brain: Tensor, members: int) -> int:
+        """Members sampled at once: under the byte budget, in batches of equal size, at least one.
+
+        A CPU's kernels round differently for batches of other sizes, and gain nothing beyond four
+        images: there the size follows from the number of members alone, so that no setting shows
+        in a result.
+        """
+        most = CPU_BATCH if self.device.type == "cpu" else self.spec.batch_size
+        if self.spec.memory_gb is not None:
+            if self._member_bytes is None:
+                self._member_bytes = bytes_of_member(self.models, x0.to(self.device)[None], brain)
+            most = max(1, min(most, int(self.spec.memory_gb * 1e9 // self._member_bytes)))
+        return math.ceil(members / max(math.ceil(members / most), 1))
 
     _member_bytes: int | None = None

@@ -63,8 +63,9 @@ class SamplerSpec:
         keep_background: set pixels outside the brain mask to -1 at the end.
         precision: of the denoiser, `float32` or `bf16`; the guide's gradient is float32 always.
         compile: compile the denoiser with torch.compile.
-        batch_size: generations sampled at once; no effect on the results.
-        memory_gb: at most so many gigabytes for the activations of a batch; lowers batch_size.
+        batch_size: generations sampled at once on a GPU; a CPU takes them by four, whatever this
+            says, so that results are the same to the last bit.
+        memory_gb: at most so many gigabytes for the activations of a batch; lowers its size.
     """
 
     nl: int = 200
