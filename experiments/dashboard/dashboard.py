@@ -43,9 +43,10 @@ CURVES = {
 }
 PREVIEWS = ["previews/slices", "previews/panel"]
 # Keys of an evaluation's row.
-GRID = ["noise_level", "scale", "ssim_outside", "ssim_inside", "dice", "size_error_fraction",
+GRID = ["noise_level", "scale", "ssim_outside", "ssim_inside", "dice_generation",
+        "size_error_fraction",
         "ratio_achieved"]  # fmt: skip
-HEAT = ["ssim_outside", "size_error_fraction", "dice"]
+HEAT = ["ssim_outside", "size_error_fraction", "dice_generation"]
 LONGITUDINAL = [
     ("where: HD95 of the map beside its rivals, mm", [
         "hd95_dynamic_mm_median", "hd95_static_mm_median", "hd95_no_change_mm_median",

@@ -14,8 +14,9 @@ from mechlearn.jobs.rows import read_table
 
 CELL = ("relative_error_abs", "requested_share", "ssim_inside", "ssim_outside", "drift_outside",
         "change_inside_share", "hyperintense_fraction")  # fmt: skip
-MASKS = ("dice", "dice_no_change", "dice_dilation", "hd95_mm", "hd95_no_change_mm",
-         "hd95_dilation_mm", "n_undefined_hd95_mm", "meter_dice")  # fmt: skip
+MASKS = ("dice_generation", "dice_generation_at_size", "dice_no_change", "dice_dilation",
+         "hd95_generation_mm", "hd95_generation_at_size_mm", "hd95_no_change_mm",
+         "hd95_dilation_mm", "n_undefined_hd95_generation_mm", "meter_dice")  # fmt: skip
 
 
 def shown(value: Any) -> str:
@@ -35,7 +36,7 @@ def gather(cohort: str, folder: Path) -> dict[str, float | None]:
         found |= {f"{cell}_{key}": row[key] for key in CELL}
         table.add_row(
             str(row["noise_level"]), f"{row['scale']:g}", *(shown(row[key]) for key in CELL),
-            shown(row.get("dice")), shown(row.get("dice_dilation")),
+            shown(row.get("dice_generation")), shown(row.get("dice_dilation")),
         )  # fmt: skip
         if (row["noise_level"], row["scale"]) == (
             summary.get("choice_noise_level"), summary.get("choice_scale")

@@ -16,12 +16,14 @@ import numpy as np
 
 from mechlearn.imaging.baselines import dilation
 from mechlearn.imaging.measure import FlairMeter
+from mechlearn.imaging.order import growth_order, mask_at_area
 from mechlearn.imaging.regions import tumour_region
 from mechlearn.jobs.models import Sampler, generate, meter_of, sampler_row, target_of
 from mechlearn.jobs.progress import tracked
+from mechlearn.jobs.rivals import agreement, beside
 from mechlearn.jobs.rows import Row, write_table
 from mechlearn.jobs.summary import mean, median
-from mechlearn.metrics.distance import dice, hd95_mm, summarise_hd95
+from mechlearn.metrics.distance import summarise_hd95
 from mechlearn.metrics.regions import region_ssim
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
@@ -140,6 +142,7 @@ def run_grid(
         "seconds": seconds,
         "seconds_per_generation": seconds / len(table),
         **_summary(table),
+        **_beside_dilation(table),
         **sampler_row(sampler),
     }
 
@@ -164,14 +167,22 @@ def _score(case: GridCase, made: Generation, meter: FlairMeter) -> Row:
         **_change(reference, image),
     }
     if case.follow_up is not None:
-        truth, mm = case.follow_up.tumour, reference.spacing_mm
         row["horizon_days"] = case.follow_up.day - reference.day
-        rivals = {"": meter.mask(image), "_no_change": reference.tumour,
-                  "_dilation": _goal(case, made)}  # fmt: skip
-        for name, mask in rivals.items():
-            row[f"dice{name}"] = dice(mask, truth)
-            row[f"hd95{name}_mm"] = hd95_mm(mask, truth, mm)
+        row |= agreement(_masks(case, made, meter), case.follow_up.tumour, reference.spacing_mm)
     return row
+
+
+def _masks(case: GridCase, made: Generation, meter: FlairMeter) -> dict[str, np.ndarray]:
+    """The tumour outlined in the generation, as it is and at the size asked for, and rivals."""
+    reference, image = case.reference, made.image.numpy()
+    pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
+    return {
+        "generation": meter.outline(image),
+        "generation_at_size": meter.outline(image, area_px=pixels),
+        "no_change": reference.tumour,
+        "dilation": _goal(case, made),
+        "growth_order": mask_at_area(growth_order(reference), pixels),
+    }
 
 
 def _sizes(reference: AxialSlice, image: np.ndarray, made: Generation, meter: FlairMeter) -> Row:
@@ -247,12 +258,22 @@ def _summary(table: Sequence[Row]) -> Row:
     return out
 
 
+def _beside_dilation(table: Sequence[Row]) -> Row:
+    """Gains of the generations on dilation, with intervals over patients; empty without truth."""
+    if "dice_dilation" not in table[0]:
+        return {}
+    found = beside(table, rival="dilation")
+    names = ("generation", "generation_at_size", "growth_order")
+    return {k: v for k, v in found.items() if "_gain" in k and "share" not in k
+            and any(f"_{n}_" in k for n in names)}
+
+
 def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
     reference, image = case.reference, made.image.numpy()
     goal = _goal(case, made) if case.follow_up is None else case.follow_up.tumour
     return Example(
         reference.slice_id, reference.image, image, (case.follow_up or reference).image,
-        reference.brain, reference.tumour, goal, meter.mask(image),
+        reference.brain, reference.tumour, goal, meter.outline(image),
         made.target.tumour_fraction / reference.tumour_fraction, case.follow_up is not None,
     )  # fmt: skip
 

@@ -32,9 +32,9 @@ def test_target_is_the_true_size_of_the_next_visit(sampler, pairs):
 
 def test_dilation_and_no_change_stand_beside_the_generation(sampler, pairs):
     row = run_grid(sampler, pairs)
-    assert row["dice"] > row["dice_no_change"]
+    assert row["dice_generation"] > row["dice_no_change"]
     assert row["dice_dilation"] > row["dice_no_change"]
-    assert row["hd95_mm"] < row["hd95_no_change_mm"]
+    assert row["hd95_generation_mm"] < row["hd95_no_change_mm"]
     assert row["hd95_dilation_mm"] < row["hd95_no_change_mm"]
 
 
@@ -42,7 +42,7 @@ def test_distance_to_no_mask_is_the_worst_and_counted(synthetic, pairs):
     empty = synthetic.make_slice(60, 0)
     gone = next_visits([(pairs[0].reference, empty)])
     row = run_grid(synthetic.FakeSampler(obedience=0.0), gone)
-    assert (row["hd95_mm"], row["n_undefined_hd95_mm"]) == (None, 1)
+    assert (row["hd95_generation_mm"], row["n_undefined_hd95_generation_mm"]) == (None, 1)
 
 
 def test_similarity_is_reported_by_region_and_contrast(sampler, pairs):
