@@ -17,14 +17,13 @@ import numpy as np
 from mechlearn.imaging.baselines import dilation
 from mechlearn.imaging.measure import FlairMeter
 from mechlearn.imaging.order import growth_order, mask_at_area
-from mechlearn.imaging.regions import tumour_region
+from mechlearn.jobs.diagnostics import picture_row
 from mechlearn.jobs.models import Sampler, generate, meter_of, sampler_row, target_of
 from mechlearn.jobs.progress import tracked
 from mechlearn.jobs.rivals import agreement, beside
 from mechlearn.jobs.rows import Row, write_table
 from mechlearn.jobs.summary import mean, median
 from mechlearn.metrics.distance import summarise_hd95
-from mechlearn.metrics.regions import region_ssim
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
 __all__ = ["Example", "GridCase", "load_examples", "multiples_of", "next_visits", "run_grid"]
@@ -164,7 +163,7 @@ def _score(case: GridCase, made: Generation, meter: FlairMeter) -> Row:
         "initial_fraction": reference.tumour_fraction,
         "meter_dice": meter.reference_dice,
         **_sizes(reference, image, made, meter),
-        **_change(reference, image),
+        **picture_row(reference, image),
     }
     if case.follow_up is not None:
         row["horizon_days"] = case.follow_up.day - reference.day
@@ -210,37 +209,6 @@ def _sizes(reference: AxialSlice, image: np.ndarray, made: Generation, meter: Fl
         "tumour_change": None if got is None else abs(got - 1),
         "requested_share": share,
     }
-
-
-def _change(reference: AxialSlice, image: np.ndarray) -> Row:
-    """What became of the picture inside and outside the doubled tumour."""
-    brain = reference.brain
-    region = tumour_region(reference.tumour, brain)
-    ssim = region_ssim(image, reference.image, tumour=region, brain=brain)
-    change = np.abs(image - reference.image).mean(axis=0)
-    outside, total = brain & ~region, float(change[brain].sum())
-    row: Row = {
-        "ssim_inside": ssim.inside,
-        "ssim_outside": ssim.outside,
-        "alteration_inside": None if ssim.inside is None else 1 - ssim.inside,
-        "alteration_outside": None if ssim.outside is None else 1 - ssim.outside,
-        "drift_outside": float(change[outside].mean()) if outside.any() else None,
-        "change_inside_share": float(change[region].sum()) / total if total > 0 else None,
-        "changed_outside_brain_fraction": float((change[~brain] > 0).mean()),
-        "hyperintense_fraction": _hyperintense(reference, image),
-    }
-    for where in ("inside", "outside"):
-        values = getattr(ssim, f"{where}_per_contrast")
-        for i, name in enumerate(reference.contrasts):
-            row[f"ssim_{where}_{name}"] = None if values is None else values[i]
-    return row
-
-
-def _hyperintense(reference: AxialSlice, image: np.ndarray) -> float:
-    """Share of brain pixels brighter on FLAIR than anything in the reference slice."""
-    at = reference.contrasts.index("t2f")
-    brightest = reference.image[at][reference.brain].max()
-    return float((image[at][reference.brain] > brightest).mean())
 
 
 def _summary(table: Sequence[Row]) -> Row:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mechlearn.imaging.regions import tumour_region
+from mechlearn.jobs.diagnostics import picture_row
 from mechlearn.jobs.models import Sampler, generate, meter_of, sampler_row, unguided
 from mechlearn.jobs.progress import tracked
 from mechlearn.jobs.rows import Row, write_table
 from mechlearn.jobs.summary import mean, median, spearman
-from mechlearn.metrics.regions import region_ssim
 from mechlearn.records import AxialSlice, GuidanceTarget
 
 __all__ = ["MULTIPLES", "run_sizes"]
@@ -48,7 +47,9 @@ def run_sizes(
 
     Returns:
         The row: `spearman` (requested against achieved ratio, over all generations), its median
-        within slices, `achieved_ratio_at_1.5x`, `ssim_outside` and the unguided control.
+        within slices, `relative_error_abs_median` and its bias `relative_error_median` (achieved
+        over requested size, less one), `achieved_ratio_at_1.5x`, what `picture_row` tells of the
+        pictures, and the unguided control.
 
     Raises:
         ValueError: no slice has a tumour.
@@ -91,22 +92,22 @@ def _respond(sampler: Sampler, item: AxialSlice, multiples: Sequence[float], see
     wanted = [m for m in multiples if m * item.tumour_fraction <= 1.0]
     targets = [GuidanceTarget(m * item.tumour_fraction) for m in wanted]
     made = generate(sampler, item, targets, seed=seed)
-    region = tumour_region(item.tumour, item.brain)
     rows: list[Row] = []
     for multiple, generation in zip(wanted, made, strict=True):
         image = generation.image.numpy()
-        ssim = region_ssim(image, item.image, tumour=region, brain=item.brain)
+        achieved = meter.fraction(image)
+        ratio = _ratio(achieved, before)
         rows.append({
             "slice_id": item.slice_id,
             "patient": item.patient,
             "multiple": multiple,
             "initial_fraction": item.tumour_fraction,
             "initial_measured_fraction": before,
-            "achieved_fraction": meter.fraction(image),
-            "ratio_achieved": meter.fraction(image) / before if before > 0 else None,
+            "achieved_fraction": achieved,
+            "ratio_achieved": ratio,
+            "relative_error": None if ratio is None else ratio / multiple - 1,
             "ratio_guide": _ratio(generation.predicted_after, generation.predicted_before),
-            "ssim_inside": ssim.inside,
-            "ssim_outside": ssim.outside,
+            **picture_row(item, image),
         })  # fmt: skip
     control = meter.fraction(unguided(sampler, item, seed=seed).numpy())
     return rows, control / before if before > 0 else float("nan")
@@ -131,6 +132,12 @@ def _summary(table: Sequence[Row]) -> Row:
         "size_error_fraction": mean(
             abs(r["achieved_fraction"] - r["multiple"] * r["initial_measured_fraction"])
             for r in known),
+        "relative_error_abs_median": median([abs(r["relative_error"]) for r in known]),
+        "relative_error_median": median([r["relative_error"] for r in known]),
+        "hyperintense_fraction": mean([r["hyperintense_fraction"] for r in table]),
+        "drift_outside": mean([r["drift_outside"] for r in table]),
+        "change_inside_share": mean([r["change_inside_share"] for r in table]),
+        "changed_outside_brain_fraction": max(r["changed_outside_brain_fraction"] for r in table),
         "ssim_inside": mean([r["ssim_inside"] for r in table]),
         "ssim_outside": mean([r["ssim_outside"] for r in table]),
         "ssim_outside_worst": min((r["ssim_outside"] for r in table
