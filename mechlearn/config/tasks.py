@@ -137,7 +137,9 @@ def _towards_next_visit(
             f"consecutive visits of {len(patients)} patients in split {task.split} changes so "
             "much. Ask for less, or give task.multiples for patients of one visit."
         )
-    return next_visits([(store.read(before), store.read(after)) for before, after in chosen])
+    return next_visits(
+        [(store.read(before, surroundings=True), store.read(after)) for before, after in chosen]
+    )
 
 
 def _longitudinal(
@@ -188,6 +190,12 @@ def _gain(
             f"checkpoints.guide={cfg.checkpoints.guide}: packaged weights and exported pairs are "
             "not rewritten. Give the checkpoint of the guide whose gain is to be stored in it."
         )
+    spec = models.sampler.spec
+    if spec.guidance != "paper" or spec.where != "image":
+        raise ValueError(
+            f"sampler.guidance={spec.guidance}, sampler.where={spec.where}: a gain is what makes "
+            "s_ct of eq. (2) mean the same for every guide; here none is used. Take sampler=fast."
+        )
     groups = [_first_visit(store, patient, task.count) for patient in patients]
     found = measure_gain(
         models.denoiser, models.guide, spread(groups, task.slices), spec=models.sampler.spec,
@@ -215,7 +223,7 @@ def _first_visit(store: SliceStore, patient: str, count: int) -> list[AxialSlice
         log.warning("left out: %s", error)
         return []
     rows = {row.z: row for row in store.slices(patient=patient, session=session)}
-    return [store.read(rows[z]) for z in wanted]
+    return [store.read(rows[z], surroundings=True) for z in wanted]
 
 
 def _draw(path: Path, table: Path, figure: Callable[[list[Row]], Figure]) -> None:

@@ -234,7 +234,8 @@ class GuidedInference:
                     f"{max(by_z)}, counted from 0, the lowest."
                 )
             rows = [by_z[z] for z in sorted(set(wanted))]
-        found = [self._measured(store.read(row), with_labels) for row in rows]
+        read = [store.read(row, surroundings=with_labels) for row in rows]
+        found = [self._measured(item, with_labels) for item in read]
         if not isinstance(self.slices, str):
             return found
         least = 0.0 if with_labels else self.min_area_mm2

@@ -30,6 +30,7 @@ __all__ = [
     "LoadedModel",
     "build_network",
     "build_sampler",
+    "check_guide",
     "check_pair",
     "export",
     "load_denoiser",
@@ -220,11 +221,21 @@ def check_pair(denoiser: LoadedModel, guide: LoadedModel) -> None:
             )
 
 
+def check_guide(kind: str, spec: SamplerSpec) -> None:
+    """ValueError where a guide of sizes alone is asked for a place."""
+    if spec.where == "order" and kind != "segmenter":
+        raise ValueError(
+            f"sampler.where=order: a {kind} tells a size, not a place. Take guide=segmenter, or "
+            "sampler=fast, in which images decide on the place."
+        )
+
+
 def build_sampler(
     denoiser: LoadedModel, guide: LoadedModel, spec: SamplerSpec, *, device: str = "cpu"
 ) -> GuidedSampler:
-    """A sampler from two checked checkpoints."""
+    """A sampler from two checked checkpoints; ValueError where they cannot do what `spec` asks."""
     check_pair(denoiser, guide)
+    check_guide(guide.kind, spec)
     for model in (denoiser, guide):
         model.module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = GuidedSampler(

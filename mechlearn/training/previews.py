@@ -16,9 +16,16 @@ from mechlearn.diffusion.networks import predicted_noise
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.imaging.measure import FlairMeter
-from mechlearn.records import GuidanceTarget
+from mechlearn.imaging.order import growth_order
+from mechlearn.records import AxialSlice, GuidanceTarget
 from mechlearn.training.base import NoisedModule
-from mechlearn.training.checkpoints import LoadedModel, check_pair, load_denoiser, load_guide
+from mechlearn.training.checkpoints import (
+    LoadedModel,
+    check_guide,
+    check_pair,
+    load_denoiser,
+    load_guide,
+)
 from mechlearn.training.panels import Picture, as_mask, as_wandb, draw_panel
 
 __all__ = ["PreviewCallback"]
@@ -112,10 +119,14 @@ class PreviewCallback(pl.Callback):
             denoiser, guide, schedule=module.schedule, spec=self.spec,
             pixel_mm=partner.pixel_mm, device=module.device, gain=gain,
         )  # fmt: skip
-        fraction = float(item["fraction"])
+        fraction, meter = float(item["fraction"]), _meter(module, item)
+        if self.spec.where == "order" and not fraction > 0:
+            return []
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
-        made = sampler.sample(item["image"], targets, brain=item["brain"][0])
-        meter = _meter(module, item)
+        made = sampler.sample(
+            item["image"], targets, brain=item["brain"][0], initial_fraction=fraction,
+            order=_order(module, item) if self.spec.where == "order" else None,
+        )  # fmt: skip
         pictures = []
         for m, target, out in zip(self.multiples, targets, made, strict=True):
             caption, masks = f"asked {target.tumour_fraction:.1%}", {}
@@ -171,6 +182,7 @@ class PreviewCallback(pl.Callback):
         partner = self._load_partner(pl_module)
         assert partner is not None
         check_pair(_as_loaded(pl_module), partner)
+        check_guide(pl_module.card["kind"] if partner.kind == "ddpm" else partner.kind, self.spec)
 
 
 def _spread_slices(loader: Any, n: int, *, candidates: int = 90) -> list[dict[str, Tensor]]:
@@ -196,6 +208,17 @@ def _meter(module: NoisedModule, item: dict[str, Tensor]) -> FlairMeter | None:
         return None
     pixel_mm = float(module.card["data"]["pixel_mm"])
     return FlairMeter.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
+
+
+def _order(module: NoisedModule, item: dict[str, Tensor]) -> np.ndarray:
+    """In which order the pixels of a slice are likely to join its tumour."""
+    pixel_mm = float(module.card["data"]["pixel_mm"])
+    tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
+    scan = AxialSlice(
+        "preview", "", 0.0, 0, item["image"].cpu().numpy(), tumour.astype(np.uint8), brain,
+        (pixel_mm, pixel_mm), tuple(module.card["data"]["contrasts"]),
+    )  # fmt: skip
+    return growth_order(scan)
 
 
 def _as_loaded(module: NoisedModule) -> LoadedModel:

@@ -19,8 +19,8 @@ Command = Callable[..., tuple[int, str]]
 def test_packaged_pair_is_exported_with_its_recipe(composed: Callable[..., DictConfig],
                                                    tmp_path: Path) -> None:
     out = tmp_path / "exports" / "demo"
-    cfg = composed("export", f"out={out}", "guide=regressor", "sampler.nl=150", "half=true",
-                   "name=demo")
+    cfg = composed("export", f"out={out}", "guide=regressor", "sampler=fast", "sampler.nl=150",
+                   "half=true", "name=demo")
     assert export_models(cfg) == out
     manifest = json.loads((out / "config.json").read_text())["mechlearn"]
     assert (manifest["name"], manifest["sampler"]["nl"]) == ("demo", 150)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import mechlearn
+from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.training.exports.folder import KEY
 from mechlearn.training.exports.layout import Layout, license_text, write_json
 from mechlearn.training.exports.words import Pair
@@ -51,6 +53,12 @@ def write(folder: Path, pair: Pair, manifest: dict[str, Any]) -> None:
     (folder / "LICENSE").write_text(license_text(pair.license), encoding="utf-8")
 
 
+def _arguments(spec: SamplerSpec) -> str:
+    """What differs from the defaults, as Python."""
+    usual = asdict(SamplerSpec())
+    return ", ".join(f"{k}={v!r}" for k, v in asdict(spec).items() if v != usual[k])
+
+
 def _usage(pair: Pair) -> str:
     return f"""\
 A folder, or `hf://OWNER/{pair.name}` with `pip install "mechlearn[hub]"`, stands wherever a
@@ -61,12 +69,12 @@ checkpoint does:
     python -m mechlearn.evaluate +experiment=sizes \\
         checkpoints.denoiser=FOLDER checkpoints.guide=FOLDER
 
-    from mechlearn.training.checkpoints import build_sampler, load_denoiser, load_guide
     from mechlearn.diffusion.sampler import SamplerSpec
+    from mechlearn.jobs.models import generate, load_models
 
-    spec = SamplerSpec(nl={pair.sampler.nl}, scale={pair.sampler.scale!r}, \
-steps={pair.sampler.steps}, smooth_px={pair.sampler.smooth_px:g})
-    sampler = build_sampler(load_denoiser("FOLDER"), load_guide("FOLDER"), spec)
+    spec = SamplerSpec({_arguments(pair.sampler)})
+    models = load_models("FOLDER", "FOLDER", spec=spec)
+    # generate(models.sampler, an AxialSlice with its tumour, [GuidanceTarget(0.08)], seed=0)
 
 Weights are float tensors in safetensors; `config.json` names only classes of `mechlearn` and
 `monai`, and anything else is refused."""
