@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -237,4 +238,11 @@ class SliceDataModule(pl.LightningDataModule):
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
             "collate_fn": _as_read,
+            "worker_init_fn": _leave_sigterm_to_the_trainer,
         }
+
+
+def _leave_sigterm_to_the_trainer(worker: int) -> None:
+    """A scheduler signals every process of a job; a reader that died would take the run with it
+    before its checkpoint is written. Readers end with the training process."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

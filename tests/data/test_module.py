@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -61,6 +63,18 @@ def test_loader_workers_give_the_same_batches(store):
     for a, b in zip(alone, helped, strict=True):
         assert a["draw"] == b["draw"]
         assert torch.equal(a["image"], b["image"])
+
+
+def test_readers_leave_sigterm_to_the_training_process(store):
+    """A scheduler signals all processes: a reader that died would end the run unsaved."""
+    data = SliceDataModule(store.root, batch_size=2, num_workers=1)
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    next(batches)
+    (reader,) = multiprocessing.active_children()
+    reader.terminate()  # SIGTERM
+    next(batches)
+    assert reader.is_alive()
 
 
 def test_batch_size_below_one_is_refused(store):
