@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 REFERENCE_SCALE = 50_000.0
 REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
 ANSWERS = 0.2  # of the request, in the reading of a guide that steers
+BREAKS = 1.1  # of it: a guide that reads more than was asked for looks at a picture falling apart
 LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1: from far too weak
 
 
@@ -60,8 +61,10 @@ def _climb(
 
 
 def _best_response(seen: Sequence[tuple[float, float, float]], guide: str) -> float:
-    """The largest measured response; ValueError for a guide that does not steer growth."""
-    best, word = max(m for _, m, _ in seen), max(claimed for _, _, claimed in seen)
+    """The largest measured response of a whole picture; ValueError for a guide that does not
+    steer growth."""
+    kept = [m for _, m, claimed in seen if claimed <= BREAKS]
+    best, word = max(kept, default=0.0), max(claimed for _, _, claimed in seen)
     if best < 0.1:
         raise ValueError(
             f"guide {guide}: at no scale up to {LADDER[-1]:g} do tumours grow by a tenth of "
