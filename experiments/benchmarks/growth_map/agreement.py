@@ -1,0 +1,76 @@
+"""How near two sets of generations are: their growth maps, and the sizes that they reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sampling import Sampled
+
+from mechlearn.imaging.growth_map import DEFAULT_FLOOR, ChangeFloor, change_floor, growth_map
+from mechlearn.jobs.maps import MapSpec
+from mechlearn.jobs.models import meter_of
+from mechlearn.metrics.distance import dice
+from mechlearn.records import AxialSlice
+
+__all__ = ["MAPS", "against", "map_of", "mean_row"]
+
+# How a generation votes: as the recipe says, by the paper's bare Otsu, by its measured tumour.
+MAPS = ("map", "otsu", "mask")
+
+
+def map_of(made: Sampled, reference: AxialSlice, spec: MapSpec, way: str = "map") -> np.ndarray:
+    """Probability map (H, W) by one way of MAPS; the floor is what `jobs.maps` would take."""
+    given: dict[str, Any] = {"floor": 0.0, "median_px": 1}
+    if way == "map":
+        seen = change_floor(reference.image, made.unguided, brain=reference.brain,
+                            median_px=spec.median_px)  # fmt: skip
+        measured = ChangeFloor(
+            max(seen.pixel, DEFAULT_FLOOR.pixel), max(seen.peak, DEFAULT_FLOOR.peak)
+        )
+        given = {"floor": measured if spec.floor is None else spec.floor,
+                 "median_px": spec.median_px, "source": spec.source}  # fmt: skip
+    if "mask" in (way, given.get("source")):
+        given |= {"source": "mask", "meter": meter_of(reference)}
+    return growth_map(
+        reference.image, made.generations(), brain=reference.brain, kind="dynamic",
+        spacing_mm=reference.spacing_mm, **given,
+    ).probability  # fmt: skip
+
+
+def against(
+    made: Sampled, full: Sampled, reference: AxialSlice, spec: MapSpec
+) -> dict[str, float | None]:
+    """One slice: `made` against the full run.
+
+    `mad_*`: mean absolute difference of the probabilities over the brain; `dice_*`: of p >= 0.5,
+    None where both are empty; sizes measured from the images (FLAIR): their mean over that of the
+    full run's, and the median error, of the targets.
+    """
+    row: dict[str, float | None] = {}
+    for name in MAPS:
+        a, b = (map_of(s, reference, spec, name) for s in (made, full))
+        row[f"mad_{name}"] = float(np.abs(a - b)[reference.brain].mean())
+        row[f"dice_{name}"] = dice(a >= 0.5, b >= 0.5)
+    meter = meter_of(reference)
+    sizes, full_sizes = (np.array([meter.fraction(i) for i in s.images]) for s in (made, full))
+    row["size_over_full"] = float(
+        (sizes @ made.weights / made.weights.sum()) / max(float(full_sizes.mean()), 1e-9)
+    )
+    row["size_error"] = float(np.median(np.abs(sizes - made.targets) / made.targets))
+    return row | made.cost
+
+
+def mean_row(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
+    """Means over slices, the worst of mad_map and dice_map, and the number of each Dice's gaps."""
+    out: dict[str, float] = {"slices": len(rows)}
+    for key in rows[0]:
+        values = [v for row in rows if (v := row[key]) is not None]
+        out[key] = float(np.mean(values)) if values else float("nan")
+        if key.startswith("dice_"):
+            out[f"{key}_undefined"] = len(rows) - len(values)
+    out["mad_map_worst"] = max(float(row["mad_map"] or 0) for row in rows)
+    out["dice_map_worst"] = min((row["dice_map"] for row in rows if row["dice_map"] is not None),
+                                default=float("nan"))
+    return out
