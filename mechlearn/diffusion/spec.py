@@ -49,6 +49,8 @@ class SamplerSpec:
         where: `image`: the guide asks for a size alone, and images decide on the place. `order`:
             it asks, pixel by pixel, for the tumour of that size in an order of likely growth;
             needs a segmenter. 50k is then the weight that Bayes' rule gives the mask.
+        order: where that order comes from: `phantom`, the packaged prior; `travel`, travel time
+            through the tissue alone, nothing fitted; or the JSON of a prior fitted to a cohort.
         reading: `absolute`, as the guide reads the noisy image; `relative` to its reading of the
             encoded reference at the same level, so that its error there cancels.
         guide_on: `noisy`: R(x_l, l); `clean`: R of the predicted x0 at level 0.
@@ -78,6 +80,7 @@ class SamplerSpec:
     anchor: bool = False
     guidance: str = "paper"
     where: str = "image"
+    order: str = "phantom"
     reading: str = "absolute"
     guide_on: str = "noisy"
     guide_every: int = 1

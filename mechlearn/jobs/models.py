@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.imaging.measure import FlairMeter
-from mechlearn.imaging.order import growth_order
+from mechlearn.imaging.order import growth_order, travel_order
+from mechlearn.imaging.prior import GrowthPrior, load_prior
 from mechlearn.jobs.rows import Row
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
@@ -91,6 +93,8 @@ def load_models(
     device: str = "cpu",
 ) -> ModelBundle:
     """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
+    if spec.where == "order" and spec.order != "travel":
+        _prior(spec.order)  # a wrong file is refused before anything is sampled
     pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
     return ModelBundle(*pair, build_sampler(*pair, spec, device=device))
 
@@ -116,8 +120,20 @@ def generate(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
         seed=seed, slice_id=reference.slice_id,
         initial_fraction=reference.tumour_fraction if reference.tumour.any() else None,
-        order=growth_order(reference) if ordered else None,
+        order=_order(sampler.spec.order, reference) if ordered else None,
     )  # fmt: skip
+
+
+def _order(source: str, reference: AxialSlice) -> np.ndarray:
+    """Fraction at which each pixel joins the tumour, (H, W)."""
+    if source == "travel":
+        return travel_order(reference)
+    return growth_order(reference, prior=_prior(source))
+
+
+@lru_cache(maxsize=4)
+def _prior(source: str) -> GrowthPrior:
+    return load_prior(source)
 
 
 def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:
