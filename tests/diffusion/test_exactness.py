@@ -139,8 +139,8 @@ def test_every_other_gradient_halves_their_number():
 def test_one_inversion_serves_all_targets():
     x0, brain = scan()
     sampler = engine(Net(), steps=10)
-    sampler.sample(x0, [GuidanceTarget(0.7)] * 5, brain=brain)
-    assert sampler.evaluations["denoiser"] == 10 + 5 * 10
+    sampler.sample(x0, [GuidanceTarget(0.7)] * 8, brain=brain)
+    assert sampler.evaluations["denoiser"] == 10 + 8 * 10
 
 
 def test_memory_budget_lowers_the_batch_and_changes_nothing():

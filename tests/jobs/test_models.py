@@ -6,7 +6,7 @@ import torch
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.jobs.models import generate, sampler_row, unguided
+from mechlearn.jobs.models import generate, load_models, sampler_row, unguided
 from mechlearn.jobs.sizes import run_sizes
 from mechlearn.records import GuidanceTarget
 
@@ -43,3 +43,9 @@ def test_the_real_sampler_fits_the_jobs(synthetic):
     row = run_sizes(real, [synthetic.make_slice(0, 5)], multiples=(0.5, 1.0, 2.0))
     assert row["unguided_ratio_median"] == pytest.approx(1.0)
     assert row["effective_scale"] == real.effective_scale
+
+
+def test_a_missing_prior_is_refused_before_any_model_is_read():
+    spec = SamplerSpec(where="order", order="nowhere.json")
+    with pytest.raises(FileNotFoundError, match="growth prior nowhere.json"):
+        load_models("no-such-checkpoint", "demo", spec=spec)
