@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechlearn.diffusion.evaluator import Evaluator
 from mechlearn.diffusion.solver import Solver
-from mechlearn.diffusion.steps import add_noise, predict_x0
+from mechlearn.diffusion.steps import add_noise, clipped_epsilon, predict_x0
 
 __all__ = ["Encoding", "invert", "noise"]
 
@@ -42,14 +42,15 @@ class Encoding:
             self._epsilons[k] = self.models.epsilon(self.x[k], self.levels[k])
         return self._epsilons[k]
 
-    def defect(self, k: int) -> Tensor:
-        """What an unguided step from x[k] misses of x[k - 1]."""
+    def defect(self, k: int, *, clip: bool = False) -> Tensor:
+        """What an unguided step from x[k] misses of x[k - 1]; clip: one with a clipped x0."""
         if not self._defects:
             solver = Solver(self.solver, self.models)
             for j in range(len(self.x) - 1, 0, -1):
-                reached = solver.step(
-                    self.x[j], self.epsilon(j), self.levels[j], self.levels[j - 1]
-                )
+                x, epsilon, l = self.x[j], self.epsilon(j), self.levels[j]
+                if clip:
+                    epsilon = clipped_epsilon(x, epsilon, alpha_bar=self.models.alpha_bar(l))
+                reached = solver.step(x, epsilon, l, self.levels[j - 1])
                 self._defects[j] = self.x[j - 1] - reached
         return self._defects[k]
 

@@ -21,7 +21,7 @@ from mechlearn.diffusion.pull import Goal, Pull
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.solver import Solver
 from mechlearn.diffusion.spec import SamplerSpec, parse_scale
-from mechlearn.diffusion.steps import predict_epsilon, predict_x0
+from mechlearn.diffusion.steps import clipped_epsilon
 from mechlearn.records import Generation, GuidanceTarget
 
 __all__ = ["EpsilonModel", "GuidedSampler", "SamplerSpec", "member_seed", "parse_scale"]
@@ -113,12 +113,10 @@ class GuidedSampler:
             if pull is not None:
                 epsilon = pull(k, x, epsilon)
             if spec.clip_x0:
-                alpha_bar = self.models.alpha_bar(l)
-                clean = predict_x0(x, epsilon, alpha_bar=alpha_bar).clamp(-1, 1)
-                epsilon = predict_epsilon(x, clean, alpha_bar=alpha_bar)
+                epsilon = clipped_epsilon(x, epsilon, alpha_bar=self.models.alpha_bar(l))
             x = solver.step(x, epsilon, l, l_to)
             if spec.anchor:
-                x = x + encoding.defect(k)
+                x = x + encoding.defect(k, clip=spec.clip_x0)
         return torch.where(brain > 0, x, -1.0) if spec.keep_background else x
 
     def reconstruct(
@@ -157,6 +155,8 @@ class GuidedSampler:
             ValueError: `where=order` without an order of growth or with a guide of sizes alone.
         """
         self._check_order(order, initial_fraction)
+        if not targets:
+            return []
         mask = self._as_mask(brain)
         joins = None if order is None else self._as_mask(order)
         seeds = [member_seed(seed, slice_id, first_member + m) for m in range(len(targets))]

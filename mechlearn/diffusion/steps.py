@@ -11,6 +11,7 @@ from torch import Tensor
 __all__ = [
     "ORDERS",
     "add_noise",
+    "clipped_epsilon",
     "ddim_step",
     "posterior_mean",
     "predict_epsilon",
@@ -39,6 +40,12 @@ def predict_x0(x_l: Tensor, epsilon: Tensor, *, alpha_bar: Tensor) -> Tensor:
 def predict_epsilon(x_l: Tensor, x0: Tensor, *, alpha_bar: Tensor) -> Tensor:
     """The noise that x_l and x0 imply; the inverse of `predict_x0` (alpha_bar < 1)."""
     return (x_l - col(alpha_bar).sqrt() * x0) / (1 - col(alpha_bar)).sqrt()
+
+
+def clipped_epsilon(x_l: Tensor, epsilon: Tensor, *, alpha_bar: Tensor) -> Tensor:
+    """The noise that is left when the predicted x0 is clipped to [-1, 1] (alpha_bar < 1)."""
+    x0 = predict_x0(x_l, epsilon, alpha_bar=alpha_bar).clamp(-1, 1)
+    return predict_epsilon(x_l, x0, alpha_bar=alpha_bar)
 
 
 def ddim_step(x_l: Tensor, epsilon: Tensor, *, alpha_bar: Tensor, alpha_bar_to: Tensor) -> Tensor:

@@ -95,6 +95,19 @@ def test_an_anchored_image_comes_back_exactly_without_guidance(solver, encode):
     torch.testing.assert_close(sampler.reconstruct(x0, brain=brain), x0, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("encode", ["invert", "noise"])
+def test_an_anchored_image_comes_back_though_x0_is_clipped(encode):
+    x0, brain = scan()
+    x0 = (4 * x0).clamp(-1, 1)
+    sampler = engine(Net(), anchor=True, encode=encode, steps=7, clip_x0=True)
+    torch.testing.assert_close(sampler.reconstruct(x0, brain=brain), x0, rtol=0, atol=1e-10)
+
+
+def test_no_target_gives_no_generation():
+    x0, brain = scan()
+    assert engine(Net(), steps=3).sample(x0, [], brain=brain) == []
+
+
 def test_relative_target_of_no_change_returns_the_anchored_image():
     x0, brain = scan()
     sampler = engine(Net(), anchor=True, reading="relative", steps=7)
