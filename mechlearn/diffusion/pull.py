@@ -61,6 +61,7 @@ class Pull:
             self.scale = spec.scale_value / REFERENCE_SCALE * float(goal.brain.sum())
         self.guided = [l for l in encoding.levels if l > spec.guide_above and l > 0]
         self._held: tuple[Tensor, Tensor] | None = None
+        self._left = 1
         self._reached = torch.zeros_like(goal.fraction, dtype=torch.bool)
 
     def __call__(self, k: int, x: Tensor, epsilon: Tensor) -> Tensor:
@@ -74,6 +75,7 @@ class Pull:
         if self._held is None or turn % self.spec.guide_every == 0:
             aim = self._aim_at_mask if self.spec.where == "order" else self._aim_at_size
             self._held = aim(k, x, epsilon)
+            self._left = self.guided.index(l) + 1  # steps to close the gap in, as it was read
         scale, direction = self._held
         if self.spec.guidance == "gap":
             scale = scale * self._gap_scale(k, direction)
@@ -162,9 +164,8 @@ class Pull:
         if self.spec.where == "order":
             return strength * a.sqrt() / (1 - a)
         reach = (1 - a).sqrt() * ((1 - a).sqrt() * (a_to / a).sqrt() - (1 - a_to).sqrt())
-        left = self.guided.index(l) + 1
         slope = direction.square().sum((1, 2, 3)).clamp_min(1e-30)
-        return strength / (left * reach * slope)
+        return strength / (self._left * reach * slope)
 
 
 def _unit(gradient: Tensor) -> Tensor:

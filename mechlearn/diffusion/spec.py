@@ -38,9 +38,10 @@ class SamplerSpec:
         encode: `invert` (deterministic DDIM inversion) or `noise` (forward noise, as in the text).
         steps: number of levels visited, None for all `nl` of them.
         spacing: how they are spaced: `uniform`, `quadratic` or `logsnr`.
-        solver: `ddim`, or `dpmpp_2m`, of second order in both directions.
+        solver: `ddim`, or `dpmpp_2m`, of second order in both directions (upwards with
+            invert_iterations=0; otherwise the inversion is that of `ddim`).
         invert_iterations: fixed-point passes that make each inversion step the inverse of the
-            denoising step; 0 takes the noise predicted before the step, as the reference code and
+            DDIM step back; 0 takes the noise predicted before the step, as the reference code and
             MONAI's `reversed_step` do.
         anchor: add to each step what an unguided step loses of the encoding (Ju et al. 2023,
             Direct Inversion): without guidance the image comes back exactly.
@@ -58,7 +59,8 @@ class SamplerSpec:
         guide_above: no guidance at this level and below.
         stop_within: a member whose reading is within this share of its target is left unguided
             from then on; 0 never.
-        dynamic: s_dyn = target - R (signed); False: s_dyn = 1, guidance always upwards.
+        dynamic: s_dyn = target - R (signed); False: s_dyn = 1, guidance always upwards (of a size,
+            under `paper` alone: elsewhere the gap is the guidance).
         clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
         smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
         target_boost: share by which the target is raised above level 20 (reference code: 0.15).
@@ -108,6 +110,17 @@ class SamplerSpec:
             in_range(f"sampler.{key}", getattr(self, key), low, high)
         if self.memory_gb is not None:
             in_range("sampler.memory_gb", self.memory_gb, 0.001, 10_000.0)
+        if self.guide_above >= self.nl:
+            raise ValueError(
+                f"sampler.guide_above={self.guide_above}, sampler.nl={self.nl}: no level is left "
+                "to guide at. Take a guide_above below nl, or sampler.scale=0 for no guidance."
+            )
+        if not self.dynamic and (self.guidance == "gap" or self.where == "order"):
+            raise ValueError(
+                f"sampler.dynamic=false, sampler.guidance={self.guidance}, "
+                f"sampler.where={self.where}: there the gap to the target is the guidance. Take "
+                "sampler=fast, or sampler.dynamic=true."
+            )
 
     @property
     def scale_value(self) -> float:

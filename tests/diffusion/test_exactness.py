@@ -168,10 +168,11 @@ def test_memory_budget_lowers_the_batch_and_changes_nothing():
 
 def test_gap_guidance_needs_no_gain_to_reach_a_size():
     x0, brain = scan()
-    for gain in (0.01, 100.0):
+    for gain, every in ((0.01, 1), (100.0, 1), (1.0, 20)):
         sampler = GuidedSampler(
             Net(), Size(), schedule=SCHEDULE, gain=gain,
-            spec=SamplerSpec(nl=NL, steps=20, invert_iterations=0, guidance="gap", anchor=True),
+            spec=SamplerSpec(nl=NL, steps=20, invert_iterations=0, guidance="gap", anchor=True,
+                             guide_every=every),
         )
         (made,) = sampler.sample(x0, [GuidanceTarget(0.6)], brain=brain)
         assert made.predicted_after == pytest.approx(0.6, abs=0.02)

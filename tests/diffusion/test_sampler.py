@@ -142,7 +142,10 @@ def test_wrong_scale_names_key_and_value(text):
         SamplerSpec(scale=text)
 
 
-@pytest.mark.parametrize("bad", [{"nl": 0}, {"nl": 1001}, {"steps": 300}, {"encode": "ddim"}])
+@pytest.mark.parametrize("bad", [
+    {"nl": 0}, {"nl": 1001}, {"steps": 300}, {"encode": "ddim"}, {"guide_above": 200},
+    {"dynamic": False, "guidance": "gap"}, {"dynamic": False, "where": "order"},
+])  # fmt: skip
 def test_wrong_spec_names_its_key(bad):
     with pytest.raises(ValueError, match=f"sampler.{next(iter(bad))}="):
         SamplerSpec(**bad)
