@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Encoding:
         solver: str,
         epsilons: dict[int, Tensor] | None = None,
     ) -> None:
-        self.x, self.levels, self.models, self.solver = list(x), list(levels), models, solver
+        self.x, self.levels, self.models, self.solver = x, list(levels), models, solver
         self._epsilons = dict(epsilons or {})
         self._defects: dict[int, Tensor] = {}
         self._readings: dict[int, Tensor] = {}
@@ -103,5 +104,26 @@ def noise(
     """x0, (1, C, H, W), with the same forward noise at every level, one noise a member."""
     drawn = [torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds]
     epsilon = torch.stack(drawn).to(x0)
-    path = [add_noise(x0, epsilon, alpha_bar=models.alpha_bar(l)) for l in levels]
-    return Encoding(path, levels, models, solver=solver)
+    return Encoding(_Noised(x0, epsilon, levels, models), levels, models, solver=solver)
+
+
+class _Noised(Sequence[Tensor]):
+    """x0 with one noise at every level, made when asked for: hundreds of batches would be kept."""
+
+    def __init__(
+        self, x0: Tensor, epsilon: Tensor, levels: Sequence[int], models: Evaluator
+    ) -> None:
+        self._made_of, self._models, self._levels = (x0, epsilon), models, list(levels)
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    @overload
+    def __getitem__(self, k: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, k: slice) -> list[Tensor]: ...
+    def __getitem__(self, k: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(k, slice):
+            return [self[i] for i in range(len(self))[k]]
+        x0, epsilon = self._made_of
+        return add_noise(x0, epsilon, alpha_bar=self._models.alpha_bar(self._levels[k]))
