@@ -56,11 +56,11 @@ class MapSpec:
 
 
 def mapper(sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int) -> Mapper:
-    """Growth maps over one slice, all with one floor."""
-    floor: ChangeFloor | float = (
-        _measured_floor(sampler, reference, maps, seed) if maps.floor is None else maps.floor
-    )
+    """Growth maps over one slice, all with one floor; `mask` needs none."""
     meter = meter_of(reference) if maps.source == "mask" else None
+    floor: ChangeFloor | float | None = maps.floor
+    if floor is None and meter is None:
+        floor = _measured_floor(sampler, reference, maps, seed)
 
     def draw(made: Sequence[Generation], kind: Kind) -> GrowthMap:
         return growth_map(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -100,9 +101,13 @@ def load_models(
 
 
 def sampler_row(sampler: Sampler) -> Row:
-    """All of the sampler's settings as row keys; scales as numbers, given and effective."""
+    """All of the sampler's settings as row keys; scales as numbers, given and effective; of a
+    prior of one's own the content too."""
     spec = sampler.spec
     row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
+    if spec.where == "order" and spec.order not in ("phantom", "travel"):
+        content = Path(spec.order).expanduser().read_bytes()
+        row["order_digest"] = hashlib.sha256(content).hexdigest()[:12]  # it may be fitted again
     return row | {
         "noise_level": spec.nl,
         "scale": spec.scale_value,

@@ -17,6 +17,16 @@ def test_row_holds_scales_as_numbers_and_all_levels_as_steps(sampler):
     assert (row["scale"], row["effective_scale"], row["steps"]) == (50000.0, 1234.0, 100)
 
 
+def test_row_tells_when_a_prior_of_ones_own_was_fitted_again(sampler, tmp_path):
+    path = tmp_path / "prior.json"
+    sampler.spec.where, sampler.spec.order = "order", str(path)
+    rows = []
+    for text in ("first", "second"):
+        path.write_text(text)
+        rows.append(sampler_row(sampler))
+    assert rows[0]["order_digest"] != rows[1]["order_digest"]
+
+
 def test_generations_come_in_the_order_of_their_targets(sampler, synthetic):
     item = synthetic.make_slice(0, 5)
     targets = [GuidanceTarget(f) for f in (0.1, 0.05)]
