@@ -156,7 +156,7 @@ class FlairMeter:
             now = self.mask(image)
             return np.asarray((self.expert | (now & ~self.found)) & ~(self.found & ~now))
         flair = smooth_inside(as_image(image)[self.channel], self.brain, self.smooth_px)
-        # A pixel of the mask goes before one outside it unless FLAIR says so by a whole range.
+        # A pixel of the mask goes before one outside it unless FLAIR says so by half its range.
         score = np.where(self.brain, flair - self.flair + self.expert, -np.inf).ravel()
         order = np.argsort(-score, kind="stable")[: min(round(area_px), int(self.brain.sum()))]
         grown = np.zeros(score.size, bool)
