@@ -130,7 +130,12 @@ def generate(
 
 
 def _order(source: str, reference: AxialSlice) -> np.ndarray:
-    """Fraction at which each pixel joins the tumour, (H, W)."""
+    """Fraction at which each pixel joins the tumour, (H, W); ValueError without a tumour."""
+    if not (reference.tumour & reference.brain).any():
+        raise ValueError(
+            f"slice {reference.slice_id}: sampler.where=order starts from a tumour, and there is "
+            "none in the brain. Choose slices with a tumour, or sampler=fast."
+        )
     if source == "travel":
         return travel_order(reference)
     return growth_order(reference, prior=_prior(source))

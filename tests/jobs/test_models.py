@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,14 @@ def test_row_tells_when_a_prior_of_ones_own_was_fitted_again(sampler, tmp_path):
         path.write_text(text)
         rows.append(sampler_row(sampler))
     assert rows[0]["order_digest"] != rows[1]["order_digest"]
+
+
+def test_an_order_of_growth_needs_a_tumour_to_start_from(sampler, synthetic):
+    item = synthetic.make_slice(0, 5)
+    sampler.spec.where = "order"
+    without = replace(item, labels=np.zeros_like(item.labels))
+    with pytest.raises(ValueError, match=rf"slice {item.slice_id}: sampler.where=order"):
+        generate(sampler, without, [GuidanceTarget(0.1)], seed=0)
 
 
 def test_generations_come_in_the_order_of_their_targets(sampler, synthetic):
