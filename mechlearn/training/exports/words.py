@@ -116,8 +116,12 @@ class Pair:
         )
 
     def _recipe(self) -> str:
-        spec = asdict(self.sampler)
-        told = ", ".join(f"`{k}={_setting(v)}`" for k, v in spec.items() if k != "batch_size")
+        """What a reader looks for, and what is not as usual."""
+        spec, usual = asdict(self.sampler), asdict(SamplerSpec())
+        told = ", ".join(
+            f"`{k}={_setting(v)}`" for k, v in spec.items()
+            if k in ("nl", "scale", "encode", "steps") or v != usual[k]
+        )  # fmt: skip
         return f"Recommended, and the default of the bundle: {told}."
 
     def _limits(self) -> str:
