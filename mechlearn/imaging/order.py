@@ -23,7 +23,7 @@ from mechlearn.imaging.regions import signed_distance
 from mechlearn.imaging.travel import tissue_speed, travel_mm
 from mechlearn.records import AxialSlice
 
-__all__ = ["growth_order", "joining_fraction", "mask_at_area", "travel_order"]
+__all__ = ["growth_order", "joining_fraction", "mask_at_area", "order_from", "travel_order"]
 
 
 def joining_fraction(
@@ -97,11 +97,17 @@ def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> 
         first, the deepest before the others: a shrinking tumour keeps its middle.
 
     Raises:
-        ValueError: no tumour in the brain.
+        ValueError: no tumour in the brain; a prior of one's own for a scan that lacks a contrast.
     """
-    if not set(NEEDED) <= set(reference.contrasts):
+    lacking = sorted(set(NEEDED) - set(reference.contrasts))
+    if lacking and prior is not None:
+        raise ValueError(
+            f"slice {reference.slice_id}: a growth prior reads {', '.join(NEEDED)}, and "
+            f"{', '.join(lacking)} is not there. Take sampler.order=travel."
+        )
+    if lacking:
         return travel_order(reference)
-    return _outward(reference, (prior or _packaged()).score(reference))
+    return _outward(reference, (prior or _prior("phantom")).score(reference))
 
 
 def travel_order(reference: AxialSlice) -> np.ndarray:
@@ -119,9 +125,16 @@ def travel_order(reference: AxialSlice) -> np.ndarray:
     return _outward(reference, travel_mm(speed, tumour, spacing))
 
 
+def order_from(source: str, reference: AxialSlice) -> np.ndarray:
+    """The order that `sampler.order` names: `phantom`, `travel`, or a prior's JSON."""
+    if source == "travel":
+        return travel_order(reference)
+    return growth_order(reference, prior=None if source == "phantom" else _prior(source))
+
+
 @cache
-def _packaged() -> GrowthPrior:
-    return load_prior("phantom")
+def _prior(source: str) -> GrowthPrior:
+    return load_prior(source)
 
 
 def _outward(reference: AxialSlice, score: np.ndarray) -> np.ndarray:

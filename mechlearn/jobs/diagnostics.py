@@ -21,6 +21,7 @@ def picture_row(reference: AxialSlice, image: np.ndarray) -> Row:
     in the reference; `changed_outside_brain_fraction` of the background's pixels.
     """
     brain = reference.brain
+    background = max(int((~brain).sum()), 1)
     region = tumour_region(reference.tumour, brain)
     ssim = region_ssim(image, reference.image, tumour=region, brain=brain)
     change = np.abs(image - reference.image).mean(axis=0)
@@ -32,7 +33,7 @@ def picture_row(reference: AxialSlice, image: np.ndarray) -> Row:
         "alteration_outside": None if ssim.outside is None else 1 - ssim.outside,
         "drift_outside": float(change[outside].mean()) if outside.any() else None,
         "change_inside_share": float(change[region].sum()) / total if total > 0 else None,
-        "changed_outside_brain_fraction": float((change[~brain] > 0).mean()),
+        "changed_outside_brain_fraction": float((change > 0)[~brain].sum()) / background,
         "hyperintense_fraction": _hyperintense(reference, image),
     }
     for where in ("inside", "outside"):

@@ -112,7 +112,7 @@ def measure_gain(
     seen = _climb(respond, closed)
     best = _best_response(seen, guide.source)
     level = min(best, closed)
-    above = next(i for i, (_, m, _) in enumerate(seen) if m >= level)
+    above = next(i for i, (_, m, c) in enumerate(seen) if m >= level and c <= BREAKS)
     low, high = (seen[above - 1][0] if above else seen[0][0] / 10), seen[above][0]
     for _ in range(REFINEMENTS):
         middle = float(np.sqrt(low * high))

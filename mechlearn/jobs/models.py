@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -15,8 +14,8 @@ from torch import Tensor
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.imaging.measure import FlairMeter
-from mechlearn.imaging.order import growth_order, travel_order
-from mechlearn.imaging.prior import GrowthPrior, load_prior
+from mechlearn.imaging.order import order_from
+from mechlearn.imaging.prior import load_prior
 from mechlearn.jobs.rows import Row
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
@@ -95,7 +94,7 @@ def load_models(
 ) -> ModelBundle:
     """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
     if spec.where == "order" and spec.order != "travel":
-        _prior(spec.order)  # a wrong file is refused before anything is sampled
+        load_prior(spec.order)  # a wrong file is refused before anything is sampled
     pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
     return ModelBundle(*pair, build_sampler(*pair, spec, device=device))
 
@@ -136,14 +135,7 @@ def _order(source: str, reference: AxialSlice) -> np.ndarray:
             f"slice {reference.slice_id}: sampler.where=order starts from a tumour, and there is "
             "none in the brain. Choose slices with a tumour, or sampler=fast."
         )
-    if source == "travel":
-        return travel_order(reference)
-    return growth_order(reference, prior=_prior(source))
-
-
-@lru_cache(maxsize=4)
-def _prior(source: str) -> GrowthPrior:
-    return load_prior(source)
+    return order_from(source, reference)
 
 
 def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:

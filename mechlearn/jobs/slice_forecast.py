@@ -138,8 +138,8 @@ def forecast_slice(
     targets = predicted.targets(
         reference.brain_area_mm2, below_percentile=maps.below_percentile, nodes=maps.nodes
     )
-    made = generate(sampler, reference, targets, seed=seed)
     draw = mapper(sampler, reference, maps, seed)
+    made = generate(sampler, reference, targets, seed=seed)
     drawn = {"dynamic": draw(made, "dynamic")}
     if follow_up is not None and maps.n_static > 0:
         alike = sampler.spec.encode == "invert"  # equal targets then give equal images

@@ -16,7 +16,7 @@ from mechlearn.diffusion.networks import predicted_noise
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.imaging.measure import FlairMeter
-from mechlearn.imaging.order import growth_order
+from mechlearn.imaging.order import order_from
 from mechlearn.records import AxialSlice, GuidanceTarget
 from mechlearn.training.base import NoisedModule
 from mechlearn.training.checkpoints import (
@@ -125,7 +125,7 @@ class PreviewCallback(pl.Callback):
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
         made = sampler.sample(
             item["image"], targets, brain=item["brain"][0], initial_fraction=fraction,
-            order=_order(module, item) if self.spec.where == "order" else None,
+            order=_order(module, item, self.spec.order) if self.spec.where == "order" else None,
         )  # fmt: skip
         pictures = []
         for m, target, out in zip(self.multiples, targets, made, strict=True):
@@ -210,7 +210,7 @@ def _meter(module: NoisedModule, item: dict[str, Tensor]) -> FlairMeter | None:
     return FlairMeter.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
 
 
-def _order(module: NoisedModule, item: dict[str, Tensor]) -> np.ndarray:
+def _order(module: NoisedModule, item: dict[str, Tensor], source: str) -> np.ndarray:
     """In which order the pixels of a slice are likely to join its tumour."""
     pixel_mm = float(module.card["data"]["pixel_mm"])
     tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
@@ -218,7 +218,7 @@ def _order(module: NoisedModule, item: dict[str, Tensor]) -> np.ndarray:
         "preview", "", 0.0, 0, item["image"].cpu().numpy(), tumour.astype(np.uint8), brain,
         (pixel_mm, pixel_mm), tuple(module.card["data"]["contrasts"]),
     )  # fmt: skip
-    return growth_order(scan)
+    return order_from(source, scan)
 
 
 def _as_loaded(module: NoisedModule) -> LoadedModel:
