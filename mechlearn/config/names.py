@@ -25,9 +25,14 @@ def cell_folder(number: Any, overrides: str) -> str:
     """
     given = re.sub(r"(^|,)\+?experiment=", r"\1", overrides or "")
     words = re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", given)
-    if len(words) > LONGEST_FOLDER:
-        words = f"{words[: LONGEST_FOLDER - 9]}-{zlib.crc32(given.encode()):08x}"
-    return words or str(number)
+    return _cut(words, LONGEST_FOLDER, whole=given) or str(number)
+
+
+def _cut(words: str, longest: int, *, whole: str) -> str:
+    """At most so many characters; what is cut ends with a digest of the whole."""
+    if len(words) <= longest:
+        return words
+    return f"{words[: longest - 9]}-{zlib.crc32(whole.encode()):08x}"
 
 
 def in_multirun() -> bool:
@@ -47,7 +52,8 @@ def run_name(name: str) -> str:
     """`name`; in a sweep that of the job's folder behind it, so that a list of runs is readable."""
     if not in_multirun():
         return name
-    return f"{name}/{Path(HydraConfig.get().runtime.output_dir).name}"[:LONGEST]
+    full = f"{name}/{Path(HydraConfig.get().runtime.output_dir).name}"
+    return _cut(full, LONGEST, whole=full)
 
 
 def register_resolvers() -> None:
