@@ -14,7 +14,7 @@ import torch
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.jobs.rivals import beside
+from mechlearn.jobs.rivals import beside, interval
 from mechlearn.jobs.rows import Row, read_row, read_table
 from mechlearn.records import GuidanceTarget
 
@@ -97,14 +97,6 @@ def percent(value: float, *, signed: bool = False) -> str:
     return f"{100 * value:+.0f}%" if signed else f"{100 * value:.1f}%"
 
 
-def gain(found: Row, key: str, digits: int) -> str:
-    value = found.get(f"{key}_gain")
-    if value is None:
-        return "-"
-    low, high = found[f"{key}_gain_low"], found[f"{key}_gain_high"]
-    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
-
-
 def guide_line(name: str, row: Row, found: Row) -> list[str]:
     dice, hd95 = "dice_generation_at_size", "hd95_generation_at_size_mm"
     return [
@@ -113,8 +105,8 @@ def guide_line(name: str, row: Row, found: Row) -> list[str]:
         f"{shown(found['requested_share'], 2)} / {shown(found['guide_requested_share'], 2)}",
         shown(found["ssim_outside"]), percent(found["hyperintense_fraction"]),
         percent(found["changed_outside_brain_fraction"]), shown(found["dice_generation_mean"]),
-        shown(found[f"{dice}_mean"]), gain(found, dice, 3),
-        shown(found[f"{hd95}_mean"], 1), gain(found, hd95, 1),
+        shown(found[f"{dice}_mean"]), interval(found, dice, 3),
+        shown(found[f"{hd95}_mean"], 1), interval(found, hd95, 1),
         shown(found["seconds_per_generation"], 1), evaluations(row),
     ]  # fmt: skip
 
@@ -124,8 +116,8 @@ def rival_line(name: str, found: Row, pairs: Sequence[Row]) -> list[str]:
     dice, hd95 = f"dice_{name}", f"hd95_{name}_mm"
     return [
         name.replace("_", " "), percent(error), *["-"] * 5, shown(found[f"{dice}_mean"]),
-        shown(found[f"{dice}_mean"]), gain(found, dice, 3), shown(found[f"{hd95}_mean"], 1),
-        gain(found, hd95, 1), "-", "0",
+        shown(found[f"{dice}_mean"]), interval(found, dice, 3), shown(found[f"{hd95}_mean"], 1),
+        interval(found, hd95, 1), "-", "0",
     ]  # fmt: skip
 
 

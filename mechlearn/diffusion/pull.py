@@ -78,22 +78,26 @@ class Pull:
             self._left = self.guided.index(l) + 1  # steps to close the gap in, as it was read
         scale, direction = self._held
         if self.spec.guidance == "gap":
-            scale = scale * self._gap_scale(k, direction)
+            scale = scale * self._gap_scale(k)
         scale = torch.where(self._reached, 0.0, scale)
         alpha_bar = self.models.alpha_bar(l)
         return guided_epsilon(epsilon, direction, alpha_bar=alpha_bar, scale=scale)
 
     def _aim_at_size(self, k: int, x: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
-        """s_R, (B,), and the gradient of R, (B, C, H, W); under `gap`: the gap in place of s_R."""
+        """s_R, (B,), and the direction, (B, C, H, W); under `gap`, how far along the direction
+        the gap closes in place of s_R."""
         spec, goal = self.spec, self.goal
         at, level = self._seen(k, x, epsilon)
         reading, gradient = self.models.fraction_gradient(at, level, goal.brain)
         gap = self._wanted_size(k) - reading
         self._stop_those_within(gap)
-        s_dyn = gap if spec.dynamic else torch.ones_like(gap)
-        if spec.guidance == "paper":
-            s_dyn = self.scale * s_dyn
-        return s_dyn.to(x.dtype), self._finish(k, gradient).to(x.dtype)
+        gradient = self._in_x(k, gradient)
+        direction = smooth_gradient(gradient, spec.smooth_px)
+        if spec.guidance == "gap":  # a step along the direction changes R by their product
+            scale = gap / (gradient * direction).sum((1, 2, 3)).clamp_min(1e-30)
+        else:
+            scale = self.scale * (gap if spec.dynamic else torch.ones_like(gap))
+        return scale.to(x.dtype), direction.to(x.dtype)
 
     def _aim_at_mask(self, k: int, x: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
         """As `_aim_at_size`; each pixel's gap is in the direction already, the scale is one."""
@@ -103,7 +107,7 @@ class Pull:
         mask, gradient = self.models.mask_gradient(at, level, goal.brain, wanted)
         gap = (wanted - mask) * goal.brain
         self._stop_those_within(gap.sum((1, 2, 3)) / goal.brain.sum())
-        gradient = self._finish(k, gradient)
+        gradient = smooth_gradient(self._in_x(k, gradient), spec.smooth_px)
         scale = torch.full_like(goal.fraction, self.scale)
         if spec.guidance == "gap":
             gradient = _unit(gradient) * smooth_gradient(gap.abs(), spec.smooth_px)
@@ -117,11 +121,11 @@ class Pull:
             return x, l
         return predict_x0(x, epsilon, alpha_bar=self.models.alpha_bar(l)), 0
 
-    def _finish(self, k: int, gradient: Tensor) -> Tensor:
+    def _in_x(self, k: int, gradient: Tensor) -> Tensor:
         """In x_l, epsilon held: x0 = (x_l - sqrt(1 - alpha_bar) epsilon) / sqrt(alpha_bar)."""
-        if self.spec.guide_on == "clean":
-            gradient = gradient / self.models.alpha_bar(self.encoding.levels[k]).sqrt()
-        return smooth_gradient(gradient, self.spec.smooth_px)
+        if self.spec.guide_on == "noisy":
+            return gradient
+        return gradient / self.models.alpha_bar(self.encoding.levels[k]).sqrt()
 
     def _stop_those_within(self, gap: Tensor) -> None:
         if self.spec.stop_within > 0:
@@ -152,8 +156,8 @@ class Pull:
         clean = self.spec.guide_on == "clean"
         return self.encoding.reading(k, self.goal.brain, pixels=pixels, clean=clean)
 
-    def _gap_scale(self, k: int, direction: Tensor) -> Tensor:
-        """What turns a gap into s_R, scalar or (B,).
+    def _gap_scale(self, k: int) -> Tensor:
+        """What turns the way to go into s_R, a scalar.
 
         A shift of epsilon by s sqrt(1 - a) d moves the predicted x0 by s (1 - a) / sqrt(a) d, and
         x at the next level by s c d, c = sqrt(1 - a) (sqrt(1 - a) sqrt(a_to / a) - sqrt(1 - a_to)).
@@ -164,8 +168,7 @@ class Pull:
         if self.spec.where == "order":
             return strength * a.sqrt() / (1 - a)
         reach = (1 - a).sqrt() * ((1 - a).sqrt() * (a_to / a).sqrt() - (1 - a_to).sqrt())
-        slope = direction.square().sum((1, 2, 3)).clamp_min(1e-30)
-        return strength / (self._left * reach * slope)
+        return strength / (self._left * reach)
 
 
 def _unit(gradient: Tensor) -> Tensor:

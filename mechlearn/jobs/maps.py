@@ -75,6 +75,8 @@ def _measured_floor(
     sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int
 ) -> ChangeFloor:
     """What sampling changes without guidance, at least the default floor."""
+    if sampler.spec.anchor:  # it then returns the scan: nothing to sample for
+        return DEFAULT_FLOOR
     still = unguided(sampler, reference, seed=seed)
     seen = change_floor(reference.image, still, brain=reference.brain, median_px=maps.median_px)
     return ChangeFloor(

@@ -15,7 +15,7 @@ from mechlearn.jobs.summary import mean, median
 from mechlearn.metrics.distance import dice, hd95_mm
 from mechlearn.metrics.rank import clustered_interval
 
-__all__ = ["agreement", "beside", "methods_of", "table"]
+__all__ = ["agreement", "beside", "interval", "methods_of", "table"]
 
 
 def agreement(
@@ -102,9 +102,9 @@ def table(summary: Row, methods: Sequence[str]) -> str:
     for m in methods:
         d, h = f"dice_{m}", f"hd95_{m}_mm"
         lines.append(
-            f"| {m} | {_number(summary[d + '_mean'], 3)} | {_interval(summary, d, 4)} "
+            f"| {m} | {_number(summary[d + '_mean'], 3)} | {interval(summary, d, 4)} "
             f"| {_number(summary.get(d + '_gain_share_better'), 2)} "
-            f"| {_number(summary[h + '_mean'], 2)} | {_interval(summary, h, 2)} "
+            f"| {_number(summary[h + '_mean'], 2)} | {interval(summary, h, 2)} "
             f"| {_number(summary.get(h + '_gain_share_better'), 2)} / "
             f"{_number(summary.get(h + '_gain_share_worse'), 2)} |"
         )
@@ -115,7 +115,8 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(summary: Row, key: str, digits: int) -> str:
+def interval(summary: Row, key: str, digits: int) -> str:
+    """A gain of `beside` and its 95% interval in words; "-" where it is not known."""
     gain = summary.get(f"{key}_gain")
     if gain is None:
         return "-"

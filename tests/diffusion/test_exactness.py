@@ -6,7 +6,7 @@ from monai.networks.schedulers import DDIMScheduler
 
 from mechlearn.diffusion.guidance import fraction_and_gradient, guided_epsilon
 from mechlearn.diffusion.levels import SPACINGS, visited_levels
-from mechlearn.diffusion.pull import Goal
+from mechlearn.diffusion.pull import Goal, Pull
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.records import GuidanceTarget
@@ -176,6 +176,21 @@ def test_gap_guidance_needs_no_gain_to_reach_a_size():
         )
         (made,) = sampler.sample(x0, [GuidanceTarget(0.6)], brain=brain)
         assert made.predicted_after == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_smoothed_gap_step_closes_no_more_than_its_share():
+    """A step along a smoothed gradient changes R by their product, not by its own square."""
+    x0, brain = scan()
+    spec = {"nl": NL, "steps": 20, "invert_iterations": 0, "guidance": "gap", "anchor": True}
+    sampler = GuidedSampler(
+        Net(), Size(), schedule=SCHEDULE, spec=SamplerSpec(**spec, smooth_px=1.5)
+    )
+    pull = Pull(sampler.models, sampler.spec, Goal(torch.tensor([0.6]).double(), brain[None, None]),
+                sampler.encode(x0), 1.0)  # fmt: skip
+    x = pull.encoding.x[-1].clone()
+    way, direction = pull._aim_at_size(20, x, torch.zeros_like(x))
+    reading, gradient = sampler.models.fraction_gradient(x, NL, brain[None, None])
+    assert (gradient * way * direction).sum() == pytest.approx(0.6 - reading.item(), rel=1e-6)
 
 
 class Pixels(Size):
