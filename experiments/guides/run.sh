@@ -18,7 +18,7 @@ mkdir -p "$out"
 export OMP_NUM_THREADS=1
 # All rows visit as many levels, in one precision: only what a row is called by differs.
 # shellcheck disable=SC2016
-same=('hydra.sweep.subdir=${hydra.job.num}' "sampler.steps=${LEVELS:-10}"
+same=('hydra.sweep.subdir=${hydra.job.num}' "sampler.steps=${LEVELS:-18}"
       "sampler.precision=${PRECISION:-$(bf16_or_float32)}" "${@:2}")
 
 # Targets are the true sizes at the next visit; pairs come in turns from the 16 test patients.

@@ -9,7 +9,7 @@ rm -rf "$out"
 mkdir -p "$out"
 
 case "$profile" in
-  smoke) patients=8 slices=16 steps=10 ;;
+  smoke) patients=8 slices=16 steps=18 ;;
   full) patients=16 slices=64 steps=200 ;;
   *) echo "smoke: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac

@@ -72,9 +72,9 @@ class GuidedSampler:
     @cached_property
     def levels(self) -> list[int]:
         """Levels visited, ascending from 0 to nl."""
-        return visited_levels(
-            self.schedule, self.spec.nl, steps=self.spec.steps, spacing=self.spec.spacing
-        )
+        spec = self.spec
+        return visited_levels(self.schedule, spec.nl, steps=spec.steps, spacing=spec.spacing,
+                              above=spec.guide_above)
 
     @property
     def evaluations(self) -> Counter[str]:

@@ -45,14 +45,18 @@ def against(
     """One slice: `made` against the full run.
 
     `mad_*`: mean absolute difference of the probabilities over the brain; `dice_*`: of p >= 0.5,
-    None where both are empty; sizes measured from the images (FLAIR): their mean over that of the
-    full run's, and the median error, of the targets.
+    None where both are empty, from `shared_*` pixels of `both_*` masks together; sizes measured
+    from the images (FLAIR): their mean over that of the full run's, and the median error, of the
+    targets.
     """
     row: dict[str, float | None] = {}
     for name in MAPS:
         a, b = (map_of(s, reference, spec, name) for s in (made, full))
         row[f"mad_{name}"] = float(np.abs(a - b)[reference.brain].mean())
-        row[f"dice_{name}"] = dice(a >= 0.5, b >= 0.5)
+        likely, likely_in_full = a >= 0.5, b >= 0.5
+        row[f"dice_{name}"] = dice(likely, likely_in_full)
+        row[f"shared_{name}"] = float((likely & likely_in_full).sum())
+        row[f"both_{name}"] = float(likely.sum() + likely_in_full.sum())
     meter = meter_of(reference)
     sizes, full_sizes = (np.array([meter.fraction(i) for i in s.images]) for s in (made, full))
     row["size_over_full"] = float(
@@ -63,12 +67,18 @@ def against(
 
 
 def mean_row(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
-    """Means over slices, the worst of mad_map and dice_map, and the number of each Dice's gaps."""
+    """Means over slices, the worst of mad_map and dice_map, each Dice of all slices' pixels
+    together (`*_pooled`), and the number of its gaps."""
     out: dict[str, float] = {"slices": len(rows)}
     for key in rows[0]:
+        if key.startswith(("shared_", "both_")):
+            continue
         values = [v for row in rows if (v := row[key]) is not None]
         out[key] = float(np.mean(values)) if values else float("nan")
         if key.startswith("dice_"):
+            shared, both = (sum(float(row[key.replace("dice_", n)] or 0) for row in rows)
+                            for n in ("shared_", "both_"))  # fmt: skip
+            out[f"{key}_pooled"] = 2 * shared / both if both else float("nan")
             out[f"{key}_undefined"] = len(rows) - len(values)
     out["mad_map_worst"] = max(float(row["mad_map"] or 0) for row in rows)
     out["dice_map_worst"] = min((row["dice_map"] for row in rows if row["dice_map"] is not None),

@@ -77,8 +77,8 @@ def agreed(
                     chosen.sampler)  # fmt: skip
         rows.append(against(made, full, case.reference, chosen.maps))
         others.append(against(full.towards(case.targets[1]), full, case.reference, chosen.maps))
-        told = ", ".join(f"Dice {r['dice_map'] or 0:.3f}, mad {r['mad_map']:.4f}"
-                         for r in (rows[-1], others[-1]))  # fmt: skip
+        told = ", ".join(f"Dice {_three_places(r['dice_map'])}, mad {r['mad_map']:.4f}"
+                         for r in (rows[-1], others[-1]))
         left = (time.monotonic() - begun) / done * (len(found) - done)
         say(f"{name} {case.reference.slice_id}: {told} of another seed "
             f"({done} of {len(found)}, about {duration(left)} to go)")  # fmt: skip
@@ -92,6 +92,10 @@ def agreed(
         **{f"{name}_other_seed_{k}": v for k, v in mean_row(others).items() if k not in COST},
         f"{name}_slices": len(found),
     }  # fmt: skip
+
+
+def _three_places(value: float | None) -> str:
+    return "- (both empty)" if value is None else f"{value:.3f}"
 
 
 def tabled(
