@@ -1,5 +1,6 @@
 """The sampler against MONAI's DDIM scheduler and against identities, in float64, every level."""
 
+import numpy as np
 import pytest
 import torch
 from monai.networks.schedulers import DDIMScheduler
@@ -136,6 +137,28 @@ def test_levels_ascend_from_zero_to_nl(spacing, nl, steps):
     levels = visited_levels(SCHEDULE, nl, steps=steps, spacing=spacing)
     assert (levels[0], levels[-1], len(levels)) == (0, nl, (steps or nl) + 1)
     assert all(b > a for a, b in zip(levels, levels[1:], strict=False))
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_two_of_the_strided_levels_are_left_for_where_nothing_is_asked(spacing):
+    levels = visited_levels(SCHEDULE, 200, steps=12, spacing=spacing, above=10)
+    assert levels[:4] == [0, 4, 7, 11]
+    assert (levels[-1], len(levels)) == (200, 13)
+
+
+@pytest.mark.parametrize("nl", [11, 12, 15, 30])
+def test_low_noise_levels_keep_one_to_guide_at(nl):
+    for steps in range(1, nl + 1):
+        levels = visited_levels(SCHEDULE, nl, steps=steps, spacing="logsnr", above=10)
+        assert (levels[0], levels[-1], len(levels)) == (0, nl, steps + 1)
+        assert all(b > a for a, b in zip(levels, levels[1:], strict=False))
+
+
+def test_even_steps_in_log_snr_are_even_in_it():
+    levels = visited_levels(SCHEDULE, 200, steps=12, spacing="logsnr", above=10)[3:]
+    alpha_bar = np.array([float(SCHEDULE.alpha_bar(l)) for l in levels])
+    steps = np.diff(np.log(alpha_bar / (1 - alpha_bar)))
+    assert steps.std() / abs(steps.mean()) < 0.06  # levels are whole numbers
 
 
 def test_every_other_gradient_halves_their_number():

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from agreement import against, mean_row
 from cases import Case, Models, Recipe, cases, load_pair, nodes_of, recipe, synthetic_case
-from lines import LINES, Line, draw
+from lines import Line, draw, lines_of
 from race import Entry, race
 from rich.console import Console
 from sampling import ours, sampled_in_full
@@ -99,7 +99,7 @@ def _three_places(value: float | None) -> str:
 
 
 def tabled(
-    given: argparse.Namespace, models: Models, chosen: Recipe, found: Sequence[Case]
+    given: argparse.Namespace, models: Models, name: str, chosen: Recipe, found: Sequence[Case]
 ) -> list[dict[str, Any]]:
     """One row a setting, means over slices; the first two are the full run and the other seed."""
     fulls = [sampled_in_full(models, c, chosen.sampler, given.kept) for c in found]
@@ -115,17 +115,17 @@ def tabled(
 
     table = [row("full: 200 steps, 100 targets", [f for _, f in pairs])]
     table.append(row("another forecast seed, nearest", [f.towards(c.targets[1]) for c, f in pairs]))
-    if given.seeds:
+    if given.seeds and chosen.sampler.where == "image":
         again = [(c, sampled_in_full(models, c, chosen.sampler, given.kept, seed=1,
                                      only_kept=i >= given.seeds)) for i, (c, _) in enumerate(pairs)]
         rows = [against(m, f, c.reference, chosen.maps)
                 for (c, m), (_, f) in zip(again, pairs, strict=True) if m is not None]  # fmt: skip
         table.append({"line": "another forecast seed, in full", **mean_row(rows)})
-    lines: Sequence[Line] = [line for line in LINES if given.only in line.name]
+    lines: Sequence[Line] = [l for l in lines_of(chosen.sampler) if given.only in l.name]
     for line in lines:
         made = [draw(line, models, case, chosen, given.device) for case, _ in pairs]
         table.append(row(line.name, made))
-        write_table(given.out / "options.csv", table, first=FIRST)
+        write_table(given.out / f"options-{name}.csv", table, first=FIRST)
     return table
 
 
@@ -160,7 +160,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure and write RESULT.json, slices.csv and options.csv beside it."""
+    """Measure and write RESULT.json, slices-NAME.csv and options-NAME.csv beside it."""
     given = parsed()
     trained = given.size is None
     models = load_pair(given.denoiser, given.guide, given.device) if trained else None
@@ -183,8 +183,9 @@ def main() -> None:
     for name, chosen in recipes.items():
         if models and given.slices:
             row |= agreed(given, models, name, chosen, found[: given.slices])
-    if models and given.lines:
-        tabled(given, models, paper, found[: given.lines])
+    for name, chosen in recipes.items():
+        if models and given.lines:
+            tabled(given, models, name, chosen, found[: given.lines])
     given.out.mkdir(parents=True, exist_ok=True)
     given.result.write_text(json.dumps(row, indent=1) + "\n")
     Console().print_json(data=row)

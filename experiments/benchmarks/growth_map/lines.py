@@ -10,7 +10,7 @@ from sampling import Sampled, full_spec, ours
 
 from mechlearn.diffusion.sampler import SamplerSpec
 
-__all__ = ["LINES", "Line", "draw"]
+__all__ = ["LINES", "Line", "draw", "lines_of"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,32 @@ CHOICE = tuple(
         (30, 2, 17), (30, 2, 25), (40, 1, 17), (40, 2, 17), (40, 2, 33),
     )
 )  # fmt: skip
-LINES = tuple(line for line in (*ALONE, *TOGETHER, *CHOICE) if line.known)
+# The same for guidance towards a place, whose steps are anchored.
+PLACED = tuple(
+    Line(f"placed, {spacing}, {steps} steps, {nodes} nodes", nodes=nodes, options={
+        "steps": steps, "spacing": spacing, "anchor": True, "invert_iterations": 0})
+    for spacing, steps, nodes in (
+        ("logsnr", 10, 9), ("logsnr", 12, 9), ("logsnr", 18, 5), ("logsnr", 18, 9),
+        ("logsnr", 18, 13), ("logsnr", 18, 17), ("logsnr", 24, 17), ("logsnr", 18, 33),
+        ("uniform", 10, 9), ("uniform", 18, 17), ("quadratic", 18, 17),
+    )
+) + (
+    Line("placed, not anchored, 3 passes", nodes=17, options={
+        "steps": 18, "spacing": "logsnr", "invert_iterations": 3}),
+    Line("placed, dpmpp_2m", nodes=17, options={
+        "steps": 18, "spacing": "logsnr", "anchor": True, "invert_iterations": 0,
+        "solver": "dpmpp_2m"}),
+    Line("placed, bf16", nodes=17, options={
+        "steps": 18, "spacing": "logsnr", "anchor": True, "invert_iterations": 0,
+        "precision": "bf16"}),
+)  # fmt: skip
+LINES = (*ALONE, *TOGETHER, *CHOICE)
+
+
+def lines_of(spec: SamplerSpec) -> tuple[Line, ...]:
+    """Those that are asked of a sampler's guidance."""
+    chosen = PLACED if spec.where == "order" else LINES
+    return tuple(line for line in chosen if line.known)
 
 
 def draw(line: Line, models: Models, case: Case, recipe: Recipe, device: str) -> Sampled:
