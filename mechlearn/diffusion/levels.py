@@ -23,9 +23,9 @@ def visited_levels(
 
     `uniform` in the level; `quadratic`: l goes like the square of its number (Song et al. 2020);
     `logsnr`: uniform in log(alpha / sigma) between level 1 and nl (Lu et al. 2022). With `above`
-    they are spread from the level after it to nl, but for two below: where nothing is asked for, three
-    even steps down to the image do what all do. Where rounding makes two levels one, the later one
-    moves up.
+    they are spread from the level after it to nl, but for two below: where nothing is asked for,
+    three even steps down to the image do what all do. Where rounding makes two levels one, the
+    later one moves up.
     """
     if steps is None or steps == 1:
         return list(range(nl + 1)) if steps is None else [0, nl]

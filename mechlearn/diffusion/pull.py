@@ -2,8 +2,9 @@
 
 `paper` is eq. (2). With `gap` the remaining gap alone sets the size of a step, the gradient only
 its direction: for a size (`where=image`) the step closes, to first order, its share of the gap;
-for a mask (`where=order`) it moves the predicted x0 of each pixel by its own gap, up to a tumour
-and down to none. A pixel that has arrived is left alone, so nothing grows brighter without end.
+for a mask (`where=order`) it moves the predicted x0 of each pixel by its own gap. A pixel that has
+arrived is left alone, so nothing grows brighter without end. Where a tumour retreats the way is
+known: to the tissue around. A segmenter is content half way there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Goal:
         fraction: tumour area over brain area, (B,).
         initial: that of the reference image; None where it is not known.
         order: fraction at which each pixel joins the tumour, (1, 1, H, W); for `where=order`.
+        tissue: the reference without its tumour, (1, C, H, W); None where nothing retreats.
         brain: (1, 1, H, W), 0 or 1.
     """
 
@@ -41,11 +43,16 @@ class Goal:
     brain: Tensor
     initial: float | None = None
     order: Tensor | None = None
+    tissue: Tensor | None = None
 
     def mask(self, fraction: Tensor) -> Tensor:
         """The tumour of a given size in the order of growth, (B, 1, H, W), 0 or 1."""
         assert self.order is not None
         return (self.order <= col(fraction)).to(self.brain) * self.brain
+
+    def present(self) -> Tensor:
+        """The tumour of the reference, (B, 1, H, W), 0 or 1."""
+        return self.mask(torch.full_like(self.fraction, self.initial or 0.0))
 
 
 class Pull:
@@ -111,8 +118,20 @@ class Pull:
         scale = torch.full_like(goal.fraction, self.scale)
         if spec.guidance == "gap":
             gradient = _unit(gradient) * smooth_gradient(gap.abs(), spec.smooth_px)
+            gradient = self._or_to_tissue(k, x, epsilon, gradient)
             scale = torch.ones_like(scale)
         return scale.to(x.dtype), gradient.to(x.dtype)
+
+    def _or_to_tissue(self, k: int, x: Tensor, epsilon: Tensor, way: Tensor) -> Tensor:
+        """The way of the predicted x0, (B, C, H, W): where tumour is to go, all that is left."""
+        goal = self.goal
+        if goal.tissue is None:
+            return way
+        leaving = goal.present() * (1 - goal.mask(self._boosted(k)))
+        leaving = smooth_gradient(leaving, self.spec.smooth_px)
+        x0 = predict_x0(x, epsilon, alpha_bar=self.models.alpha_bar(self.encoding.levels[k]))
+        beyond = max(self.spec.scale_value / REFERENCE_SCALE, 1.0)  # a larger scale oversteps
+        return way * (1 - leaving) + (goal.tissue - x0) / beyond * leaving
 
     def _seen(self, k: int, x: Tensor, epsilon: Tensor) -> tuple[Tensor, int]:
         """What the guide is shown, and its level."""
@@ -149,8 +168,7 @@ class Pull:
         wanted = self.goal.mask(fraction)
         if self.spec.reading == "absolute":
             return wanted
-        present = self.goal.mask(torch.full_like(fraction, self.goal.initial or 0.0))
-        return (self._reference(k, pixels=True) + wanted - present).clamp(0, 1)
+        return (self._reference(k, pixels=True) + wanted - self.goal.present()).clamp(0, 1)
 
     def _reference(self, k: int, *, pixels: bool) -> Tensor:
         clean = self.spec.guide_on == "clean"

@@ -247,6 +247,39 @@ def test_ordered_growth_is_put_where_the_order_says():
     assert change[added].mean() > 20 * change[never].mean()
 
 
+def rows_of(brain):
+    rank = torch.full((12, 12), torch.inf)
+    rank[brain > 0] = torch.arange(1, 101) / 100.0  # from the first row down
+    return rank
+
+
+def test_where_a_tumour_retreats_the_tissue_around_it_comes_back():
+    x0, brain = scan()
+    rank = rows_of(brain)
+    x0 = torch.where(brain > 0, -0.5, -1.0).expand(2, -1, -1).double().clone()
+    x0[:, (rank <= 0.405) & (brain > 0)] = 0.5
+    base = {"steps": 20, "nl": NL, "invert_iterations": 0, "anchor": True, "where": "order",
+            "guidance": "gap", "reading": "relative"}
+    sampler = GuidedSampler(Net(), Pixels(), schedule=SCHEDULE, spec=SamplerSpec(**base))
+    (made,) = sampler.sample(x0, [GuidanceTarget(0.205)], brain=brain, order=rank,
+                             initial_fraction=0.405)
+    left, stays = (rank > 0.205) & (rank <= 0.405), rank <= 0.205
+    assert made.image[:, left].mean() == pytest.approx(-0.5, abs=0.05)
+    assert made.image[:, stays].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_members_that_grow_do_not_see_one_that_shrinks():
+    x0, brain = scan()
+    rank = rows_of(brain)
+    (alone,) = ordered(x0, brain, rank, 0.4)
+    spec = SamplerSpec(nl=NL, steps=20, invert_iterations=0, anchor=True, where="order",
+                       guidance="gap", reading="relative")
+    sampler = GuidedSampler(Net(), Pixels(), schedule=SCHEDULE, spec=spec)
+    both = sampler.sample(x0, [GuidanceTarget(0.05), GuidanceTarget(0.4)], brain=brain, order=rank,
+                          initial_fraction=0.1)
+    torch.testing.assert_close(both[1].image, alone.image)
+
+
 def test_order_is_asked_for_by_name():
     x0, brain = scan()
     with pytest.raises(ValueError, match=r"sampler.where=order: no order of growth"):
