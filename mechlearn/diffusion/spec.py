@@ -49,7 +49,8 @@ class SamplerSpec:
             step, the gradient its direction, and `scale` multiplies (50k: 1). See `pull`.
         where: `image`: the guide asks for a size alone, and images decide on the place. `order`:
             it asks, pixel by pixel, for the tumour of that size in an order of likely growth;
-            needs a segmenter. 50k is then the weight that Bayes' rule gives the mask.
+            needs a segmenter. 50k is then the weight that Bayes' rule gives the mask. Under `gap`
+            pixels that are to leave the tumour get back the tissue around it.
         order: where that order comes from: `phantom`, the packaged prior; `travel`, travel time
             through the tissue alone, nothing fitted; or the JSON of a prior fitted to a cohort.
         reading: `absolute`, as the guide reads the noisy image; `relative` to its reading of the
