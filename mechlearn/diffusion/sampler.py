@@ -22,7 +22,6 @@ from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.solver import Solver
 from mechlearn.diffusion.spec import SamplerSpec, parse_scale
 from mechlearn.diffusion.steps import clipped_epsilon
-from mechlearn.imaging.tissue import without_tumour
 from mechlearn.records import Generation, GuidanceTarget
 
 __all__ = ["EpsilonModel", "GuidedSampler", "SamplerSpec", "member_seed", "parse_scale"]
@@ -141,6 +140,7 @@ class GuidedSampler:
         first_member: int = 0,
         initial_fraction: float | None = None,
         order: Tensor | np.ndarray | None = None,
+        tissue: Tensor | np.ndarray | None = None,
     ) -> list[Generation]:
         """One generation a target, in their order, independent of the batch size.
 
@@ -151,6 +151,8 @@ class GuidedSampler:
             initial_fraction: tumour fraction of the reference, where it is known; with
                 `reading=relative` targets are changes from it.
             order: fraction at which each pixel joins the tumour, (H, W), for `where=order`.
+            tissue: the reference without its tumour, (C, H, W), which pixels go back to that an
+                order takes from it; None: the guide alone shows the way.
 
         Raises:
             ValueError: `where=order` without an order of growth or with a guide of sizes alone.
@@ -164,10 +166,7 @@ class GuidedSampler:
         shared = self.encode(x0) if self.spec.encode == "invert" else None
         with torch.inference_mode():
             before = float(self.models.fraction(x0.to(self.device)[None].float(), 0, mask))
-        smallest = min(t.tumour_fraction for t in targets)
-        tissue = None
-        if joins is not None and initial_fraction is not None and smallest < initial_fraction:
-            tissue = self._tissue(x0, mask, joins <= initial_fraction)
+        back_to = None if tissue is None else torch.as_tensor(tissue, device=self.device)[None]
         out: list[Generation] = []
         size = self._batch_size(x0, mask, len(targets))
         for start in range(0, len(targets), size):
@@ -178,7 +177,7 @@ class GuidedSampler:
             encoding = shared if shared is not None else self.encode(x0, seeds=names)
             wanted = torch.tensor([t.tumour_fraction for t in chunk], device=self.device,
                                   dtype=encoding.x[0].dtype)
-            goal = Goal(wanted, mask, initial_fraction, joins, tissue)
+            goal = Goal(wanted, mask, initial_fraction, joins, back_to)
             images = self.denoise(encoding, goal, brain=mask)
             with torch.inference_mode():
                 after = self.models.fraction(images.float(), 0, mask).tolist()[:n]
@@ -190,12 +189,6 @@ class GuidedSampler:
                     self.spec.scale_value, self.effective_scale, s,
                 ))  # fmt: skip
         return out
-
-    def _tissue(self, x0: Tensor, brain: Tensor, tumour: Tensor) -> Tensor:
-        """The reference without its tumour, (1, C, H, W)."""
-        image, mask, inside = (t.cpu().numpy() for t in (x0, tumour[0, 0], brain[0, 0] > 0))
-        tissue = without_tumour(image, mask & inside, inside)
-        return torch.as_tensor(tissue, device=self.device)[None]
 
     def _check_order(self, order: object, initial: float | None) -> None:
         if self.spec.where != "order":

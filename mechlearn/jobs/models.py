@@ -16,6 +16,7 @@ from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.imaging.measure import FlairMeter
 from mechlearn.imaging.order import order_from
 from mechlearn.imaging.prior import load_prior
+from mechlearn.imaging.tissue import without_tumour
 from mechlearn.jobs.rows import Row
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.training.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
@@ -44,7 +45,7 @@ class Sampler(Protocol):
     def sample(
         self, x0: Tensor, targets: Sequence[GuidanceTarget], *, brain: Tensor, seed: int = 0,
         slice_id: str = "", initial_fraction: float | None = None,
-        order: np.ndarray | None = None,
+        order: np.ndarray | None = None, tissue: np.ndarray | None = None,
     ) -> list[Generation]: ...  # fmt: skip
 
     def reconstruct(
@@ -125,7 +126,15 @@ def generate(
         seed=seed, slice_id=reference.slice_id,
         initial_fraction=reference.tumour_fraction if reference.tumour.any() else None,
         order=_order(sampler.spec.order, reference) if ordered else None,
+        tissue=_tissue(reference, targets) if ordered else None,
     )  # fmt: skip
+
+
+def _tissue(reference: AxialSlice, targets: Sequence[GuidanceTarget]) -> np.ndarray | None:
+    """The slice without its tumour, (C, H, W), where a target is smaller than it is."""
+    if all(t.tumour_fraction >= reference.tumour_fraction for t in targets):
+        return None
+    return without_tumour(reference.image, reference.tumour & reference.brain, reference.brain)
 
 
 def _order(source: str, reference: AxialSlice) -> np.ndarray:

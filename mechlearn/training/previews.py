@@ -17,6 +17,7 @@ from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.steps import add_noise
 from mechlearn.imaging.measure import FlairMeter
 from mechlearn.imaging.order import order_from
+from mechlearn.imaging.tissue import without_tumour
 from mechlearn.records import AxialSlice, GuidanceTarget
 from mechlearn.training.base import NoisedModule
 from mechlearn.training.checkpoints import (
@@ -123,9 +124,14 @@ class PreviewCallback(pl.Callback):
         if self.spec.where == "order" and not fraction > 0:
             return []
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
+        order = tissue = None
+        if self.spec.where == "order":
+            scan = _scan(module, item)
+            order = order_from(self.spec.order, scan)
+            tissue = without_tumour(scan.image, scan.tumour, scan.brain)
         made = sampler.sample(
             item["image"], targets, brain=item["brain"][0], initial_fraction=fraction,
-            order=_order(module, item, self.spec.order) if self.spec.where == "order" else None,
+            order=order, tissue=tissue,
         )  # fmt: skip
         pictures = []
         for m, target, out in zip(self.multiples, targets, made, strict=True):
@@ -210,15 +216,14 @@ def _meter(module: NoisedModule, item: dict[str, Tensor]) -> FlairMeter | None:
     return FlairMeter.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
 
 
-def _order(module: NoisedModule, item: dict[str, Tensor], source: str) -> np.ndarray:
-    """In which order the pixels of a slice are likely to join its tumour."""
+def _scan(module: NoisedModule, item: dict[str, Tensor]) -> AxialSlice:
+    """The slice as the growth order takes it."""
     pixel_mm = float(module.card["data"]["pixel_mm"])
     tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
-    scan = AxialSlice(
+    return AxialSlice(
         "preview", "", 0.0, 0, item["image"].cpu().numpy(), tumour.astype(np.uint8), brain,
         (pixel_mm, pixel_mm), tuple(module.card["data"]["contrasts"]),
     )  # fmt: skip
-    return order_from(source, scan)
 
 
 def _as_loaded(module: NoisedModule) -> LoadedModel:

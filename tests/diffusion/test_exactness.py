@@ -262,7 +262,7 @@ def test_where_a_tumour_retreats_the_tissue_around_it_comes_back():
             "guidance": "gap", "reading": "relative"}
     sampler = GuidedSampler(Net(), Pixels(), schedule=SCHEDULE, spec=SamplerSpec(**base))
     (made,) = sampler.sample(x0, [GuidanceTarget(0.205)], brain=brain, order=rank,
-                             initial_fraction=0.405)
+                             initial_fraction=0.405, tissue=torch.full_like(x0, -0.5))
     left, stays = (rank > 0.205) & (rank <= 0.405), rank <= 0.205
     assert made.image[:, left].mean() == pytest.approx(-0.5, abs=0.05)
     assert made.image[:, stays].mean() == pytest.approx(0.5, abs=0.05)
@@ -276,7 +276,7 @@ def test_members_that_grow_do_not_see_one_that_shrinks():
                        guidance="gap", reading="relative")
     sampler = GuidedSampler(Net(), Pixels(), schedule=SCHEDULE, spec=spec)
     both = sampler.sample(x0, [GuidanceTarget(0.05), GuidanceTarget(0.4)], brain=brain, order=rank,
-                          initial_fraction=0.1)
+                          initial_fraction=0.1, tissue=torch.zeros_like(x0))
     torch.testing.assert_close(both[1].image, alone.image)
 
 
