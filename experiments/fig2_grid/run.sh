@@ -32,7 +32,11 @@ BRATS="${BRATS:-${MECHLEARN_REAL_DATA:-../shared/data}/brats2021}"
 if [ -d "$BRATS" ]; then
   data=(data=brats "data.root=$BRATS" data.name=fig2_brats data.prepare.size=128
         data.prepare.pixel_mm=1.5 data.splits.val=0 data.splits.test=0)
-  python -m mechlearn.prepare "${data[@]}" data.workers=2
+  paths=()
+  for given in "${@:2}"; do
+    case "$given" in paths.*) paths+=("$given") ;; esac
+  done
+  python -m mechlearn.prepare "${data[@]}" "${paths[@]}" data.workers=2
   # shellcheck disable=SC2086
   python -m mechlearn.evaluate -m +experiment=grid_search "${grid[@]}" "${data[@]}" task.split=train \
     task.patients=6 task.slices=null $real hydra.sweep.dir="$out/brats"

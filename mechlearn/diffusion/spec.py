@@ -57,8 +57,8 @@ class SamplerSpec:
             encoded reference at the same level, so that its error there cancels.
         guide_on: `noisy`: R(x_l, l); `clean`: R of the predicted x0 at level 0.
         guide_every: the gradient is computed at every k-th level and held in between.
-        guide_above: no guidance at this level and below; with `steps`, two levels are
-            visited there.
+        guide_above: no guidance at this level and below; with `steps`, two levels at
+            most are visited there.
         stop_within: a member whose reading is within this share of its target is left unguided
             from then on; 0 never.
         dynamic: s_dyn = target - R (signed); False: s_dyn = 1, guidance always upwards (of a size,

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from mechlearn.checks import same_shape
+from mechlearn.imaging.travel import blurred_inside
 
 __all__ = ["without_tumour"]
 
@@ -25,7 +26,7 @@ def without_tumour(
         margin_px: the tumour is taken so much larger, for its edge is half tumour.
 
     Returns:
-        (C, H, W) float32, `image` outside the tumour and its margin, and everywhere where no tissue
+        (C, H, W) float32, `image` outside the tumour and its margin, and wherever too little tissue
         is left to continue.
 
     Raises:
@@ -37,16 +38,11 @@ def without_tumour(
     filled = np.array(image, np.float32)
     wide = ndimage.binary_dilation(tumour, iterations=margin_px) if margin_px else tumour
     left, known = brain & wide, brain & ~wide
-    if not known.any():
-        return filled
-    tissue = np.where(known, filled, 0.0)
     sigma = 1.0
-    while left.any():
-        weight = ndimage.gaussian_filter(known.astype(np.float32), sigma)
-        reached = left & (weight > _ENOUGH if sigma < max(brain.shape) else weight > 0)
-        for channel, values in enumerate(tissue):
-            mean = ndimage.gaussian_filter(values, sigma)
-            filled[channel, reached] = mean[reached] / weight[reached]
+    while left.any() and sigma <= max(brain.shape):
+        reached = left & (ndimage.gaussian_filter(known.astype(np.float32), sigma) > _ENOUGH)
+        for channel, values in enumerate(image):
+            filled[channel, reached] = blurred_inside(values, known, sigma, (1, 1))[reached]
         left &= ~reached
         sigma *= 2
     return filled

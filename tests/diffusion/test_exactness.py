@@ -236,21 +236,20 @@ def ordered(x0, brain, order, target, **spec):
                           initial_fraction=0.1)
 
 
-def test_ordered_growth_is_put_where_the_order_says():
-    x0, brain = scan()
-    x0 = torch.where(brain > 0, x0 * 0.1 - 0.5, -1.0)
-    rank = torch.full((12, 12), torch.inf)
-    rank[brain > 0] = torch.arange(1, 101) / 100.0  # from the first row down
-    (made,) = ordered(x0, brain, rank, 0.4)
-    change = (made.image - x0)[0].abs()
-    added, never = (rank > 0.1) & (rank <= 0.4), (rank > 0.4) & (brain > 0)
-    assert change[added].mean() > 20 * change[never].mean()
-
-
 def rows_of(brain):
     rank = torch.full((12, 12), torch.inf)
     rank[brain > 0] = torch.arange(1, 101) / 100.0  # from the first row down
     return rank
+
+
+def test_ordered_growth_is_put_where_the_order_says():
+    x0, brain = scan()
+    x0 = torch.where(brain > 0, x0 * 0.1 - 0.5, -1.0)
+    rank = rows_of(brain)
+    (made,) = ordered(x0, brain, rank, 0.4)
+    change = (made.image - x0)[0].abs()
+    added, never = (rank > 0.1) & (rank <= 0.4), (rank > 0.4) & (brain > 0)
+    assert change[added].mean() > 20 * change[never].mean()
 
 
 def test_where_a_tumour_retreats_the_tissue_around_it_comes_back():

@@ -10,7 +10,7 @@ from sampling import Sampled, full_spec, ours
 
 from mechlearn.diffusion.sampler import SamplerSpec
 
-__all__ = ["LINES", "Line", "draw", "lines_of"]
+__all__ = ["Line", "draw", "lines_of"]
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,21 @@ CHOICE = tuple(
     )
 )  # fmt: skip
 # The same for guidance towards a place, whose steps are anchored.
-PLACED = tuple(
-    Line(f"placed, {spacing}, {steps} steps, {nodes} nodes", nodes=nodes, options={
-        "steps": steps, "spacing": spacing, "anchor": True, "invert_iterations": 0})
-    for spacing, steps, nodes in (
-        ("logsnr", 10, 9), ("logsnr", 12, 9), ("logsnr", 18, 5), ("logsnr", 18, 9),
-        ("logsnr", 18, 13), ("logsnr", 18, 17), ("logsnr", 24, 17), ("logsnr", 18, 33),
-        ("uniform", 10, 9), ("uniform", 18, 17), ("quadratic", 18, 17),
-    )
-) + (
-    Line("placed, not anchored, 3 passes", nodes=17, options={
-        "steps": 18, "spacing": "logsnr", "invert_iterations": 3}),
-    Line("placed, dpmpp_2m", nodes=17, options={
-        "steps": 18, "spacing": "logsnr", "anchor": True, "invert_iterations": 0,
-        "solver": "dpmpp_2m"}),
-    Line("placed, bf16", nodes=17, options={
-        "steps": 18, "spacing": "logsnr", "anchor": True, "invert_iterations": 0,
-        "precision": "bf16"}),
+def _placed(name: str, *, nodes: int = 17, **options: Any) -> Line:
+    given = {"steps": 18, "spacing": "logsnr", "anchor": True, "invert_iterations": 0, **options}
+    return Line(f"placed, {name}", given, nodes)
+
+
+PLACED = (
+    *(_placed(f"{spacing}, {steps} steps, {nodes} nodes", nodes=nodes, steps=steps, spacing=spacing)
+      for spacing, steps, nodes in (
+          ("logsnr", 10, 9), ("logsnr", 12, 9), ("logsnr", 18, 5), ("logsnr", 18, 9),
+          ("logsnr", 18, 13), ("logsnr", 18, 17), ("logsnr", 24, 17), ("logsnr", 18, 33),
+          ("uniform", 10, 9), ("uniform", 18, 17), ("quadratic", 18, 17),
+      )),
+    _placed("not anchored, 3 passes", anchor=False, invert_iterations=3),
+    _placed("dpmpp_2m", solver="dpmpp_2m"),
+    _placed("bf16", precision="bf16"),
 )  # fmt: skip
 LINES = (*ALONE, *TOGETHER, *CHOICE)
 
