@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mechlearn.config.figures import draw_collected
-from mechlearn.jobs.collect import CollectResult, collect
+from mechlearn.evaluation.sweep_table import CollectResult, collect
 
 
 def show(result: CollectResult, folder: str) -> None:

@@ -7,9 +7,9 @@ import logging
 import hydra
 from omegaconf import DictConfig
 
-from mechlearn.config import build, errors, models, recipes, resuming, schema, tasks, tracking
-from mechlearn.jobs.finished import FINGERPRINT
-from mechlearn.jobs.rows import write_row
+from mechlearn.config import build, errors, model_checks, recipes, resuming, schema, tasks, tracking
+from mechlearn.evaluation.finished import FINGERPRINT
+from mechlearn.evaluation.rows import write_row
 
 log = logging.getLogger(__name__)
 schema.register()
@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> None:
 
     A job whose equal has finished in the same folder is not run again.
     """
-    bundle = models.check_evaluate(cfg)
+    bundle = model_checks.check_evaluate(cfg)
     inputs = tasks.open_task(cfg, bundle)
     mark = resuming.job_fingerprint(cfg, inputs)
     if resuming.nothing_to_do(cfg, mark):

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from mechlearn.config import build, errors, forecasting, models, recipes, schema
-from mechlearn.jobs.forecast import ForecastResult
+from mechlearn.config import build, errors, forecasting, model_checks, recipes, schema
+from mechlearn.evaluation.patient_forecast import ForecastResult
 from mechlearn.report.fan import NOT_EVIDENCE
 from mechlearn.report.page import number
 
@@ -34,7 +34,7 @@ def show(result: ForecastResult) -> None:
 @errors.clear_errors
 def main(cfg: DictConfig) -> None:
     """NIfTI growth map and scans, PNG figures, one HTML page and row.json in the output folder."""
-    bundle = models.check_forecast(cfg)
+    bundle = model_checks.check_forecast(cfg)
     log.info("%s", bundle.name)
     store, result = forecasting.forecast_patient(cfg, bundle)
     written = forecasting.write_results(build.output_dir(), cfg, bundle, store, result)

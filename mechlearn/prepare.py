@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from mechlearn.checks import one_of
-from mechlearn.config import doctor, errors, recipes, schema, stores
+from mechlearn.config import check_mode, errors, recipes, schema, stores
 
 schema.register()
 
@@ -25,11 +25,11 @@ def main(cfg: DictConfig) -> None:
     Raises:
         SystemExit: mode=check found an error.
     """
-    if one_of("mode", cfg.mode, doctor.MODES) == "check":
-        if status := doctor.check(cfg):
+    if one_of("mode", cfg.mode, check_mode.MODES) == "check":
+        if status := check_mode.check(cfg):
             sys.exit(status)
         return
-    store = stores.make_store(cfg, skip=doctor.bad_visits(cfg))
+    store = stores.make_store(cfg, skip=check_mode.bad_visits(cfg))
     counts = {s: (len(store.patients(s)), len(store.slices(s))) for s in ("train", "val", "test")}
     words = ", ".join(f"{s} {p} patients and {n} slices" for s, (p, n) in counts.items())
     Console().print(f"{store.root}: {words}", highlight=False)

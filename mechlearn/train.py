@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mechlearn.config import build, errors, recipes, schema, stores, tracking, validate
-from mechlearn.jobs.rows import Row, write_row
-from mechlearn.training.checkpoints import export
+from mechlearn.evaluation.rows import Row, write_row
+from mechlearn.models.checkpoints import export
 
 log = logging.getLogger(__name__)
 schema.register()

@@ -11,8 +11,8 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config import build, recipes
-from mechlearn.config.growth import growth_spec
-from mechlearn.training.previews import PreviewCallback
+from mechlearn.config.growth_config import growth_spec
+from mechlearn.models.previews import PreviewCallback
 
 CONF = Path(recipes.conf_dir())
 Compose = Callable[..., DictConfig]

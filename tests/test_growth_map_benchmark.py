@@ -11,11 +11,11 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from mechlearn.diffusion.networks import Denoiser, Segmenter, predicted_noise
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.imaging.growth_map import growth_map
+from mechlearn.models.networks import Denoiser, Segmenter, predicted_noise
 from mechlearn.records import GuidanceTarget
+from mechlearn.spatial.otsu_map import growth_map
 
 HERE = Path(__file__).resolve().parents[1] / "experiments" / "benchmarks" / "growth_map"
 TARGETS = (0.02, 0.2, 0.5)

@@ -12,28 +12,33 @@ import pytest
 import mechlearn
 
 PACKAGE = Path(mechlearn.__file__).parent
+HELPERS = ("checks", "files", "progress")
 FLOORS = {
-    "records": 0, "checks": 0,
-    "growth": 1, "diffusion": 1, "imaging": 1, "metrics": 1,
-    "data": 2, "training": 2,
-    "jobs": 3, "report": 3,
-    "config": 4, "prepare": 4, "train": 4, "evaluate": 4, "forecast": 4, "collect": 4,
-    "export": 4,
+    "records": 0, **dict.fromkeys(HELPERS, 0),
+    "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,
+    "data": 2, "phantom": 2, "models": 2,
+    "evaluation": 3, "report": 3,
+    "api": 4,
+    "config": 5, "prepare": 5, "train": 5, "evaluate": 5, "forecast": 5, "collect": 5, "export": 5,
 }  # fmt: skip
+TOP = 5
 ENTRY_POINTS = ("prepare", "train", "evaluate", "forecast", "collect", "export")
 STANDARD = frozenset(sys.stdlib_module_names)
 THIRD_PARTY = {
-    "records": {"numpy", "torch"},
+    "records": {"numpy", "torch"},  # torch for type checking alone
     "checks": {"numpy"},
+    "files": {"filelock"},
+    "progress": {"rich"},
     "growth": {"numpy", "scipy", "lmfit"},
-    "diffusion": {"numpy", "torch", "monai"},
-    "imaging": {"numpy", "scipy", "skimage", "torch"},
+    "diffusion": {"numpy", "torch"},
+    "spatial": {"numpy", "scipy", "skimage", "torch"},
     "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics", "scoringrules"},
     "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich",
-             "blosc2", "filelock", "openpyxl"},
-    "training": {"PIL", "numpy", "torch", "pytorch_lightning", "hydra", "wandb", "rich",
-                 "safetensors", "huggingface_hub", "yaml"},
-    "jobs": {"numpy", "torch", "yaml", "rich"},
+             "blosc2", "openpyxl"},
+    "phantom": {"numpy", "scipy", "torch", "nibabel", "nilearn", "rich"},
+    "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
+               "safetensors", "huggingface_hub", "yaml"},
+    "evaluation": {"numpy", "torch", "yaml", "rich"},
     "report": {"numpy", "matplotlib", "jinja2", "torch"},
 }
 HYDRA = ("hydra", "omegaconf")
@@ -72,8 +77,10 @@ def is_allowed(here: str | None, there: str | None) -> bool:
     if here is None or there is None or there in (here, "__version__"):
         return True
     below = FLOORS[there] < FLOORS[here]
+    if (here, there) == ("phantom", "data"):
+        return True  # phantoms are written in the layouts of data
     ground = FLOORS[here] == FLOORS[there] == 0
-    return below or ground or (FLOORS[here] == 4 and there == "config")
+    return below or ground or (FLOORS[here] == TOP and there == "config")
 
 
 # Each test names every violation at once: a test a module would be hundreds that say the same.
@@ -101,13 +108,13 @@ def test_rooms_keep_to_their_packages() -> None:
 
 
 def test_hydra_stays_upstairs() -> None:
-    """It belongs to config/ and the entry points; the loader may instantiate, nothing more."""
-    below = [p for p in MODULES if FLOORS.get(room_of(module_name(p)) or "", 4) < 4]
+    """It belongs to config/ and the entry points."""
+    below = [p for p in MODULES if FLOORS.get(room_of(module_name(p)) or "", TOP) < TOP]
     hydra = {
         module_name(path): {n for n in imports_of(path) if n.split(".")[0] in HYDRA}
         for path in below
     }
-    assert hydra.pop("mechlearn.training.checkpoints") <= {"hydra", "hydra.utils"}
+    assert hydra.pop("mechlearn.models.checkpoints") <= {"hydra", "hydra.utils"}
     assert not {name: found for name, found in hydra.items() if found}
 
 

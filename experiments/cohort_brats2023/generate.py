@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from mechlearn.data.phantom.patient import simulate
-from mechlearn.data.phantom.spec import PatientKey, PhantomSpec
+from mechlearn.phantom.phantom_patient import simulate
+from mechlearn.phantom.phantom_spec import PatientKey, PhantomSpec
 from mechlearn.records import CONTRASTS
 
 FOLDERS = {

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mechlearn.jobs.rows import read_table
+from mechlearn.evaluation.rows import read_table
 
 CELL = ("relative_error_abs", "requested_share", "ssim_inside", "ssim_outside", "drift_outside",
         "change_inside_share", "hyperintense_fraction")  # fmt: skip

@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from mechlearn.data.series import write_series
-from mechlearn.records import Timeline, Visit
+from mechlearn.data.size_table import write_series
+from mechlearn.records import SizeReading, SizeSeries
 
 FOLDER = Path(os.environ.get("MECHLEARN_REAL_DATA", "../shared/data")) / "growth"
 FEWEST = 4
@@ -39,16 +39,16 @@ def laleh(path: Path) -> Iterable[Reading]:
                 continue
 
 
-def timelines(readings: Iterable[Reading]) -> list[Timeline]:
+def timelines(readings: Iterable[Reading]) -> list[SizeSeries]:
     """Series by patient and lesion, by day, that are long enough and all positive."""
-    found: dict[tuple[str, str], list[Visit]] = defaultdict(list)
+    found: dict[tuple[str, str], list[SizeReading]] = defaultdict(list)
     for patient, lesion, day, volume in readings:
-        found[patient, lesion].append(Visit(day, volume))
+        found[patient, lesion].append(SizeReading(day, volume))
     kept = []
     for (patient, lesion), visits in sorted(found.items()):
         ordered = tuple(sorted(visits, key=lambda v: v.day))
-        if len(ordered) >= FEWEST and all(v.area_mm2 > 0 for v in ordered):
-            kept.append(Timeline(f"{patient}/{lesion}", patient, ordered))
+        if len(ordered) >= FEWEST and all(v.size > 0 for v in ordered):
+            kept.append(SizeSeries(f"{patient}/{lesion}", patient, ordered))
     return kept
 
 

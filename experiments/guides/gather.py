@@ -14,8 +14,8 @@ import torch
 
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.jobs.rivals import beside, interval
-from mechlearn.jobs.rows import Row, read_row, read_table
+from mechlearn.evaluation.baseline_comparison import beside, interval
+from mechlearn.evaluation.rows import Row, read_row, read_table
 from mechlearn.records import GuidanceTarget
 
 RIVALS = ("no_change", "dilation", "growth_order")

@@ -20,13 +20,18 @@ from rich.console import Console
 
 from mechlearn.data.selection import pair_rows, spread
 from mechlearn.data.store import SliceRow, SliceStore
-from mechlearn.imaging.baselines import dilation, heat_kernel, no_change
-from mechlearn.imaging.order import growth_order, joining_fraction, mask_at_area, travel_order
-from mechlearn.imaging.regions import signed_distance
-from mechlearn.jobs.progress import tracked
-from mechlearn.jobs.rivals import agreement, beside, methods_of, table
-from mechlearn.jobs.rows import Row, write_table
+from mechlearn.evaluation.baseline_comparison import agreement, beside, methods_of, table
+from mechlearn.evaluation.countdown import tracked
+from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.records import AxialSlice
+from mechlearn.spatial.arrival_order import (
+    growth_order,
+    joining_fraction,
+    mask_at_area,
+    travel_order,
+)
+from mechlearn.spatial.baselines import dilation, heat_kernel, no_change
+from mechlearn.spatial.regions import signed_distance
 
 log = logging.getLogger("where")
 Order = Callable[[AxialSlice], np.ndarray]

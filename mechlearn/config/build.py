@@ -18,11 +18,11 @@ from mechlearn.data.module import SliceDataModule
 from mechlearn.data.store import SliceStore
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.jobs.slice_forecast import MapSpec
-from mechlearn.training.base import NoisedModule
-from mechlearn.training.checkpoints import LoadedModel, load_model
-from mechlearn.training.ddpm import DDPMModule
-from mechlearn.training.guides import GuideModule
+from mechlearn.evaluation.slice_forecast import MapSpec
+from mechlearn.models.checkpoints import LoadedModel, load_model
+from mechlearn.models.ddpm import DDPMModule
+from mechlearn.models.guides import GuideModule
+from mechlearn.models.noised_module import NoisedModule
 
 __all__ = [
     "build_callbacks",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-PREVIEWS = "mechlearn.training.previews.PreviewCallback"
+PREVIEWS = "mechlearn.models.previews.PreviewCallback"
 
 
 def output_dir() -> Path:

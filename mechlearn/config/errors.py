@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mechlearn.config.names import in_multirun
-from mechlearn.jobs.rows import write_failure
+from mechlearn.evaluation.rows import write_failure
 
 __all__ = ["UserError", "clear_errors"]
 

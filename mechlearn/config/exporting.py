@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from mechlearn.checks import one_of
 from mechlearn.config.build import sampler_spec
-from mechlearn.jobs.models import load_models
-from mechlearn.training.exports.pair import LAYOUTS, ExportSpec, check_free, export_pair
+from mechlearn.evaluation.model_pair import load_models
+from mechlearn.models.exports.pair import LAYOUTS, ExportSpec, check_free, export_pair
 
 __all__ = ["export_models"]
 

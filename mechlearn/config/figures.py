@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mechlearn.config.grid_pages import draw_grids
-from mechlearn.jobs.collect import CollectResult
-from mechlearn.jobs.rows import read_table
-from mechlearn.report.growth import laws_figure, method_labels, scores_figure
+from mechlearn.evaluation.rows import read_table
+from mechlearn.evaluation.sweep_table import CollectResult
+from mechlearn.report.growth_figures import laws_figure, method_labels, scores_figure
 from mechlearn.report.style import save
 
 __all__ = ["draw_collected"]

@@ -10,21 +10,21 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config.build import flat, map_spec
-from mechlearn.config.growth import course_change, growth_spec, prior_note
-from mechlearn.config.models import check_grid
+from mechlearn.config.growth_config import course_change, growth_spec, prior_note
+from mechlearn.config.model_checks import check_grid
 from mechlearn.config.stores import data_config, fitting_slices, make_store, open_store
 from mechlearn.data.manifest import read_manifest
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
 from mechlearn.data.store import SliceStore
+from mechlearn.evaluation.model_pair import ModelBundle
+from mechlearn.evaluation.patient_forecast import ForecastResult, run_forecast
+from mechlearn.evaluation.rows import write_row, write_table
+from mechlearn.evaluation.slice_forecast import SliceForecast
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.identify import identifiability
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.jobs.forecast import ForecastResult, run_forecast
-from mechlearn.jobs.models import ModelBundle
-from mechlearn.jobs.rows import write_row, write_table
-from mechlearn.jobs.slice_forecast import SliceForecast
-from mechlearn.report.forecast import forecast_figure
+from mechlearn.report.forecast_figure import forecast_figure
 from mechlearn.report.page import Section, write_page
-from mechlearn.report.sheets import overview_table, slice_section
+from mechlearn.report.page_sections import overview_table, slice_section
 from mechlearn.report.style import save
 
 __all__ = ["forecast_patient", "open_patient", "write_results"]

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlearn.jobs.grid import Example, load_examples
-from mechlearn.jobs.grid_choice import choose_cell
-from mechlearn.jobs.rows import Row, read_table, write_row, write_table
-from mechlearn.jobs.trends import grid_trends, trend_keys, trend_words
-from mechlearn.report.grid import GridExample, example_figure, grid_figure, grids
+from mechlearn.evaluation.grid_choice import choose_cell
+from mechlearn.evaluation.grid_trends import grid_trends, trend_keys, trend_words
+from mechlearn.evaluation.noise_scale_grid import Example, load_examples
+from mechlearn.evaluation.rows import Row, read_table, write_row, write_table
+from mechlearn.report.grid_figure import GridExample, example_figure, grid_figure, grids
 from mechlearn.report.grid_scores import GridScores
-from mechlearn.report.images import flair
+from mechlearn.report.slice_pictures import flair
 from mechlearn.report.style import save
 
 __all__ = ["draw_grids"]

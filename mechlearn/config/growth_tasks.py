@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 
 import mechlearn
 from mechlearn.config.build import output_dir
-from mechlearn.config.growth import growth_spec
+from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.schema import TaskConfig
-from mechlearn.config.series import CohortSeries, open_series
-from mechlearn.jobs.fans import load_fans
-from mechlearn.jobs.growth_fits import CROSS_FIT, run_growth_fits
-from mechlearn.jobs.population import CrossFit, run_population
-from mechlearn.jobs.rows import Row, read_table
-from mechlearn.report.growth import Fan, fans_figure, scores_figure
+from mechlearn.config.series_source import CohortSeries, open_series
+from mechlearn.evaluation.fans import load_fans
+from mechlearn.evaluation.growth_fits import CROSS_FIT, run_growth_fits
+from mechlearn.evaluation.population_fit import CrossFit, run_population
+from mechlearn.evaluation.rows import Row, read_table
+from mechlearn.report.growth_figures import Fan, fans_figure, scores_figure
 from mechlearn.report.style import save
 
 __all__ = ["GROWTH_TASKS"]
@@ -42,10 +42,10 @@ def _draw(folder: Path, series: CohortSeries, row: Row) -> None:
     if not rows:
         log.warning("no slice could be forecast, so there is nothing to draw")
         return
-    whole = {t.slice_id: t for t in series.timelines}
+    whole = {t.name: t for t in series.timelines}
     fans = [
-        Fan(whole[f.slice_id].before(whole[f.slice_id].visits[-1].day), f,
-            whole[f.slice_id].visits[-1])
+        Fan(whole[f.name].before(whole[f.name].visits[-1].day), f,
+            whole[f.name].visits[-1])
         for f in load_fans(folder / "fans.npz")
     ]  # fmt: skip
     where = f"{series.name}, {row['n_slices']} slices of {row['n_patients']} patients"

@@ -13,7 +13,7 @@ from mechlearn.config.build import output_dir
 from mechlearn.config.stores import data_config, store_root
 from mechlearn.config.tasks import TaskInputs
 from mechlearn.data.store import SliceStore
-from mechlearn.jobs.finished import code_digest, fingerprint, finished_row, start
+from mechlearn.evaluation.finished import code_digest, fingerprint, finished_row, start
 
 __all__ = ["job_fingerprint", "nothing_to_do"]
 

@@ -13,12 +13,12 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from mechlearn.config.names import register_resolvers
-from mechlearn.data.phantom.spec import PhantomSpec
-from mechlearn.data.spec import PrepareSpec, SplitSpec
+from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler import SamplerSpec
-from mechlearn.growth.cohort import POOL_LAWS
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.jobs.slice_forecast import MapSpec
+from mechlearn.evaluation.slice_forecast import MapSpec
+from mechlearn.growth.cohort_fit import POOL_LAWS
+from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.phantom.phantom_spec import PhantomSpec
 
 __all__ = [
     "DataConfig",

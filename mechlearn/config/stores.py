@@ -15,14 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 from mechlearn.checks import one_of
 from mechlearn.config.schema import DataConfig
 from mechlearn.data.adapters import ADAPTERS
-from mechlearn.data.files import exclusive
 from mechlearn.data.found import found_manifest, list_found, tell_others, without
 from mechlearn.data.manifest import VisitRecord, read_manifest
-from mechlearn.data.phantom.cohort import write_cohort
-from mechlearn.data.prepare import prepare
+from mechlearn.data.preparation import prepare
 from mechlearn.data.splits import splits_beside
 from mechlearn.data.store import SliceStore
-from mechlearn.jobs.models import ModelBundle
+from mechlearn.evaluation.model_pair import ModelBundle
+from mechlearn.files import exclusive
+from mechlearn.phantom.cohort_files import write_cohort
 
 __all__ = [
     "KINDS",

@@ -13,26 +13,26 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import in_range, one_of, positive
 from mechlearn.config.build import output_dir
-from mechlearn.config.growth import growth_spec
+from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.schema import TaskConfig
 from mechlearn.config.stores import fitting_slices, open_store, phantom_patients
 from mechlearn.data.selection import growth_slices, pair_rows, spread
 from mechlearn.data.store import SliceRow, SliceStore
+from mechlearn.evaluation.gain import measure_gain
+from mechlearn.evaluation.longitudinal import run_longitudinal
+from mechlearn.evaluation.model_pair import ModelBundle
+from mechlearn.evaluation.noise_scale_grid import GridCase, multiples_of, next_visits, run_grid
+from mechlearn.evaluation.patient_forecast import choose_slices
+from mechlearn.evaluation.rows import Row, read_table, write_table
+from mechlearn.evaluation.size_response import run_sizes
 from mechlearn.growth.laws import get_law
-from mechlearn.jobs.forecast import choose_slices
-from mechlearn.jobs.gain import measure_gain
-from mechlearn.jobs.grid import GridCase, multiples_of, next_visits, run_grid
-from mechlearn.jobs.longitudinal import run_longitudinal
-from mechlearn.jobs.models import ModelBundle
-from mechlearn.jobs.rows import Row, read_table, write_table
-from mechlearn.jobs.sizes import run_sizes
+from mechlearn.models.checkpoints import set_gain
 from mechlearn.records import AxialSlice
-from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
-from mechlearn.report.sizes import size_figure
+from mechlearn.report.longitudinal_figures import forecast_scores_figure, longitudinal_figure
+from mechlearn.report.size_figure import size_figure
 from mechlearn.report.style import save
-from mechlearn.training.checkpoints import set_gain
 
 __all__ = ["TASKS", "TaskInputs", "open_task", "run_task", "task_config"]
 

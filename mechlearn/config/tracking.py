@@ -20,9 +20,9 @@ from mechlearn.config.build import flat, output_dir, resume_path
 from mechlearn.config.stores import store_root
 from mechlearn.data.splits import SPLITS
 from mechlearn.data.store import SliceStore
-from mechlearn.jobs.models import ModelBundle
-from mechlearn.jobs.rows import ROW, Row, read_table
-from mechlearn.training import lineage
+from mechlearn.evaluation.model_pair import ModelBundle
+from mechlearn.evaluation.rows import ROW, Row, read_table
+from mechlearn.models import lineage
 
 __all__ = ["begin", "data_summary", "end_evaluation", "end_training", "origin", "running_logger",
            "use_data"]  # fmt: skip

@@ -9,11 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.config.build import load_init, noise_schedule, resume_path, sampler_spec
-from mechlearn.config.growth import growth_spec
+from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.hardware import device_count
 from mechlearn.config.names import in_multirun
 from mechlearn.config.stores import check_store, data_config
-from mechlearn.training.checkpoints import KINDS, load_denoiser, load_guide
+from mechlearn.models.checkpoints import KINDS, load_denoiser, load_guide
 
 __all__ = ["check_devices", "check_train"]
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 from mechlearn.data.draws import Draw
 from mechlearn.data.labels import whole_tumour
 from mechlearn.data.store import SliceStore
-from mechlearn.imaging.intensity import BACKGROUND
+from mechlearn.spatial.intensity import BACKGROUND
 
 __all__ = ["SliceDataset", "as_floats"]
 

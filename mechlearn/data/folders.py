@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from mechlearn.data.files import read_json, replace_folder, write_json
 from mechlearn.data.labels import whole_tumour
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.slices import NAME, write_slice_file
-from mechlearn.data.spec import PrepareSpec
+from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
-from mechlearn.imaging.intensity import BACKGROUND
+from mechlearn.files import read_json, replace_folder, write_json
+from mechlearn.spatial.intensity import BACKGROUND
 
 __all__ = ["all_finished", "prepare_patient", "remove_visits"]
 

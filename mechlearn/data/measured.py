@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mechlearn.data.files import read_json
+from mechlearn.files import read_json
 
 __all__ = ["MEASURED_FILE", "check_measured_volumes"]
 

@@ -13,8 +13,8 @@ from nibabel.arrayproxy import ArrayProxy
 from numpy.typing import DTypeLike
 
 from mechlearn.checks import one_of
-from mechlearn.data.grid import reorient, reorient_back
-from mechlearn.data.visit import StoredVisit
+from mechlearn.data.model_grid import reorient, reorient_back
+from mechlearn.data.stored_visit import StoredVisit
 from mechlearn.records import GrowthMap
 
 __all__ = ["write_growth_map", "write_labels", "write_scans", "write_slices"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mechlearn.data.files import write_json
 from mechlearn.data.manifest import VisitRecord
-from mechlearn.data.spec import SplitSpec
+from mechlearn.data.store_spec import SplitSpec
+from mechlearn.files import write_json
 
 __all__ = [
     "SPLITS",

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from mechlearn.data.courses import RT_DURATION_DAYS, courses
-from mechlearn.data.files import exclusive, read_json
 from mechlearn.data.slices import NAME, OpenFiles, SliceFile
-from mechlearn.data.spec import PrepareSpec, checked_contrasts
 from mechlearn.data.splits import SPLITS, read_splits
+from mechlearn.data.store_spec import PrepareSpec, checked_contrasts
+from mechlearn.data.stored_visit import SliceRow, StoredVisit, check_registered
 from mechlearn.data.surroundings import surroundings_of
-from mechlearn.data.visit import SliceRow, StoredVisit, check_registered
-from mechlearn.imaging.intensity import BACKGROUND
-from mechlearn.records import AxialSlice, LongitudinalSlice, Radiotherapy, Timeline, Visit
+from mechlearn.files import exclusive, read_json
+from mechlearn.records import AxialSlice, LongitudinalSlice, Radiotherapy, SizeReading, SizeSeries
+from mechlearn.spatial.intensity import BACKGROUND
 
 __all__ = ["FORMAT", "UNFINISHED", "SliceRow", "SliceStore", "StoredVisit"]
 
@@ -196,7 +196,7 @@ class SliceStore:
         Args:
             row: of the index.
             surroundings: also tell how near the visit's tumour is in space, for
-                `imaging.order.growth_order`; a second for the first slice of a visit.
+                `spatial.arrival_order.growth_order`; a second for the first slice of a visit.
         """
         image, labels, brain = self.arrays(row)
         around = None
@@ -233,7 +233,7 @@ class SliceStore:
 
     def timeline(
         self, patient: str, z: int, *, rt_duration_days: float = RT_DURATION_DAYS
-    ) -> Timeline:
+    ) -> SizeSeries:
         """Tumour area of one slice over the visits, from the index alone (no image is read)."""
         visits = self.visits(patient)
         undated = [v.session for v in visits if v.day is None]
@@ -242,9 +242,11 @@ class SliceStore:
                 f"{patient}: sessions {undated} have no day; growth needs days. Fill in the "
                 "manifest's day column and prepare again."
             )
-        points = tuple(Visit(float(v.day or 0.0), v.tumour_area_mm2(z), v.session) for v in visits)
+        points = tuple(
+            SizeReading(float(v.day or 0.0), v.tumour_area_mm2(z), v.session) for v in visits
+        )
         treated = self.courses(patient, rt_duration_days)
-        return Timeline(f"{patient}/z{z:03d}", patient, points, treated)
+        return SizeSeries(f"{patient}/z{z:03d}", patient, points, treated)
 
     def longitudinal(
         self,

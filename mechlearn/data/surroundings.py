@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from mechlearn.data.visit import StoredVisit
-from mechlearn.imaging.travel import LIMIT_MM, tissue_speed, travel_mm
+from mechlearn.data.stored_visit import StoredVisit
 from mechlearn.records import Surroundings
+from mechlearn.spatial.travel import LIMIT_MM, tissue_speed, travel_mm
 
 __all__ = ["VisitSurroundings", "surroundings_of"]
 

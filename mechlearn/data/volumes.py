@@ -12,13 +12,13 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from mechlearn.data.grid import GridPlacement, reorient
 from mechlearn.data.labels import to_canonical
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.masks import combine, support
 from mechlearn.data.measured import check_measured_volumes
-from mechlearn.data.spec import PrepareSpec
-from mechlearn.imaging.intensity import BACKGROUND, IntensityScale, brain_mask
+from mechlearn.data.model_grid import GridPlacement, reorient
+from mechlearn.data.store_spec import PrepareSpec
+from mechlearn.spatial.intensity import BACKGROUND, IntensityScale, brain_mask
 
 __all__ = [
     "PreparedVisit",

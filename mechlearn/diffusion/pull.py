@@ -17,7 +17,7 @@ from torch import Tensor
 from mechlearn.diffusion.encoding import Encoding
 from mechlearn.diffusion.evaluator import Evaluator
 from mechlearn.diffusion.guidance import guided_epsilon, smooth_gradient
-from mechlearn.diffusion.spec import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.steps import col, predict_x0
 
 __all__ = ["Goal", "Pull"]

@@ -18,9 +18,9 @@ from mechlearn.diffusion.guidance import Guide, effective_scale
 from mechlearn.diffusion.levels import visited_levels
 from mechlearn.diffusion.memory import bytes_of_member
 from mechlearn.diffusion.pull import Goal, Pull
+from mechlearn.diffusion.sampler_spec import SamplerSpec, parse_scale
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.solver import Solver
-from mechlearn.diffusion.spec import SamplerSpec, parse_scale
 from mechlearn.diffusion.steps import clipped_epsilon
 from mechlearn.records import Generation, GuidanceTarget
 

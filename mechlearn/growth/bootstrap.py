@@ -11,10 +11,10 @@ import numpy as np
 from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.engines import ENGINES
 from mechlearn.growth.fit import FitResult, fit_batch, point_fits
-from mechlearn.growth.noise import mirrored
+from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.measurement_noise import mirrored
 from mechlearn.growth.problem import DegenerateSeriesError, FitProblem
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["Bootstrap", "bootstrap", "bootstraps", "perturb"]
 
@@ -59,7 +59,7 @@ def perturb(areas: np.ndarray, spec: GrowthSpec, rng: np.random.Generator) -> np
     return areas * (1 + noise) if spec.noise_model == "multiplicative" else areas + noise
 
 
-def bootstrap(timeline: Timeline, spec: GrowthSpec, *, rng: np.random.Generator) -> Bootstrap:
+def bootstrap(timeline: SizeSeries, spec: GrowthSpec, *, rng: np.random.Generator) -> Bootstrap:
     """Fit a slice, then refit it to `spec.n_bootstrap` noisy copies of its measurements.
 
     Args:
@@ -77,7 +77,7 @@ def bootstrap(timeline: Timeline, spec: GrowthSpec, *, rng: np.random.Generator)
 
 
 def bootstraps(
-    timelines: Sequence[Timeline], spec: GrowthSpec, *, rngs: Sequence[np.random.Generator]
+    timelines: Sequence[SizeSeries], spec: GrowthSpec, *, rngs: Sequence[np.random.Generator]
 ) -> list[Bootstrap | Exception]:
     """`bootstrap` of many slices, all of whose fits run at once.
 
@@ -124,7 +124,7 @@ def _bootstraps(
         if not good.all():
             logger.warning(
                 "timeline %s, law %s: %d of %d refits failed and are left out",
-                problem.slice_id, law.name, (~good).sum(), spec.n_bootstrap,
+                problem.name, law.name, (~good).sum(), spec.n_bootstrap,
             )
         out.append(Bootstrap(point, problem, held[good], int((~good).sum())))
     return out

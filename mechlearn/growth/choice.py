@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mechlearn.growth.fit import LOG_FLOOR, fit
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["CHOICE_LAWS", "LawChoice", "choose_law"]
 
@@ -36,7 +36,7 @@ class LawChoice(NamedTuple):
 
 
 def choose_law(
-    timeline: Timeline, laws: Sequence[Law | str] = CHOICE_LAWS, spec: GrowthSpec | None = None
+    timeline: SizeSeries, laws: Sequence[Law | str] = CHOICE_LAWS, spec: GrowthSpec | None = None
 ) -> list[LawChoice]:
     """Fit several laws to all visits of a slice and weigh them, the best first.
 
@@ -66,11 +66,11 @@ def choose_law(
     return sorted(rows, key=lambda row: math.inf if row.aicc is None else row.aicc)
 
 
-def _judged(timeline: Timeline, law: Law, spec: GrowthSpec) -> LawChoice:
+def _judged(timeline: SizeSeries, law: Law, spec: GrowthSpec) -> LawChoice:
     if not timeline.courses and law.knows_radiotherapy:
         reason = "no radiotherapy: it would be its untreated curve once more"
         return LawChoice(law.name, None, None, reason)
-    areas = timeline.areas_mm2 / (timeline.areas_mm2[0] or 1.0)
+    areas = timeline.sizes / (timeline.sizes[0] or 1.0)
     try:
         fitted, count = _fitted(timeline, law, spec)
     except (ValueError, RuntimeError) as error:
@@ -87,11 +87,11 @@ def _judged(timeline: Timeline, law: Law, spec: GrowthSpec) -> LawChoice:
     return LawChoice(law.name, n * math.log(square) + 2 * k + 2 * k * (k + 1) / (n - k - 1), None)
 
 
-def _fitted(timeline: Timeline, law: Law, spec: GrowthSpec) -> tuple[np.ndarray, int]:
+def _fitted(timeline: SizeSeries, law: Law, spec: GrowthSpec) -> tuple[np.ndarray, int]:
     """Sizes at the visits over the first one, and how many parameters were fitted."""
-    scale = timeline.areas_mm2[0] or 1.0
+    scale = timeline.sizes[0] or 1.0
     if law.estimate is not None:
-        return np.full(len(timeline.visits), timeline.areas_mm2.mean() / scale), 1
+        return np.full(len(timeline.visits), timeline.sizes.mean() / scale), 1
     if spec.survival == "linear_quadratic":
         law = law.linear_quadratic()
     bounds = {k: (v[0], v[1]) for k, v in spec.bounds.items() if k in law.names}

@@ -17,7 +17,7 @@ def fit_text(result: FitResult) -> str:
     problem, values = result.problem, result.parameters
     first, last = problem.origin_day, problem.origin_day + problem.days[-1]
     lines = [
-        f"timeline {problem.slice_id}: law {result.law.name}, {problem.days.size} visit(s), "
+        f"timeline {problem.name}: law {result.law.name}, {problem.days.size} visit(s), "
         f"days {first:g} to {last:g}, {result.n_fitted} parameter(s) fitted"
     ]
     wide = max(len(p.name) for p in result.law.parameters)

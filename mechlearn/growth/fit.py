@@ -22,7 +22,7 @@ from mechlearn.growth.engines import ENGINES, solve_batched
 from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.problem import FitProblem
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_fit", "point_fits"]
 
@@ -105,7 +105,7 @@ def fit_batch(problems: Sequence[FitProblem], *, ridge: float, residuals: str) -
 
 
 def fit(
-    timeline: Timeline,
+    timeline: SizeSeries,
     law: Law | str = "ode",
     *,
     start: Mapping[str, float] | None = None,
@@ -198,7 +198,7 @@ def point_fits(
             results.append(_result(batch.one(i), batch.values(x[i, 0]), float(cost[i, 0])))
         else:
             results.append(RuntimeError(
-                f"timeline {problem.slice_id}: law {law.name} did not converge from {n_starts} "
+                f"timeline {problem.name}: law {law.name} did not converge from {n_starts} "
                 "start(s). Raise growth.n_starts or use a simpler growth.law."
             ))  # fmt: skip
     return results, x
@@ -241,7 +241,7 @@ def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:
     held = tuple(n for n in problem.held if n not in problem.fixed and problem.courses.starts)
     warnings = _warnings(n_visits, n_fitted, rank, bool(held), at_bound)
     for text in warnings:
-        logger.info("timeline %s, law %s: %s", problem.slice_id, law.name, text)
+        logger.info("timeline %s, law %s: %s", problem.name, law.name, text)
     return FitResult(
         problem, values, np.broadcast_to(residuals, problem.areas.shape), held, at_bound,
         n_fitted, rank, cost, tuple(warnings),

@@ -19,10 +19,10 @@ import numpy as np
 from scipy.stats import chi2, f
 
 from mechlearn.checks import in_range, one_of
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.law import Law, Parameter
 from mechlearn.growth.likelihood import SliceLikelihood
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["Identifiability", "Profile", "identifiability", "profile"]
 
@@ -71,7 +71,7 @@ class Identifiability:
     """What one slice says about a law.
 
     Attributes:
-        slice_id, law: names.
+        name, law: names.
         n_visits: visits that were used.
         names: parameters that are free, (F,).
         singular_values (F,): of the Jacobian of the residuals over the noise, in the parameters'
@@ -81,7 +81,7 @@ class Identifiability:
         profiles: by parameter.
     """
 
-    slice_id: str
+    name: str
     law: str
     n_visits: int
     names: tuple[str, ...]
@@ -115,7 +115,7 @@ class Identifiability:
     def text(self) -> str:
         """A short report."""
         lines = [
-            f"timeline {self.slice_id}: law {self.law}, {self.n_visits} visit(s) for "
+            f"timeline {self.name}: law {self.law}, {self.n_visits} visit(s) for "
             f"{len(self.names)} parameter(s), rank {self.rank}"
         ]
         wide = max(len(name) for name in self.profiles)
@@ -133,7 +133,7 @@ class Identifiability:
 
 
 def profile(
-    timeline: Timeline, law: Law | str, parameter: str, *, spec: GrowthSpec | None = None,
+    timeline: SizeSeries, law: Law | str, parameter: str, *, spec: GrowthSpec | None = None,
     points: int = 25, level: float = 0.95,
 ) -> Profile:
     """The profile likelihood of one parameter of a law.
@@ -157,7 +157,7 @@ def profile(
 
 
 def identifiability(
-    timeline: Timeline, law: Law | str, spec: GrowthSpec | None = None, *, points: int = 25,
+    timeline: SizeSeries, law: Law | str, spec: GrowthSpec | None = None, *, points: int = 25,
     level: float = 0.95,
 ) -> Identifiability:
     """Profiles of all free parameters, and which directions among them the visits see.
@@ -171,13 +171,13 @@ def identifiability(
     rank = int((sizes > _RANK * max(float(sizes.max()), 1e-300)).sum())
     problem = case.problem
     return Identifiability(
-        problem.slice_id, problem.law.name, problem.days.size, case.free, sizes, directions, rank,
+        problem.name, problem.law.name, problem.days.size, case.free, sizes, directions, rank,
         found,
     )  # fmt: skip
 
 
 def _likelihood(
-    timeline: Timeline, law: Law | str, spec: GrowthSpec | None
+    timeline: SizeSeries, law: Law | str, spec: GrowthSpec | None
 ) -> SliceLikelihood:
     spec = spec or GrowthSpec()
     if isinstance(law, str):

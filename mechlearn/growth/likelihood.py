@@ -14,10 +14,10 @@ import numpy as np
 from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.engines import Fits, solve_batched
 from mechlearn.growth.fit import LOG_FLOOR
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.law import Law
 from mechlearn.growth.problem import FitProblem
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["SliceLikelihood"]
 
@@ -42,7 +42,7 @@ class SliceLikelihood:
     left: int | None = None
 
     @classmethod
-    def of(cls, timeline: Timeline, law: Law, spec: GrowthSpec) -> SliceLikelihood:
+    def of(cls, timeline: SizeSeries, law: Law, spec: GrowthSpec) -> SliceLikelihood:
         """Fit a slice from `spec.n_starts` starts.
 
         Raises:
@@ -145,7 +145,7 @@ def _search(batch: Batch, spec: GrowthSpec) -> Fits:
     found = solve_batched(batch, tasks, _TOLERANCE**2, max_iterations=_PASSES * _STEPS)
     if not np.isfinite(found.cost).any():
         raise RuntimeError(
-            f"timeline {problem.slice_id}: law {problem.law.name} is not finite at any of {n} "
+            f"timeline {problem.name}: law {problem.law.name} is not finite at any of {n} "
             "start(s). Raise growth.n_starts or use a simpler growth.law."
         )
     best = np.argsort(found.cost, kind="stable")
@@ -172,7 +172,7 @@ def _residual_noise(problem: FitProblem, cost: float) -> float:
     left = problem.days.size - len(problem.free)
     if left < 1:
         raise ValueError(
-            f"timeline {problem.slice_id}: growth.noise=0 and {problem.days.size} visit(s) for "
+            f"timeline {problem.name}: growth.noise=0 and {problem.days.size} visit(s) for "
             f"{len(problem.free)} parameters: no residual tells the noise. Give growth.noise."
         )
     return max(float(np.sqrt(cost / left)), 1e-9)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlearn.growth.engines import ENGINES
+from mechlearn.growth.growth_spec import POOLED, GrowthSpec
 from mechlearn.growth.pool import Calibration, Member, Pool
 from mechlearn.growth.population import Population
 from mechlearn.growth.posterior import Draws, draw
 from mechlearn.growth.problem import FitProblem
-from mechlearn.growth.spec import POOLED, GrowthSpec
-from mechlearn.records import GrowthForecast, Timeline
+from mechlearn.records import SizeForecast, SizeSeries
 
 __all__ = ["Spread", "drawn", "members_for", "pooled", "shares", "thinned"]
 
@@ -45,7 +45,7 @@ class Spread:
 
 
 def drawn(
-    population: Population, timelines: Sequence[Timeline], days: np.ndarray, *, n: int,
+    population: Population, timelines: Sequence[SizeSeries], days: np.ndarray, *, n: int,
     seed: int, alpha_beta_gy: float | None = None, engine: str = "batched",
 ) -> Draws:
     """`posterior.draw` for timelines, days (S, T) on their clocks; seeded by slice and law."""
@@ -54,7 +54,7 @@ def drawn(
         FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines
     ]
     shifted = days - np.array([[p.origin_day] for p in problems])
-    names = [(zlib.crc32(p.slice_id.encode()), zlib.crc32(law.name.encode())) for p in problems]
+    names = [(zlib.crc32(p.name.encode()), zlib.crc32(law.name.encode())) for p in problems]
     rngs = [np.random.default_rng([seed, *name]) for name in names]
     return draw(population, problems, shifted, n=n, rngs=rngs, engine=ENGINES[engine])
 
@@ -95,11 +95,11 @@ def members_for(spec: GrowthSpec, pool: Pool) -> tuple[Member, ...]:
 
 
 def pooled(
-    timelines: Sequence[Timeline], days: Sequence[float], spec: GrowthSpec, pool: Pool
-) -> list[GrowthForecast]:
+    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, pool: Pool
+) -> list[SizeForecast]:
     """Forecasts of slices from the visits that may be seen, each to its own day."""
     members = members_for(spec, pool)
-    out: list[GrowthForecast] = []
+    out: list[SizeForecast] = []
     for begin in range(0, len(timelines), _BLOCK):
         block = slice(begin, begin + _BLOCK)
         out += _block(timelines[block], days[block], spec, pool, members)
@@ -107,9 +107,9 @@ def pooled(
 
 
 def _block(
-    timelines: Sequence[Timeline], days: Sequence[float], spec: GrowthSpec, pool: Pool,
+    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, pool: Pool,
     members: Sequence[Member],
-) -> list[GrowthForecast]:
+) -> list[SizeForecast]:
     grid = np.array([
         np.linspace(t.visits[0].day, day, spec.curve_points)
         for t, day in zip(timelines, days, strict=True)
@@ -126,15 +126,15 @@ def _block(
     calibration = pool.calibration if spec.law == POOLED else members[0].calibration
     if spec.calibrate and calibration is not None:
         samples, curves = _corrected(calibration, timelines, grid, samples, curves, pool.floor)
-    largest = np.array([t.areas_mm2.max() for t in timelines])
+    largest = np.array([t.sizes.max() for t in timelines])
     limit = pool.limit(largest)[:, None]
     if spec.max_growth is not None:
         limit = np.minimum(limit, spec.max_growth * largest[:, None])
     samples, curves = np.minimum(samples, limit), np.minimum(curves, limit[..., None])
     return [
-        GrowthForecast(
-            slice_id=timeline.slice_id, day=float(day), samples_mm2=samples[i],
-            curve_days=grid[i], curves_mm2=curves[i], law=spec.law,
+        SizeForecast(
+            name=timeline.name, day=float(day), samples=samples[i],
+            curve_days=grid[i], curves=curves[i], law=spec.law,
             parameters=_parameters(parts, i),
             n_failed=sum(int(part.n_failed[i]) for part in parts),
             population=str(pool.about.get("cohort", "unnamed")), weights=weights,
@@ -144,7 +144,7 @@ def _block(
 
 
 def _corrected(
-    calibration: Calibration, timelines: Sequence[Timeline], grid: np.ndarray,
+    calibration: Calibration, timelines: Sequence[SizeSeries], grid: np.ndarray,
     samples: np.ndarray, curves: np.ndarray, floor: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Samples with the cohort's held-out errors, and curves that lead to them."""
@@ -174,7 +174,7 @@ def _parameters(parts: Sequence[_Part], i: int) -> dict[str, np.ndarray]:
 
 
 def _part(
-    member: Member, timelines: Sequence[Timeline], grid: np.ndarray, count: int,
+    member: Member, timelines: Sequence[SizeSeries], grid: np.ndarray, count: int,
     spec: GrowthSpec, pool: Pool,
 ) -> _Part:
     """`count` draws of a law, spread evenly over their ranks on the forecast day."""
@@ -197,7 +197,7 @@ def _part(
 
 
 def _bent(
-    timelines: Sequence[Timeline], grid: np.ndarray, curves: np.ndarray, samples: np.ndarray,
+    timelines: Sequence[SizeSeries], grid: np.ndarray, curves: np.ndarray, samples: np.ndarray,
     corrected: np.ndarray, floor: float,
 ) -> np.ndarray:
     """Curves that take up the correction evenly between the last visit and the forecast day."""

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from mechlearn.growth.laws import get_law
-from mechlearn.growth.noise import Discrepancy
+from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.population import Population, population_law
 
 __all__ = ["HEADROOM", "Calibration", "Member", "Pool", "load_pool", "weighted_quantiles"]

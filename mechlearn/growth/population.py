@@ -21,9 +21,9 @@ from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.engines import solve_batched
 from mechlearn.growth.law import Law, Parameter
 from mechlearn.growth.laws import get_law
-from mechlearn.growth.noise import Discrepancy
+from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.problem import FitProblem
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["Population", "fit_population", "population_law"]
 
@@ -113,7 +113,7 @@ class Population:
 
 
 def fit_population(
-    timelines: Sequence[Timeline], law: Law | str, *, floor: float,
+    timelines: Sequence[SizeSeries], law: Law | str, *, floor: float,
     alpha_beta_gy: float | None = None, seed: int = 0,
 ) -> Population:
     """Estimate a law's population from a cohort.

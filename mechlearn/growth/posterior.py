@@ -15,7 +15,7 @@ import numpy as np
 
 from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.engines import Engine, solve_batched
-from mechlearn.growth.noise import mirrored
+from mechlearn.growth.measurement_noise import mirrored
 from mechlearn.growth.population import Population
 from mechlearn.growth.problem import FitProblem
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mechlearn.growth.law import Law
 from mechlearn.growth.treatment import Courses
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["DegenerateSeriesError", "FitProblem"]
 
@@ -27,7 +27,7 @@ class FitProblem:
     they are `fixed` by the user; those `tied` follow an expression in others.
     """
 
-    slice_id: str
+    name: str
     law: Law
     days: np.ndarray
     areas: np.ndarray
@@ -40,7 +40,7 @@ class FitProblem:
 
     @classmethod
     def of(
-        cls, timeline: Timeline, law: Law, *, alpha_beta_gy: float | None = None,
+        cls, timeline: SizeSeries, law: Law, *, alpha_beta_gy: float | None = None,
         hold: bool = True, fixed: Mapping[str, float] | None = None,
         tied: Mapping[str, str] | None = None,
     ) -> FitProblem:
@@ -57,7 +57,7 @@ class FitProblem:
             DegenerateSeriesError: too few visits, one day only, or no tumour where one is needed.
         """
         _refuse_degenerate(timeline, law)
-        days, areas = timeline.days, timeline.areas_mm2
+        days, areas = timeline.days, timeline.sizes
         scale = float(areas[0]) or float(areas.max()) or 1.0
         origin = float(days[0])
         sees_rt = any(days[-1] > course.start_day for course in timeline.courses)
@@ -66,7 +66,7 @@ class FitProblem:
         held = {p.name: p.start for p in unseen if p.name not in tied} | dict(fixed)
         courses = Courses.of(timeline.courses, origin_day=origin, alpha_beta_gy=alpha_beta_gy)
         return cls(
-            timeline.slice_id, law, days - origin, areas / scale, scale, origin, courses, held,
+            timeline.name, law, days - origin, areas / scale, scale, origin, courses, held,
             tuple(fixed), dict(tied),
         )  # fmt: skip
 
@@ -86,8 +86,8 @@ class FitProblem:
         return named | {"initial_area": named["initial_area"] * self.scale_mm2}
 
 
-def _refuse_degenerate(timeline: Timeline, law: Law) -> None:
-    days, areas, name = timeline.days, timeline.areas_mm2, timeline.slice_id
+def _refuse_degenerate(timeline: SizeSeries, law: Law) -> None:
+    days, areas, name = timeline.days, timeline.sizes, timeline.name
     remedy = "Drop the slice, or use growth.law=carry_forward or growth.fallback=carry_forward."
     if days.size < law.min_visits:
         raise DegenerateSeriesError(

@@ -10,16 +10,16 @@ import numpy as np
 from mechlearn.growth.batch import Tasks
 from mechlearn.growth.engines import minimise_lmfit
 from mechlearn.growth.fit import fit_problem, point_fit
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.problem import FitProblem
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Timeline
+from mechlearn.records import SizeSeries
 
 __all__ = ["lmfit_result"]
 
 _INSIDE = 1e-3  # share of the range by which the start keeps away from a bound
 
 
-def lmfit_result(timeline: Timeline, spec: GrowthSpec) -> lmfit.minimizer.MinimizerResult:
+def lmfit_result(timeline: SizeSeries, spec: GrowthSpec) -> lmfit.minimizer.MinimizerResult:
     """The best fit of a slice to all its visits, as lmfit reports it.
 
         result = lmfit_result(timeline, GrowthSpec(law="exponential"))

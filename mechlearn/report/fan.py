@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 from matplotlib.axes import Axes
 
-from mechlearn.records import GrowthForecast, Timeline, Visit, WhatIf
+from mechlearn.records import Counterfactual, SizeForecast, SizeReading, SizeSeries
 from mechlearn.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
 __all__ = ["NOT_EVIDENCE", "SIZES", "draw_fan"]
@@ -20,8 +20,8 @@ SMOOTHED = 1 / 24  # of the days shown: half the width of the running mean over 
 
 
 def draw_fan(
-    ax: Axes, timeline: Timeline, forecast: GrowthForecast, truth: Visit | None = None,
-    *, what_if: WhatIf | None = None, small: bool = False,
+    ax: Axes, timeline: SizeSeries, forecast: SizeForecast, truth: SizeReading | None = None,
+    *, what_if: Counterfactual | None = None, small: bool = False,
 ) -> None:
     """Sizes over days: visits, curves, their median and 95% band, RT, the held-out visit.
 
@@ -37,7 +37,7 @@ def draw_fan(
         small: of a sheet of many: smaller marks.
     """
     days = forecast.curve_days
-    ax.plot(days, forecast.curves_mm2.T, color=GREY, alpha=0.13, linewidth=0.5 if small else 0.7)
+    ax.plot(days, forecast.curves.T, color=GREY, alpha=0.13, linewidth=0.5 if small else 0.7)
     low, median, high = _quantiles(forecast)
     ax.fill_between(days, low, high, color=SKY, alpha=0.3, linewidth=0, label="95% interval")
     ax.plot(days, median, color=BLUE, linewidth=1.6 if small else 2,
@@ -47,10 +47,10 @@ def draw_fan(
         end = rt.end_day if rt.end_day is not None else rt.start_day + RT_DAYS
         ax.axvspan(rt.start_day, end, color=ORANGE, alpha=0.18, linewidth=0,
                    label="" if number else "radiotherapy")
-    ax.plot(timeline.days, timeline.areas_mm2, "o", color=BLACK, markersize=4.5 if small else 6,
+    ax.plot(timeline.days, timeline.sizes, "o", color=BLACK, markersize=4.5 if small else 6,
             zorder=5, label="visits used")
     if truth is not None:
-        ax.plot(truth.day, truth.area_mm2, "D", color=VERMILION, markersize=6 if small else 8,
+        ax.plot(truth.day, truth.size, "D", color=VERMILION, markersize=6 if small else 8,
                 zorder=6, label="true follow-up (not used)")
     if what_if is not None:
         high = np.maximum(high, _draw_other(ax, forecast, what_if))
@@ -62,11 +62,11 @@ def draw_fan(
                 va="top", fontsize=8, zorder=7)
 
 
-def _draw_other(ax: Axes, forecast: GrowthForecast, what_if: WhatIf) -> np.ndarray:
+def _draw_other(ax: Axes, forecast: SizeForecast, what_if: Counterfactual) -> np.ndarray:
     """The other median and band; returns the band's upper edge, (T,)."""
     other, days = what_if.forecast, forecast.curve_days
     low, median, high = _quantiles(other)
-    differs = (other.curves_mm2 != forecast.curves_mm2).any(axis=0)
+    differs = (other.curves != forecast.curves).any(axis=0)
     if differs.any():
         after = slice(max(int(differs.argmax()) - 1, 0), None)
         days, low, median, high = days[after], low[after], median[after], high[after]
@@ -78,9 +78,9 @@ def _draw_other(ax: Axes, forecast: GrowthForecast, what_if: WhatIf) -> np.ndarr
     return np.asarray(_quantiles(other)[2])
 
 
-def _quantiles(forecast: GrowthForecast) -> np.ndarray:
+def _quantiles(forecast: SizeForecast) -> np.ndarray:
     """2.5, 50 and 97.5 percentiles of the curves, (3, T)."""
-    found = np.percentile(forecast.curves_mm2, [2.5, 50, 97.5], axis=0)
+    found = np.percentile(forecast.curves, [2.5, 50, 97.5], axis=0)
     return np.array([_smooth(line) for line in found]) if forecast.population else found
 
 
@@ -91,8 +91,10 @@ def _smooth(line: np.ndarray) -> np.ndarray:
     return np.array([line[i - r : i + r + 1].mean() for i, r in enumerate(reach)])
 
 
-def _top(timeline: Timeline, median: np.ndarray, high: np.ndarray, truth: Visit | None) -> float:
+def _top(
+    timeline: SizeSeries, median: np.ndarray, high: np.ndarray, truth: SizeReading | None
+) -> float:
     """As far up as the band reaches, unless it is wild: the measurements stay in sight."""
-    known = max(float(timeline.areas_mm2.max()), truth.area_mm2 if truth is not None else 0.0)
+    known = max(float(timeline.sizes.max()), truth.size if truth is not None else 0.0)
     sane = 3 * max(known, float(median.max()))
     return 1.06 * max(min(max(known, float(high.max())), sane), 1e-6)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mechlearn.data.series import write_series
-from mechlearn.growth.cohort import fit_pool
-from mechlearn.records import Timeline, Visit
+from mechlearn.data.size_table import write_series
+from mechlearn.growth.cohort_fit import fit_pool
+from mechlearn.records import SizeReading, SizeSeries
 
 
 @pytest.fixture(scope="session")
-def cohort() -> list[Timeline]:
+def cohort() -> list[SizeSeries]:
     """Six patients of two slices, five visits, growing at rates of their own."""
     rng = np.random.default_rng(0)
     out = []
@@ -22,17 +22,17 @@ def cohort() -> list[Timeline]:
         for z in (50, 55):
             days = np.cumsum(rng.integers(30, 60, 5)) - 30.0
             sizes = 300 * np.exp(rate * days) * (1 + 0.03 * rng.normal(size=5))
-            visits = map(Visit, days.tolist(), sizes.tolist())
-            out.append(Timeline(f"P{patient}/z{z}", f"P{patient}", tuple(visits)))
+            visits = map(SizeReading, days.tolist(), sizes.tolist())
+            out.append(SizeSeries(f"P{patient}/z{z}", f"P{patient}", tuple(visits)))
     return out
 
 
 @pytest.fixture(scope="session")
-def sizes(cohort: list[Timeline], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sizes(cohort: list[SizeSeries], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_series(cohort, tmp_path_factory.mktemp("sizes") / "sizes.csv")
 
 
 @pytest.fixture(scope="session")
-def population(cohort: list[Timeline], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def population(cohort: list[SizeSeries], tmp_path_factory: pytest.TempPathFactory) -> Path:
     pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2, floor=20.0)
     return pool.save(tmp_path_factory.mktemp("population") / "population.json")

@@ -11,7 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from mechlearn.config.exporting import export_models
-from mechlearn.training.checkpoints import load_denoiser, load_guide
+from mechlearn.models.checkpoints import load_denoiser, load_guide
 
 Command = Callable[..., tuple[int, str]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mechlearn.config.grid_pages import draw_grids
-from mechlearn.jobs.rows import read_table, write_table
+from mechlearn.evaluation.rows import read_table, write_table
 
 
 def sweep(root: Path) -> list[dict]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mechlearn.collect import main as collect_main
-from mechlearn.config import models
+from mechlearn.config import model_checks
+from mechlearn.evaluation.rows import read_table
 from mechlearn.growth.pool import load_pool
-from mechlearn.jobs.rows import read_table
 
 Command = Callable[..., tuple[int, str]]
 QUICK = ("growth.n_bootstrap=10", "growth.n_starts=1", "growth.curve_points=20",
@@ -23,7 +23,7 @@ def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: object, **named: object) -> None:
         raise AssertionError("a task of sizes alone loads no model")
 
-    monkeypatch.setattr(models, "load_models", refuse)
+    monkeypatch.setattr(model_checks, "load_models", refuse)
 
 
 @pytest.mark.usefixtures("no_models")

@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 from mechlearn.config.resuming import job_fingerprint, nothing_to_do
 from mechlearn.config.tasks import TaskInputs, task_config
-from mechlearn.jobs.finished import FINGERPRINT, changed_parts
-from mechlearn.jobs.rows import write_row
+from mechlearn.evaluation.finished import FINGERPRINT, changed_parts
+from mechlearn.evaluation.rows import write_row
 
 Compose = Callable[..., DictConfig]
 

@@ -11,9 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mechlearn.data.grid import reorient_back
 from mechlearn.data.manifest import VisitRecord
-from mechlearn.data.prepare import PrepareSpec, SplitSpec, prepare
+from mechlearn.data.model_grid import reorient_back
+from mechlearn.data.preparation import PrepareSpec, SplitSpec, prepare
 from mechlearn.data.store import SliceStore
 
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from mechlearn.data.module import SliceDataModule
-from mechlearn.data.prepare import prepare
+from mechlearn.data.preparation import prepare
 
 
 def test_train_batches_are_whole(store):

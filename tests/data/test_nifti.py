@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mechlearn.data.grid import reorient_back
+from mechlearn.data.model_grid import reorient_back
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans, write_slices
-from mechlearn.data.prepare import PrepareSpec, prepare
+from mechlearn.data.preparation import PrepareSpec, prepare
 from mechlearn.records import GrowthMap
 
 AFFINES = {

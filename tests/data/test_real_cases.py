@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mechlearn.data.adapters.brats import find_brats
-from mechlearn.data.prepare import PrepareSpec, SplitSpec, prepare, prepare_visit
+from mechlearn.data.preparation import PrepareSpec, SplitSpec, prepare, prepare_visit
 
 
 @pytest.fixture(scope="module")

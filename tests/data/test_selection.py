@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mechlearn.data.prepare import prepare
+from mechlearn.data.preparation import prepare
 from mechlearn.data.selection import (
     equally_spaced,
     growth_slices,
@@ -36,7 +36,7 @@ def test_count_below_one_is_refused():
 
 def test_growth_slices_grow_by_more_than_a_tenth(store):
     for chosen in growth_slices(store, "P0"):
-        first, *_, last = chosen.timeline.areas_mm2
+        first, *_, last = chosen.timeline.sizes
         assert last > 1.1 * first > 0
 
 
@@ -60,7 +60,7 @@ def test_slices_without_tumour_at_first_are_left_out(store):
 
 
 def test_growth_threshold_is_exceeded(store):
-    areas = {z: store.timeline("P0", z).areas_mm2 for z in growth_zs(store, "P0", min_growth=2.0)}
+    areas = {z: store.timeline("P0", z).sizes for z in growth_zs(store, "P0", min_growth=2.0)}
     assert areas
     assert all(a[-1] > 3 * a[0] for a in areas.values())
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from mechlearn.data.manifest import VisitRecord
-from mechlearn.data.spec import SplitSpec
 from mechlearn.data.splits import (
     extend_splits,
     make_splits,
@@ -18,6 +17,7 @@ from mechlearn.data.splits import (
     splits_beside,
     write_splits,
 )
+from mechlearn.data.store_spec import SplitSpec
 
 
 def records(n: int, *, source: str = "a", visits: int = 1) -> list[VisitRecord]:

@@ -11,7 +11,7 @@ import blosc2
 import numpy as np
 import pytest
 
-from mechlearn.data.prepare import prepare
+from mechlearn.data.preparation import prepare
 from mechlearn.data.slices import OpenFiles, SliceFile, write_slice_file
 from mechlearn.data.store import SliceStore
 from mechlearn.records import Radiotherapy
@@ -73,7 +73,7 @@ def test_visits_are_in_order_of_day(store):
 
 def test_longitudinal_slice_follows_the_tumour(store):
     (middle,) = store.longitudinal("P1", zs=[5])
-    areas = middle.timeline.areas_mm2
+    areas = middle.timeline.sizes
     assert np.all(np.diff(areas) > 0)
     assert middle.slice_id == "P1/z005"
 

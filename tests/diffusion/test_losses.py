@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from mechlearn.diffusion.losses import hybrid_loss, segmentation_loss
-from mechlearn.diffusion.networks import soft_fraction
 from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.models.networks import soft_fraction
 
 SCHEDULE = NoiseSchedule()
 

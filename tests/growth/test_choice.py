@@ -7,9 +7,9 @@ import pytest
 
 from mechlearn.growth.choice import choose_law
 from mechlearn.growth.fit import fit
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.laws import LAWS
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
     "initial_area": 500.0, "growth_rate": 0.012, "survival_fraction": 0.08, "decay_rate": 0.04,
@@ -19,11 +19,11 @@ DAYS = np.arange(0.0, 360, 24)
 RT = (Radiotherapy(100.0),)
 
 
-def series(name, noise=0.02, days=DAYS, rt=(), seed=0) -> Timeline:
+def series(name, noise=0.02, days=DAYS, rt=(), seed=0) -> SizeSeries:
     areas = LAWS[name].area(days, TRUTH, rt)
     areas = areas * np.exp(noise * np.random.default_rng(seed).normal(size=days.size))
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    return Timeline("p1/z070", "p1", visits, rt)
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return SizeSeries("p1/z070", "p1", visits, rt)
 
 
 @pytest.mark.parametrize("name", ["linear", "exponential", "logistic", "gompertz"])
@@ -42,8 +42,8 @@ def test_law_that_knows_radiotherapy_explains_its_effect():
 
 def test_constant_sizes_speak_for_carrying_forward():
     noisy = 500 * np.exp(0.05 * np.random.default_rng(1).normal(size=8))
-    visits = tuple(Visit(30.0 * i, float(a)) for i, a in enumerate(noisy))
-    rows = choose_law(Timeline("p1/z070", "p1", visits), ["exponential", "carry_forward"])
+    visits = tuple(SizeReading(30.0 * i, float(a)) for i, a in enumerate(noisy))
+    rows = choose_law(SizeSeries("p1/z070", "p1", visits), ["exponential", "carry_forward"])
     assert rows[0].law == "carry_forward"
 
 
@@ -64,7 +64,7 @@ def test_aicc_is_that_of_the_fit():
 def test_constant_has_its_aicc_in_closed_form():
     timeline = series("exponential", noise=0.1)
     (row,) = choose_law(timeline, ["carry_forward"])
-    n, sizes = DAYS.size, timeline.areas_mm2 / timeline.areas_mm2[0]
+    n, sizes = DAYS.size, timeline.sizes / timeline.sizes[0]
     assert row.aicc == pytest.approx(n * np.log(sizes.var()) + 4 + 12 / (n - 3))
 
 
@@ -82,8 +82,8 @@ def test_radiotherapy_law_without_radiotherapy_does_not_share_the_weight():
 
 
 def test_law_that_refuses_the_series_is_listed_with_its_reason():
-    visits = tuple(Visit(30.0 * i, a) for i, a in enumerate([0.0, 5.0, 6.0, 6.0, 7.0]))
-    rows = choose_law(Timeline("p1/z070", "p1", visits), ["exponential", "carry_forward"])
+    visits = tuple(SizeReading(30.0 * i, a) for i, a in enumerate([0.0, 5.0, 6.0, 6.0, 7.0]))
+    rows = choose_law(SizeSeries("p1/z070", "p1", visits), ["exponential", "carry_forward"])
     assert [row.law for row in rows] == ["carry_forward", "exponential"]
     assert "p1/z070: area 0 at the first visit" in rows[1].reason
 

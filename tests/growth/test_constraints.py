@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.fit import fit
-from mechlearn.growth.forecast import forecast
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.laws import LAWS
-from mechlearn.growth.spec import GrowthSpec
+from mechlearn.growth.size_forecast import forecast
 from mechlearn.growth.through_lmfit import lmfit_result
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
     "initial_area": 900.0, "growth_rate": 0.012, "survival_fraction": 0.12, "decay_rate": 0.036,
@@ -23,11 +23,11 @@ DAYS = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
 RT = (Radiotherapy(35.0),)
 
 
-def series(name="ode", noise=0.03, days=DAYS, rt=RT) -> Timeline:
+def series(name="ode", noise=0.03, days=DAYS, rt=RT) -> SizeSeries:
     areas = LAWS[name].area(days, TRUTH, rt)
     areas = areas * np.exp(noise * np.random.default_rng(0).normal(size=days.size))
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    return Timeline("p1/z070", "p1", visits, rt)
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return SizeSeries("p1/z070", "p1", visits, rt)
 
 
 # --- fixed ------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_tie_that_holds_in_truth_recovers_the_parameters():
 def test_tied_cost_is_a_minimum_along_the_tie():
     tied = {"slope": "3 / delay"}
     result = fit(series(), tied=tied, engine="lmfit", n_starts=2, ridge=0.0)
-    areas = series().areas_mm2
+    areas = series().sizes
     best = np.sum((result.area(DAYS) - areas) ** 2)
     for factor in (0.98, 1.02):
         delay = factor * result.parameters["delay"]

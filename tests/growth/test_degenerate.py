@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.forecast import forecasts
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.growth.size_forecast import forecasts
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 WEEKS = (0.0, 30.0, 60.0, 90.0)
 GROWING = (400.0, 500.0, 640.0, 790.0)
@@ -39,10 +39,10 @@ SERIES = {
 }
 
 
-def timeline(name) -> Timeline:
+def timeline(name) -> SizeSeries:
     areas, days, starts = SERIES[name]
-    visits = tuple(Visit(float(d), a) for d, a in zip(days, areas, strict=True))
-    return Timeline(f"{name}/z070", name, visits, tuple(Radiotherapy(s) for s in starts))
+    visits = tuple(SizeReading(float(d), a) for d, a in zip(days, areas, strict=True))
+    return SizeSeries(f"{name}/z070", name, visits, tuple(Radiotherapy(s) for s in starts))
 
 
 def forecast_all(names, **given):
@@ -64,8 +64,8 @@ def test_poor_series_have_finite_curves_or_are_refused_by_name(law, residuals):
             assert f"timeline {name}/z070: " in str(outcome)
             assert "carry_forward" in str(outcome), name
         else:
-            assert np.isfinite(outcome.curves_mm2).all(), name
-            assert (outcome.curves_mm2 >= 0).all(), name
+            assert np.isfinite(outcome.curves).all(), name
+            assert (outcome.curves >= 0).all(), name
 
 
 @pytest.mark.parametrize("law", ["ode", "gompertz_rt"])
@@ -81,40 +81,40 @@ def test_what_a_law_refuses_is_carried_forward():
     made = forecast_all(SERIES, n_bootstrap=4, fallback="carry_forward")
     for name, outcome in made.items():
         assert not isinstance(outcome, Exception), f"{name}: {outcome}"
-        assert np.isfinite(outcome.samples_mm2).all(), name
+        assert np.isfinite(outcome.samples).all(), name
 
 
 @pytest.mark.parametrize("area", [float("nan"), float("inf"), -1.0])
 def test_area_that_is_none_is_refused_with_session_and_day(area):
-    with pytest.raises(ValueError, match="visit p1-t2 on day 30: area_mm2"):
-        Visit(30.0, area, "p1-t2")
+    with pytest.raises(ValueError, match="visit p1-t2 on day 30: size"):
+        SizeReading(30.0, area, "p1-t2")
 
 
 def test_day_that_is_none_is_refused_with_the_session():
     with pytest.raises(ValueError, match="visit p1-t2: day=nan"):
-        Visit(float("nan"), 400.0, "p1-t2")
+        SizeReading(float("nan"), 400.0, "p1-t2")
 
 
 def test_unsorted_visits_are_refused_with_slice_and_days():
-    visits = (Visit(60.0, 400.0), Visit(30.0, 500.0))
+    visits = (SizeReading(60.0, 400.0), SizeReading(30.0, 500.0))
     with pytest.raises(ValueError, match="p1/z070: visit on day 30 stands after day 60"):
-        Timeline("p1/z070", "p1", visits)
+        SizeSeries("p1/z070", "p1", visits)
 
 
 def test_unsorted_courses_are_refused_with_slice_and_days():
     courses = (Radiotherapy(60.0), Radiotherapy(30.0))
     with pytest.raises(ValueError, match=r"p1/z070: a course .* day 30 stands after day 60"):
-        Timeline("p1/z070", "p1", (Visit(0.0, 400.0),), courses)
+        SizeSeries("p1/z070", "p1", (SizeReading(0.0, 400.0),), courses)
 
 
 def test_one_course_given_twice_is_refused():
     with pytest.raises(ValueError, match="each start once"):
-        Timeline("p1/z070", "p1", (Visit(0.0, 4.0),), (Radiotherapy(30.0), Radiotherapy(30.0)))
+        SizeSeries("p1/z070", "p1", (SizeReading(0.0, 4.0),), (Radiotherapy(30.0),) * 2)
 
 
 def test_series_without_a_visit_is_refused():
     with pytest.raises(ValueError, match="p1/z070: no visit"):
-        Timeline("p1/z070", "p1", ())
+        SizeSeries("p1/z070", "p1", ())
 
 
 def test_course_without_a_date_is_refused():

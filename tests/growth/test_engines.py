@@ -8,10 +8,10 @@ import pytest
 from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.engines import ENGINES, solve_batched, solve_lmfit
 from mechlearn.growth.fit import fit, fit_problem
+from mechlearn.growth.growth_spec import ENGINE_NAMES
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import FitProblem
-from mechlearn.growth.spec import ENGINE_NAMES
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
     "initial_area": 900.0, "growth_rate": 0.012, "survival_fraction": 0.12, "decay_rate": 0.04,
@@ -21,14 +21,14 @@ RT = (Radiotherapy(35.0),)
 LAW_NAMES = [name for name, law in LAWS.items() if law.estimate is None]
 
 
-def noisy(name, seed, noise=0.1) -> Timeline:
+def noisy(name, seed, noise=0.1) -> SizeSeries:
     """Eight visits of the law with relative noise."""
     days = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
     truth = TRUTH | ({"slope": 12.0} if name == "algorithm1" else {})
     rng = np.random.default_rng(seed)
     areas = LAWS[name].area(days, truth, RT) * np.exp(noise * rng.normal(size=days.size))
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    return Timeline(f"p{seed}/z070", f"p{seed}", visits, RT)
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return SizeSeries(f"p{seed}/z070", f"p{seed}", visits, RT)
 
 
 def starting(name, seed, n_starts) -> tuple[Batch, Tasks]:
@@ -107,8 +107,8 @@ def test_best_start_is_kept():
 @pytest.mark.parametrize("engine", ENGINE_NAMES)
 def test_held_parameters_stay_where_they_are(engine):
     days, areas = (0.0, 30.0, 60.0), (400.0, 500.0, 640.0)
-    visits = tuple(Visit(d, a) for d, a in zip(days, areas, strict=True))
-    result = fit(Timeline("p1/z070", "p1", visits, (Radiotherapy(200.0),)), engine=engine)
+    visits = tuple(SizeReading(d, a) for d, a in zip(days, areas, strict=True))
+    result = fit(SizeSeries("p1/z070", "p1", visits, (Radiotherapy(200.0),)), engine=engine)
     starts = {p.name: p.start for p in LAWS["ode"].parameters}
     assert {n: result.parameters[n] for n in result.held} == pytest.approx(
         {n: starts[n] for n in result.held}

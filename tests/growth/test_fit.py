@@ -8,7 +8,7 @@ import pytest
 from mechlearn.growth.fit import fit
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
     "initial_area": 900.0, "growth_rate": 0.012, "survival_fraction": 0.12, "decay_rate": 0.04,
@@ -17,10 +17,10 @@ TRUTH = {
 DAYS = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
 
 
-def timeline(areas, days=None, rt=()) -> Timeline:
+def timeline(areas, days=None, rt=()) -> SizeSeries:
     days = DAYS[: len(areas)] if days is None else days
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    return Timeline("p1/z070", "p1", visits, rt)
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return SizeSeries("p1/z070", "p1", visits, rt)
 
 
 @pytest.mark.parametrize("name", list(LAWS))

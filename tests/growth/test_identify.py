@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.identify import identifiability, profile
 from mechlearn.growth.law import Law, Parameter
 from mechlearn.growth.laws import INITIAL_AREA, LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
     "initial_area": 900.0, "growth_rate": 0.012, "survival_fraction": 0.06, "decay_rate": 0.04,
@@ -24,18 +24,18 @@ DAYS = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
 OPEN_FIRST = {"initial_area": [0.3, 3.0]}
 
 
-def series(name="ode", days=DAYS, noise=0.0, rt=RT, seed=0) -> Timeline:
+def series(name="ode", days=DAYS, noise=0.0, rt=RT, seed=0) -> SizeSeries:
     areas = LAWS[name].area(np.asarray(days, float), TRUTH, rt)
     areas = areas * np.exp(noise * np.random.default_rng(seed).normal(size=areas.size))
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    return Timeline("p1/z070", "p1", visits, rt)
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return SizeSeries("p1/z070", "p1", visits, rt)
 
 
 def linear_interval(timeline, sigma, level):
     """Least squares of a straight line through sizes with constant noise, in closed form."""
     t = timeline.days
     design = np.stack([np.ones_like(t), t], axis=1)
-    beta = np.linalg.lstsq(design, timeline.areas_mm2)[0]
+    beta = np.linalg.lstsq(design, timeline.sizes)[0]
     covariance = np.linalg.inv(design.T @ design) * sigma**2
     return beta, covariance, np.sqrt(chi2.ppf(level, 1))
 
@@ -53,7 +53,7 @@ STRAIGHT = Law(
 def test_interval_of_a_linear_law_is_that_of_least_squares(level):
     timeline = series("linear", noise=0.05, rt=())
     spec = GrowthSpec(noise_model="additive", noise=0.1)
-    first = timeline.areas_mm2[0]
+    first = timeline.sizes[0]
     beta, covariance, factor = linear_interval(timeline, 0.1 * first, level)
     found = profile(timeline, STRAIGHT, "gain", spec=spec, level=level)
     half = factor * np.sqrt(covariance[1, 1])
@@ -65,7 +65,7 @@ def test_interval_of_a_linear_law_is_that_of_least_squares(level):
 def test_profile_of_a_linear_law_is_a_parabola():
     timeline = series("linear", noise=0.05, rt=())
     spec = GrowthSpec(noise_model="additive", noise=0.1)
-    first = timeline.areas_mm2[0]
+    first = timeline.sizes[0]
     beta, covariance, _ = linear_interval(timeline, 0.1 * first, 0.95)
     found = profile(timeline, STRAIGHT, "gain", spec=spec)
     expected = (found.values * first - beta[1]) ** 2 / covariance[1, 1]
@@ -129,8 +129,8 @@ def test_a_switch_between_two_visits_is_open_above():
     days = np.arange(0, 200, 15)
     sharp = TRUTH | {"slope": 5.0, "delay": 32.0}
     areas = LAWS["ode"].area(days.astype(float), sharp, RT)
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    found = profile(Timeline("p1/z070", "p1", visits, RT), "ode", "slope",
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    found = profile(SizeSeries("p1/z070", "p1", visits, RT), "ode", "slope",
                     spec=GrowthSpec(noise=0.02))  # fmt: skip
     assert found.verdict == "open above"
     assert not found.structural

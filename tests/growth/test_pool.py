@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from mechlearn.growth.cohort import fit_pool, folds, pool_weights
-from mechlearn.growth.forecast import forecast, forecasts
+from mechlearn.growth.cohort_fit import fit_pool, folds, pool_weights
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.outlook import Spread, members_for, shares, thinned
 from mechlearn.growth.pool import Calibration, Pool, load_pool, weighted_quantiles
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.growth.size_forecast import forecast, forecasts
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 SPEC = GrowthSpec(law="pooled", population="given", n_bootstrap=40, curve_points=7)
 LAWS = ("exponential", "gompertz", "carry_forward")
 
 
-def cohort(patients, slices=2, *, seed=0) -> list[Timeline]:
+def cohort(patients, slices=2, *, seed=0) -> list[SizeSeries]:
     """Exponential series of four or five visits, patients at rates of their own."""
     rng = np.random.default_rng(seed)
     out = []
@@ -29,8 +29,8 @@ def cohort(patients, slices=2, *, seed=0) -> list[Timeline]:
         for z in range(slices):
             days = np.cumsum([0.0, *rng.uniform(20, 60, size=3 + p % 2)])
             areas = 300 * np.exp(rate * days + 0.05 * rng.normal(size=days.size))
-            visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-            out.append(Timeline(f"p{p}/z{z}", f"p{p}", visits))
+            visits = tuple(map(SizeReading, days.tolist(), areas.tolist()))
+            out.append(SizeSeries(f"p{p}/z{z}", f"p{p}", visits))
     return out
 
 
@@ -39,9 +39,9 @@ def pool() -> Pool:
     return fit_pool(cohort(12), LAWS, n_folds=3, n=40, about={"cohort": "simulated"})
 
 
-def series(areas=(400.0, 500.0, 640.0, 800.0), name="p9/z1") -> Timeline:
-    visits = tuple(Visit(30.0 * i, a) for i, a in enumerate(areas))
-    return Timeline(name, "p9", visits, (Radiotherapy(35.0),))
+def series(areas=(400.0, 500.0, 640.0, 800.0), name="p9/z1") -> SizeSeries:
+    visits = tuple(SizeReading(30.0 * i, a) for i, a in enumerate(areas))
+    return SizeSeries(name, "p9", visits, (Radiotherapy(35.0),))
 
 
 # --- calibration -----------------------------------------------------------------------------
@@ -208,8 +208,8 @@ def test_two_patients_are_no_cohort():
 
 def test_members_share_the_samples_of_a_pooled_forecast(pool):
     made = forecast(series(), 120, spec=SPEC, pool=pool)
-    assert made.samples_mm2.size == SPEC.n_bootstrap
-    assert made.curves_mm2.shape == (SPEC.n_bootstrap, SPEC.curve_points)
+    assert made.samples.size == SPEC.n_bootstrap
+    assert made.curves.shape == (SPEC.n_bootstrap, SPEC.curve_points)
     assert sum(made.weights.values()) == pytest.approx(1.0)
     assert made.population == "simulated"
 
@@ -239,14 +239,14 @@ def test_train_setup_never_sees_the_forecast_day(pool, law):
     spec = dataclasses.replace(SPEC, law=law)
     seen = forecast(series((400.0, 500.0, 640.0)), 90, spec=spec, pool=pool)
     with_truth = forecast(series((400.0, 500.0, 640.0, 99999.0)), 90, spec=spec, pool=pool)
-    assert np.array_equal(seen.samples_mm2, with_truth.samples_mm2)
-    assert np.array_equal(seen.curves_mm2, with_truth.curves_mm2)
+    assert np.array_equal(seen.samples, with_truth.samples)
+    assert np.array_equal(seen.curves, with_truth.curves)
 
 
 def test_all_setup_sees_every_visit(pool):
     spec = dataclasses.replace(SPEC, setup="all")
     low, high = series((400.0, 500.0, 640.0)), series((400.0, 500.0, 6400.0))
-    made = [forecast(s, 120, spec=spec, pool=pool).median_mm2 for s in (low, high)]
+    made = [forecast(s, 120, spec=spec, pool=pool).median for s in (low, high)]
     assert made[1] > 3 * made[0]
 
 
@@ -254,47 +254,47 @@ def test_all_setup_sees_every_visit(pool):
 def test_poor_series_are_forecast_from_a_population(pool, areas):
     spec = dataclasses.replace(SPEC, setup="all")
     made = forecast(series(areas), 150, spec=spec, pool=pool)
-    assert np.isfinite(made.samples_mm2).all()
-    assert (made.samples_mm2 >= 0).all()
+    assert np.isfinite(made.samples).all()
+    assert (made.samples >= 0).all()
 
 
 def test_one_visit_is_forecast_more_widely_than_four(pool):
     spec = dataclasses.replace(SPEC, setup="all")
     one, four = (forecast(series(a), 180, spec=spec, pool=pool) for a in ((800.0,), (400.0, 500.0,
                  640.0, 800.0)))  # fmt: skip
-    low, high = one.interval_mm2(0.8)
-    assert high / low > np.divide(*four.interval_mm2(0.8)[::-1])
+    low, high = one.interval(0.8)
+    assert high / low > np.divide(*four.interval(0.8)[::-1])
 
 
 def test_forecast_does_not_depend_on_the_other_slices(pool):
     several = [series(), series((50.0, 80.0), "p9/z2"), series((900.0,) * 6, "p9/z3")]
     together = forecasts(several, [120.0, 90.0, 300.0], spec=SPEC, pool=pool)
     alone = forecast(several[1], 90.0, spec=SPEC, pool=pool)
-    assert together[1].samples_mm2 == pytest.approx(alone.samples_mm2, rel=1e-6)
+    assert together[1].samples == pytest.approx(alone.samples, rel=1e-6)
 
 
 def test_slice_that_cannot_be_forecast_leaves_its_error_in_place(pool):
     made = forecasts([series(), series(name="p9/z2")], [120.0, -5.0], spec=SPEC, pool=pool)
-    assert made[0].slice_id == "p9/z1"
+    assert made[0].name == "p9/z1"
     assert "p9/z2: forecast day -5" in str(made[1])
 
 
 def test_forecast_stays_below_what_the_cohort_has_seen(pool):
     made = forecast(series((400.0, 4000.0)), 3000, spec=SPEC, pool=pool)
-    assert made.samples_mm2.max() <= pool.limit(np.array([4000.0]))[0]
+    assert made.samples.max() <= pool.limit(np.array([4000.0]))[0]
 
 
 def test_max_growth_limits_a_pooled_forecast(pool):
     spec = dataclasses.replace(SPEC, max_growth=1.2)
     made = forecast(series(), 400, spec=spec, pool=pool)
-    assert made.samples_mm2.max() <= 1.2 * 800 + 1e-6
-    assert made.curves_mm2.max() <= 1.2 * 800 + 1e-6
+    assert made.samples.max() <= 1.2 * 800 + 1e-6
+    assert made.curves.max() <= 1.2 * 800 + 1e-6
 
 
 def test_calibration_can_be_left_out(pool):
     raw = forecast(series(), 150, spec=dataclasses.replace(SPEC, calibrate=False), pool=pool)
     corrected = forecast(series(), 150, spec=SPEC, pool=pool)
-    assert not np.array_equal(raw.samples_mm2, corrected.samples_mm2)
+    assert not np.array_equal(raw.samples, corrected.samples)
 
 
 def test_shares_add_up_and_follow_the_weights():
@@ -315,7 +315,7 @@ def test_pool_survives_its_file(pool, tmp_path):
     assert (again.unit, again.about, again.ceiling) == (pool.unit, pool.about, pool.ceiling)
     assert [m.name for m in again.members] == [m.name for m in pool.members]
     ours, theirs = (forecast(series(), 120, spec=SPEC, pool=p) for p in (pool, again))
-    assert theirs.samples_mm2 == pytest.approx(ours.samples_mm2, rel=0.01)
+    assert theirs.samples == pytest.approx(ours.samples, rel=0.01)
 
 
 def test_saved_pool_is_found_by_the_spec(pool, tmp_path):
@@ -369,6 +369,7 @@ def test_population_without_doses_refuses_to_count_them():
 
 @pytest.mark.parametrize("law", [m.name for m in load_pool("phantom").members])
 def test_every_law_of_the_packaged_population_forecasts_alone(law):
-    series = Timeline("p/z1", "p", (Visit(0.0, 500.0), Visit(60.0, 650.0), Visit(120.0, 700.0)))
+    readings = ((0.0, 500.0), (60.0, 650.0), (120.0, 700.0))
+    series = SizeSeries("p/z1", "p", tuple(SizeReading(*r) for r in readings))
     made = forecast(series, 120.0, spec=GrowthSpec(law=law, population="phantom"))
-    assert made.samples_mm2.size == 100
+    assert made.samples.size == 100

@@ -7,15 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mechlearn.growth.cohort import fit_pool, size_floor
+from mechlearn.growth.cohort_fit import fit_pool, size_floor
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.population import Population, fit_population, population_law
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 N, RATE, SPREAD, SIGMA = 150, 0.006, 0.003, 0.1
 
 
-def cohort(n, *, seed=0, scale=1.0) -> list[Timeline]:
+def cohort(n, *, seed=0, scale=1.0) -> list[SizeSeries]:
     """Exponential series of five visits with known rates and measurement noise."""
     rng = np.random.default_rng(seed)
     days = np.array([0.0, 40, 90, 130, 200])
@@ -23,8 +23,8 @@ def cohort(n, *, seed=0, scale=1.0) -> list[Timeline]:
     for i in range(n):
         rate = RATE + SPREAD * rng.normal()
         logs = np.log(scale * 500) + rate * days + SIGMA * rng.normal(size=5)
-        visits = tuple(Visit(float(d), float(np.exp(v))) for d, v in zip(days, logs, strict=True))
-        out.append(Timeline(f"p{i}/z1", f"p{i}", visits))
+        visits = tuple(map(SizeReading, days.tolist(), np.exp(logs).tolist()))
+        out.append(SizeSeries(f"p{i}/z1", f"p{i}", visits))
     return out
 
 
@@ -61,8 +61,8 @@ def test_radiotherapy_parameters_of_a_cohort_are_recovered():
              "survival_fraction": 0.1 * np.exp(0.3 * rng.normal()), "decay_rate": 0.05,
              "delay": 20.0, "slope": 0.1}  # fmt: skip
         areas = law.area(days, p, courses) * np.exp(0.05 * rng.normal(size=days.size))
-        visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-        series.append(Timeline(f"p{i}/z1", f"p{i}", visits, courses))
+        visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+        series.append(SizeSeries(f"p{i}/z1", f"p{i}", visits, courses))
     typical = fit_population(series, "ode", floor=1.0).typical()
     assert typical["growth_rate"][0] == pytest.approx(0.01, rel=0.2)
     assert typical["survival_fraction"][0] == pytest.approx(0.1, rel=0.25)
@@ -91,20 +91,20 @@ def test_one_slice_is_no_cohort():
 
 def test_floor_of_a_cohort_is_among_its_smallest_sizes():
     timelines = cohort(12)
-    sizes = np.concatenate([t.areas_mm2 for t in timelines])
+    sizes = np.concatenate([t.sizes for t in timelines])
     smallest = [pytest.approx(np.percentile(sizes, percent)) for percent in (1, 5, 10, 25)]
     assert size_floor(timelines) in smallest
 
 
 def test_cohort_without_a_tumour_is_refused():
-    visits = (Visit(0.0, 0.0), Visit(30.0, 0.0))
+    visits = (SizeReading(0.0, 0.0), SizeReading(30.0, 0.0))
     with pytest.raises(ValueError, match="no size of the cohort is above zero"):
-        size_floor([Timeline("p1/z1", "p1", visits)])
+        size_floor([SizeSeries("p1/z1", "p1", visits)])
 
 
 def test_floor_of_a_few_patients_with_very_many_slices_is_found():
     many = [
-        dataclasses.replace(t, slice_id=f"{t.slice_id}-{k}")
+        dataclasses.replace(t, name=f"{t.name}-{k}")
         for t in cohort(3) for k in range(200)
     ]  # fmt: skip
     assert size_floor(many) > 0
@@ -112,6 +112,6 @@ def test_floor_of_a_few_patients_with_very_many_slices_is_found():
 
 def test_visits_before_the_first_tumour_teach_a_population_nothing():
     known = cohort(12)
-    early = [dataclasses.replace(t, visits=(Visit(-50.0, 0.0), *t.visits)) for t in known]
+    early = [dataclasses.replace(t, visits=(SizeReading(-50.0, 0.0), *t.visits)) for t in known]
     plain, led = (fit_pool(c, ["exponential"], floor=5.0) for c in (known, early))
     assert led.members[0].population.discrepancy == plain.members[0].population.discrepancy

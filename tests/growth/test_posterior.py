@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.laws import LAWS
-from mechlearn.growth.noise import Discrepancy
+from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.outlook import drawn
 from mechlearn.growth.population import Population, population_law
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 SIGMA, TAU, FLOOR = 0.12, 0.03, 1e-9
 MEAN = np.array([0.03, 0.004])
@@ -27,10 +27,10 @@ def population(name, floor=1.0) -> Population:
     return Population(law, np.array(log), np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
 
 
-def timeline(areas, days=None, name="p1/z070", starts=(35.0,)) -> Timeline:
+def timeline(areas, days=None, name="p1/z070", starts=(35.0,)) -> SizeSeries:
     days = 30.0 * np.arange(len(areas)) if days is None else days
-    visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-    return Timeline(name, name[:2], visits, tuple(Radiotherapy(s) for s in starts))
+    visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+    return SizeSeries(name, name[:2], visits, tuple(Radiotherapy(s) for s in starts))
 
 
 SERIES = timeline([400.0, 470.0, 700.0, 640.0], [3.0, 33.0, 80.0, 101.0])
@@ -42,14 +42,14 @@ def kernel(a, b):
     return base + TAU**2 * np.minimum(a[:, None], b)
 
 
-def regression(series: Timeline, later: np.ndarray):
+def regression(series: SizeSeries, later: np.ndarray):
     """Gaussian-process regression of the log sizes: mean (T,), covariance (T, T)."""
     t = series.days - series.days[0]
-    y = np.log(series.areas_mm2 / series.areas_mm2[0])
+    y = np.log(series.sizes / series.sizes[0])
     seen = kernel(t, t) + SIGMA**2 * np.eye(t.size)
     gain = np.linalg.solve(seen, kernel(t, later)).T
     mean = MEAN[0] + MEAN[1] * later + gain @ (y - MEAN[0] - MEAN[1] * t)
-    return mean + np.log(series.areas_mm2[0]), kernel(later, later) - gain @ kernel(t, later)
+    return mean + np.log(series.sizes[0]), kernel(later, later) - gain @ kernel(t, later)
 
 
 LATER = np.array([0.0, 15.0, 60.0, 98.0, 130.0, 220.0])
@@ -82,7 +82,7 @@ def test_samples_are_the_last_of_the_curves_with_measurement_noise(many):
 
 def test_parameters_have_their_gaussian_posterior(many):
     t = SERIES.days - SERIES.days[0]
-    y = np.log(SERIES.areas_mm2 / SERIES.areas_mm2[0])
+    y = np.log(SERIES.sizes / SERIES.sizes[0])
     design = np.stack([np.ones_like(t), t], axis=1)
     scatter = TAU**2 * np.minimum(t[:, None], t) + SIGMA**2 * np.eye(t.size)
     weighted = design.T @ np.linalg.inv(scatter)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mechlearn.growth.forecast import forecast
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.records import Timeline, Visit
+from mechlearn.growth.size_forecast import forecast
+from mechlearn.records import SizeReading, SizeSeries
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("MECHLEARN_REAL_DATA", ROOT.parent / "shared" / "data")) / "growth"
@@ -23,7 +23,7 @@ TABLES = {
 }
 
 
-def read(name: str) -> list[Timeline]:
+def read(name: str) -> list[SizeSeries]:
     path = DATA / name
     if not path.exists():
         pytest.skip(f"no real data at {path}")
@@ -34,7 +34,7 @@ def read(name: str) -> list[Timeline]:
             if row[day] not in ("", "NA") and row[size] not in ("", "NA"):
                 series[row[key]].append((unit * float(row[day]), float(row[size])))
     return [
-        Timeline(name, name, tuple(Visit(d, v) for d, v in sorted(visits)))
+        SizeSeries(name, name, tuple(SizeReading(d, v) for d, v in sorted(visits)))
         for name, visits in series.items()
     ]
 
@@ -50,9 +50,9 @@ def test_every_real_series_is_fitted_or_refused_in_words(table, law):
         try:
             result = forecast(timeline, float(timeline.days[-1]) + 60, spec=spec)
         except DegenerateSeriesError as error:
-            refused[timeline.slice_id] = str(error)
+            refused[timeline.name] = str(error)
             continue
-        assert np.isfinite(result.curves_mm2).all()
-        fitted.append(timeline.slice_id)
+        assert np.isfinite(result.curves).all()
+        fitted.append(timeline.name)
     assert all(name in text and "carry_forward" in text for name, text in refused.items())
     assert len(fitted) > len(refused)

@@ -11,12 +11,12 @@ import torch
 
 from mechlearn.records import (
     AxialSlice,
+    Counterfactual,
     Generation,
-    GrowthForecast,
     GrowthMap,
     LongitudinalSlice,
     Radiotherapy,
-    WhatIf,
+    SizeForecast,
 )
 
 SIZE = 48
@@ -42,7 +42,7 @@ def patient():
     days = np.linspace(0, 150, 20)
     rates = np.random.default_rng(0).normal(0.008, 0.001, 30)
     curves = visits[0].tumour_area_mm2 * np.exp(rates[:, None] * days)
-    forecast = GrowthForecast(series.slice_id, 150.0, curves[:, -1], days, curves, "ode")
+    forecast = SizeForecast(series.slice_id, 150.0, curves[:, -1], days, curves, "ode")
     reference = visits[-1]
     generations = [
         Generation(torch.from_numpy(make_slice(150, r).image), target, 0.05, 0.1, 200, 5e4, 5e4, 0)
@@ -61,6 +61,6 @@ def patient():
 def untreated(patient):
     """The patient without radiotherapy: half as large again by the forecast day."""
     growth = np.linspace(1.0, 1.5, patient.forecast.curve_days.size)
-    curves = patient.forecast.curves_mm2 * growth
-    other = replace(patient.forecast, samples_mm2=curves[:, -1], curves_mm2=curves)
-    return WhatIf("no radiotherapy", (), other, 0.25)
+    curves = patient.forecast.curves * growth
+    other = replace(patient.forecast, samples=curves[:, -1], curves=curves)
+    return Counterfactual("no radiotherapy", (), other, 0.25)

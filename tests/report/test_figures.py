@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 
 from mechlearn.records import Radiotherapy
-from mechlearn.report.forecast import chosen, fan_figure, forecast_figure, map_figure, scan_figure
-from mechlearn.report.grid import GridExample, grid_figure, grids
+from mechlearn.report.forecast_figure import (
+    chosen,
+    fan_figure,
+    forecast_figure,
+    map_figure,
+    scan_figure,
+)
+from mechlearn.report.grid_figure import GridExample, grid_figure, grids
 from mechlearn.report.grid_scores import GridScores, scale_word, table_of
-from mechlearn.report.images import brain_window
-from mechlearn.report.longitudinal import forecast_scores_figure, longitudinal_figure
-from mechlearn.report.sizes import size_figure
+from mechlearn.report.longitudinal_figures import forecast_scores_figure, longitudinal_figure
+from mechlearn.report.size_figure import size_figure
+from mechlearn.report.slice_pictures import brain_window
 from mechlearn.report.style import BLUE, ORANGE, SKY, VERMILION, png, save
 
 
@@ -42,7 +48,7 @@ def test_fan_chart_shades_every_course_and_names_them_once(patient):
 
 
 def test_fan_chart_keeps_the_visits_in_sight_of_a_wild_bootstrap(patient):
-    curves = patient.forecast.curves_mm2.copy()
+    curves = patient.forecast.curves.copy()
     curves[:3] *= 1e6
     forecast = type(patient.forecast)("P01/z060", 150.0, curves[:, -1],
                                       patient.forecast.curve_days, curves, "ode")
@@ -51,8 +57,8 @@ def test_fan_chart_keeps_the_visits_in_sight_of_a_wild_bootstrap(patient):
 
 
 def test_fan_chart_says_where_a_wild_interval_leaves_it(patient):
-    curves = patient.forecast.curves_mm2 * np.where(np.arange(30) < 3, 1e6, 1.0)[:, None]
-    wild = replace(patient.forecast, curves_mm2=curves)
+    curves = patient.forecast.curves * np.where(np.arange(30) < 3, 1e6, 1.0)[:, None]
+    wild = replace(patient.forecast, curves=curves)
     for forecast, leaves in ((wild, True), (patient.forecast, False)):
         texts = [t.get_text() for t in fan_figure(patient.timeline, forecast).axes[0].texts]
         assert any("leaves the chart" in text for text in texts) is leaves
@@ -65,17 +71,17 @@ def test_fan_chart_shows_what_if_in_its_own_colour_and_says_what_it_is_not(patie
     assert words.startswith("what if: no radiotherapy")
     assert "computed from the fitted law; not evidence of what treatment would do" in words
     assert line.get_color() not in (BLUE, SKY, ORANGE, VERMILION)
-    assert line.get_ydata()[-1] == pytest.approx(untreated.forecast.median_mm2)
+    assert line.get_ydata()[-1] == pytest.approx(untreated.forecast.median)
 
 
 def test_median_of_random_walks_is_smooth_and_ends_where_it_ends(patient):
     days = np.linspace(0, 150, 120)
     steps = np.random.default_rng(1).normal(0, 10, (30, days.size))
-    walks = replace(patient.forecast, curve_days=days, curves_mm2=300 + np.cumsum(steps, axis=1),
+    walks = replace(patient.forecast, curve_days=days, curves=300 + np.cumsum(steps, axis=1),
                     population="ours")  # fmt: skip
     ax = fan_figure(patient.timeline, walks).axes[0]
     drawn = next(x for x in ax.lines if str(x.get_label()).startswith("median")).get_ydata()
-    median = np.median(walks.curves_mm2, axis=0)
+    median = np.median(walks.curves, axis=0)
     assert np.abs(np.diff(drawn, 2)).mean() < 0.3 * np.abs(np.diff(median, 2)).mean()
     assert (drawn[0], drawn[-1]) == (median[0], median[-1])
 

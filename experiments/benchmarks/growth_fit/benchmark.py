@@ -31,14 +31,14 @@ from mechlearn.growth.bootstrap import bootstrap, bootstraps, perturb
 from mechlearn.growth.engines import solve_batched, solve_lmfit
 from mechlearn.growth.fit import fit_problem
 from mechlearn.growth.problem import FitProblem
-from mechlearn.records import Radiotherapy, Timeline, Visit
+from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 LAW = LAWS["ode"]
 NAMES = LAW.names
 SPEC = GrowthSpec(law="ode", n_bootstrap=100)
 
 
-def simulated(count: int, seed: int = 0) -> list[Timeline]:
+def simulated(count: int, seed: int = 0) -> list[SizeSeries]:
     """Slices of seven visits 30 to 140 days apart, one course of radiotherapy, 10% noise."""
     rng = np.random.default_rng(seed)
     out = []
@@ -51,8 +51,8 @@ def simulated(count: int, seed: int = 0) -> list[Timeline]:
             "delay": rng.uniform(5, 40), "slope": rng.uniform(0.05, 0.3),
         }  # fmt: skip
         areas = LAW.area(days, truth, (course,)) * (1 + 0.1 * rng.normal(size=7)).clip(0.1)
-        visits = tuple(Visit(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-        out.append(Timeline(f"S{i:05d}/z000", f"S{i:05d}", visits, (course,)))
+        visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+        out.append(SizeSeries(f"S{i:05d}/z000", f"S{i:05d}", visits, (course,)))
     return out
 
 
@@ -105,7 +105,7 @@ def tasks_of(batch: Batch, areas: np.ndarray, starts: np.ndarray) -> Tasks:
     return Tasks(np.zeros(n, int), areas, centres, np.broadcast_to(starts, (n, *starts.shape)))
 
 
-def peers(series: list[Timeline], n_odeint: int, n_lmfit: int) -> dict[str, float]:
+def peers(series: list[SizeSeries], n_odeint: int, n_lmfit: int) -> dict[str, float]:
     """Seconds a fit of the two peers, over refits of several slices."""
     rng = np.random.default_rng(1)
     problems = [FitProblem.of(t, LAW) for t in series]
@@ -124,7 +124,7 @@ def peers(series: list[Timeline], n_odeint: int, n_lmfit: int) -> dict[str, floa
             "lmfit_exact_s_per_fit": float(np.mean(exact))}  # fmt: skip
 
 
-def batched(series: list[Timeline]) -> dict[str, float]:
+def batched(series: list[SizeSeries]) -> dict[str, float]:
     """One slice's bootstrap, and the whole of it: slices x 2 setups x 100 refits."""
     rng = np.random.default_rng(2)
     bootstrap(series[0], SPEC, rng=rng)  # warm caches
@@ -140,7 +140,7 @@ def batched(series: list[Timeline]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def agreement(series: list[Timeline], starts: int = 20) -> dict[str, float]:
+def agreement(series: list[SizeSeries], starts: int = 20) -> dict[str, float]:
     """Share of slices whose batched cost is at most 0.1% above lmfit's best of many starts."""
     rng = np.random.default_rng(3)
     widths = np.array([p.width for p in LAW.parameters])

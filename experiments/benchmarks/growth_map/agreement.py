@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sampling import Sampled
 
-from mechlearn.imaging.growth_map import DEFAULT_FLOOR, ChangeFloor, change_floor, growth_map
-from mechlearn.jobs.maps import MapSpec
-from mechlearn.jobs.models import meter_of
+from mechlearn.evaluation.maps import MapSpec
+from mechlearn.evaluation.model_pair import meter_of
 from mechlearn.metrics.distance import dice
 from mechlearn.records import AxialSlice
+from mechlearn.spatial.otsu_map import DEFAULT_FLOOR, ChangeFloor, change_floor, growth_map
 
 __all__ = ["MAPS", "against", "map_of", "mean_row"]
 
@@ -21,7 +21,7 @@ MAPS = ("map", "otsu", "mask")
 
 
 def map_of(made: Sampled, reference: AxialSlice, spec: MapSpec, way: str = "map") -> np.ndarray:
-    """Probability map (H, W) by one way of MAPS; the floor is what `jobs.maps` would take."""
+    """Probability map (H, W) by one way of MAPS; the floor is what `evaluation.maps` would take."""
     given: dict[str, Any] = {"floor": 0.0, "median_px": 1}
     if way == "map":
         seen = change_floor(reference.image, made.unguided, brain=reference.brain,

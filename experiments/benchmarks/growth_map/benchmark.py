@@ -25,8 +25,8 @@ from rich.console import Console
 from sampling import ours, sampled_in_full
 
 from mechlearn.config.hardware import resolve_device
-from mechlearn.jobs.progress import duration
-from mechlearn.jobs.rows import write_table
+from mechlearn.evaluation.countdown import duration
+from mechlearn.evaluation.rows import write_table
 from mechlearn.metrics.distance import dice
 
 HERE = Path(__file__).resolve().parent

@@ -12,18 +12,18 @@ from omegaconf import DictConfig
 
 from mechlearn.config import recipes, schema
 from mechlearn.config.build import map_spec, sampler_spec
-from mechlearn.config.growth import growth_spec
+from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.stores import open_store, phantom_patients
 from mechlearn.data.selection import growth_slices, spread
 from mechlearn.data.store import SliceStore
-from mechlearn.diffusion.networks import predicted_noise
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.growth.forecast import forecast
-from mechlearn.growth.spec import GrowthSpec
-from mechlearn.jobs.maps import MapSpec
+from mechlearn.evaluation.maps import MapSpec
+from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.size_forecast import forecast
+from mechlearn.models.checkpoints import build_network, load_denoiser, load_guide
+from mechlearn.models.networks import predicted_noise
 from mechlearn.records import AxialSlice, GuidanceTarget, LongitudinalSlice
-from mechlearn.training.checkpoints import build_network, load_denoiser, load_guide
 
 __all__ = ["Case", "Models", "Recipe", "cases", "load_pair", "nodes_of", "random_pair", "recipe",
            "synthetic_case"]  # fmt: skip
@@ -150,7 +150,7 @@ def synthetic_case(size: int, *, n: int = 100) -> Case:
 
 
 def nodes_of(targets: np.ndarray, nodes: int | None) -> list[GuidanceTarget]:
-    """All targets, or the `nodes` quantile midpoints that `GrowthForecast.targets` takes."""
+    """All targets, or the `nodes` quantile midpoints that `SizeForecast.targets` takes."""
     kept = np.sort(targets)
     if nodes is not None and nodes < kept.size:
         kept = np.quantile(kept, (np.arange(nodes) + 0.5) / nodes)

@@ -18,8 +18,8 @@ from cases import Case, Models, load_pair, nodes_of, random_pair
 from sampling import Counter, ours, reference_way
 
 from mechlearn.diffusion.sampler import SamplerSpec
-from mechlearn.imaging.growth_map import DEFAULT_FLOOR
-from mechlearn.jobs.maps import MapSpec
+from mechlearn.evaluation.maps import MapSpec
+from mechlearn.spatial.otsu_map import DEFAULT_FLOOR
 
 __all__ = ["Entry", "race"]
 

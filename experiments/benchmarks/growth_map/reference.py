@@ -27,7 +27,7 @@ from mechlearn.diffusion.guidance import (
 from mechlearn.diffusion.sampler import EpsilonModel
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.steps import ddim_step
-from mechlearn.imaging.growth_map import ChangeFloor, binarise, change_map
+from mechlearn.spatial.otsu_map import ChangeFloor, binarise, change_map
 
 __all__ = ["ReferenceWay"]
 

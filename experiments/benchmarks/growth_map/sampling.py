@@ -17,7 +17,7 @@ from reference import ReferenceWay
 
 from mechlearn.diffusion.guidance import effective_scale
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
-from mechlearn.jobs.models import generate, unguided
+from mechlearn.evaluation.model_pair import generate, unguided
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
 GUIDANCE = ("guidance", "where", "reading", "guide_on", "dynamic", "clip_x0", "target_boost",

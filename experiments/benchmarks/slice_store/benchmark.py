@@ -29,12 +29,12 @@ from rich.table import Table
 
 from mechlearn.data.adapters.brats import find_brats
 from mechlearn.data.manifest import VisitRecord, read_manifest
-from mechlearn.data.phantom.cohort import write_cohort
-from mechlearn.data.phantom.spec import PhantomSpec
-from mechlearn.data.prepare import prepare
+from mechlearn.data.preparation import prepare
 from mechlearn.data.store import SliceStore, StoredVisit
 from mechlearn.data.volumes import load_visit
-from mechlearn.imaging.intensity import IntensityScale, brain_mask
+from mechlearn.phantom.cohort_files import write_cohort
+from mechlearn.phantom.phantom_spec import PhantomSpec
+from mechlearn.spatial.intensity import IntensityScale, brain_mask
 
 WORKERS = (1, 2, 4, 8)
 RANKS, RANK_WORKERS = 2, 8

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from mechlearn.data.adapters import find_brats
 from mechlearn.data.module import SliceDataModule
-from mechlearn.data.prepare import SplitSpec, prepare
+from mechlearn.data.preparation import SplitSpec, prepare
 
 HERE = Path(__file__).resolve()
 REAL = Path(os.environ.get("MECHLEARN_REAL_DATA", HERE.parents[4] / "shared" / "data"))

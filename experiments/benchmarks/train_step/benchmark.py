@@ -29,9 +29,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mechlearn.config.hardware import resolve_device, resolve_precision
-from mechlearn.diffusion.networks import Denoiser
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.training.ddpm import DDPMModule
+from mechlearn.models.ddpm import DDPMModule
+from mechlearn.models.networks import Denoiser
 
 SIZE, CONTRASTS = 256, 4
 # Dense bf16, NVIDIA's data sheets, TFLOP/s. Unknown cards get no share of peak.
@@ -43,7 +43,7 @@ def ours(device: str, autocast: bool) -> tuple[nn.Module, Step]:
     """The module that `+experiment=ddpm_brats` trains, without its trainer."""
     data = {"contrasts": ["t1n", "t1c", "t2w", "t2f"], "size": SIZE, "pixel_mm": 1.0,
             "intensity": {}}  # fmt: skip
-    spec = {"_target_": "mechlearn.diffusion.networks.Denoiser", "contrasts": CONTRASTS}
+    spec = {"_target_": "mechlearn.models.networks.Denoiser", "contrasts": CONTRASTS}
     module = DDPMModule(spec, schedule=NoiseSchedule(), data=data).to(device)
     optimizer = torch.optim.Adam(module.network.parameters(), lr=1e-4, fused=True)
     average = AveragedModel(module.network, multi_avg_fn=get_ema_multi_avg_fn(0.9999))

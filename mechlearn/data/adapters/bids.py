@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mechlearn.data.adapters.cohort_tables import calendar_day, read_sheet
 from mechlearn.data.adapters.common import FILE_ENDINGS, Gaps, Roots, checked_scheme, finish
-from mechlearn.data.adapters.sheets import calendar_day, read_sheet
 from mechlearn.data.manifest import NUMBERS, VisitRecord
 from mechlearn.data.tables import Row, number, whole_number
 from mechlearn.records import CONTRASTS

@@ -15,8 +15,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mechlearn.data.adapters.cohort_tables import dose_gy, find_table, header, keyed, read_sheet
 from mechlearn.data.adapters.common import Gaps, Roots, checked_scheme, finish, one_file, walk
-from mechlearn.data.adapters.sheets import dose_gy, find_table, header, keyed, read_sheet
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.tables import Row, number, whole_number
 

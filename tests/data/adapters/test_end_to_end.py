@@ -79,7 +79,7 @@ def test_lumiere_is_prepared_by_its_recipe(lumiere_root, composed):
     )
     line = store.timeline("LUMIERE-Patient-001", 5)
     assert [visit.day for visit in line.visits] == [0, 70]
-    assert line.visits[1].area_mm2 > 2 * line.visits[0].area_mm2
+    assert line.visits[1].size > 2 * line.visits[0].size
 
 
 def test_what_was_found_is_listed_beside_the_store(lumiere_root, composed):

@@ -1,0 +1,79 @@
+"""The growth side of a config: its spec, and the population that it starts from."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from mechlearn.checks import one_of
+from mechlearn.evaluation.growth_fits import CROSS_FIT
+from mechlearn.evaluation.treatment_change import CourseChange, responding
+from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.outlook import members_for
+from mechlearn.growth.pool import load_pool
+
+__all__ = ["course_change", "growth_spec", "prior_note"]
+
+PACKAGED = "phantom"
+
+
+def growth_spec(cfg: DictConfig) -> GrowthSpec:
+    """`cfg.growth`, ranges checked, its population found and fit for the law and the task.
+
+    Raises:
+        FileNotFoundError: no such population.
+        ValueError: a value out of range; a population without the law, or of volumes where slices
+            are forecast; cross_fit where no cohort is at hand.
+    """
+    spec = OmegaConf.to_object(cfg.growth)
+    assert isinstance(spec, GrowthSpec)
+    task = cfg.task.name if "task" in cfg else ""
+    if spec.population == CROSS_FIT:
+        if task != "growth_fits":
+            raise ValueError(
+                f"growth.population={CROSS_FIT!r}: only task=growth_fits has the cohort to fit. "
+                "Make a population with `python -m mechlearn.evaluate +experiment=population` and "
+                "give its file, or phantom or null."
+            )
+    elif spec.population is not None:
+        pool = load_pool(spec.population)
+        members_for(spec, pool)
+        if task != "growth_fits":
+            remedy = "Slices are forecast by area. Give a population of areas."
+            one_of(f"growth.population={spec.population}: unit", pool.unit, ("mm2",),
+                   remedy=remedy)  # fmt: skip
+    return spec
+
+
+def course_change(cfg: DictConfig) -> CourseChange | None:
+    """What `cfg.what_if` asks to be otherwise; None where it asks nothing.
+
+    Raises:
+        ValueError: values that do not go together; a law without radiotherapy.
+    """
+    asked = {str(key): value for key, value in cfg.what_if.items() if value is not None}
+    if not asked:
+        return None
+    change, spec = CourseChange(**asked), growth_spec(cfg)
+    if not any(responding(spec).values()):
+        raise ValueError(
+            f"what_if with growth.law={spec.law!r}, growth.population={spec.population!r}: no law "
+            "there knows radiotherapy, so no course changes the forecast. Use growth=pooled, ode, "
+            "linear_rt, logistic_rt or gompertz_rt."
+        )
+    return change
+
+
+def prior_note(cfg: DictConfig) -> str | None:
+    """What a reader of a forecast of other data than phantoms has to know; None if there is none.
+
+    The packaged population comes from phantoms: it knows no patient.
+    """
+    own = cfg.data.kind != "phantom" or ("task" in cfg and cfg.task.series is not None)
+    if cfg.growth.population != PACKAGED or not own:
+        return None
+    return (
+        "The prior of this forecast comes from phantoms, not from patients: growth.population="
+        "phantom is the packaged population, fitted to simulated tumours. For patients, fit one "
+        "to a cohort of yours (python -m mechlearn.evaluate +experiment=population "
+        "task.series=sizes.csv) and give growth.population=FILE."
+    )

@@ -1,0 +1,116 @@
+"""Where series of tumour sizes come from: a plain CSV, a slice store, or phantoms never painted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+from omegaconf import DictConfig
+
+from mechlearn.checks import one_of
+from mechlearn.config.growth_config import PACKAGED, growth_spec
+from mechlearn.config.schema import TaskConfig
+from mechlearn.config.stores import check_store, data_config, open_store
+from mechlearn.data.selection import spread
+from mechlearn.data.size_table import read_series, store_series
+from mechlearn.evaluation.rows import Row
+from mechlearn.phantom.phantom_sizes import tracked_series
+from mechlearn.phantom.phantom_spec import SERIES
+from mechlearn.records import SizeSeries
+
+__all__ = ["ALL", "CohortSeries", "check_series", "open_series"]
+
+log = logging.getLogger(__name__)
+ALL = "all"  # patients of every split
+
+
+@dataclass(frozen=True)
+class CohortSeries:
+    """Series of one cohort; `about` says where they come from, for the row."""
+
+    timelines: tuple[SizeSeries, ...]
+    unit: str
+    name: str
+    about: Row = field(default_factory=dict)
+
+
+def check_series(cfg: DictConfig, task: TaskConfig) -> None:
+    """All that the source of series can be refused for in seconds."""
+    if task.series is not None:
+        read_series(_path(task))
+        return
+    phantom = data_config(cfg).kind == "phantom"
+    splits = ("train", "val", "test", *((SERIES,) if phantom else (ALL,)))
+    one_of("task.split", task.split, splits,
+           remedy=f"data={cfg.data.kind} has no other.")  # fmt: skip
+    seen = phantom and task.split == SERIES and cfg.growth.population == PACKAGED
+    if seen and task.name == "growth_fits":
+        raise ValueError(
+            "task.split='series' with growth.population='phantom': the packaged population was "
+            "fitted to these patients. Use task.split=test or growth.population=cross_fit."
+        )
+    check_store(cfg)
+
+
+def _path(task: TaskConfig) -> Path:
+    return Path(str(task.series)).expanduser()
+
+
+def open_series(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
+    """The series of `task.series`, else the growth slices of `data`.
+
+    Phantoms are measured without being painted, seconds a patient; finished ones are kept below
+    `paths.data`.
+    """
+    rt_duration_days = growth_spec(cfg).rt_duration_days
+    if task.series is not None:
+        table = read_series(_path(task), rt_duration_days=rt_duration_days)
+        found = CohortSeries(table.timelines, table.unit, _path(task).name, {"data": "series"})
+    elif data_config(cfg).kind == "phantom":
+        found = _phantoms(cfg, task)
+    else:
+        found = _stored(cfg, task, rt_duration_days)
+    chosen = _limited(found.timelines, task)
+    patients = len({t.patient for t in chosen})
+    log.info("%d series of %d patients, %s", len(chosen), patients, found.name)
+    return CohortSeries(tuple(chosen), found.unit, found.name, found.about)
+
+
+def _phantoms(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
+    data = data_config(cfg)
+    keys = data.phantom.patients(task.split)[: task.patients]
+    parts = Path(cfg.paths.data).expanduser() / f"{data.name}_series"
+    log.info("phantom tumours are grown and measured, not painted; finished patients: %s", parts)
+    parts.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(parts.parent / f".{parts.name}.lock")):
+        grown = tracked_series(
+            data.phantom, keys, parts=parts, workers=data.workers, count=task.count,
+            min_growth=task.min_growth,
+        )  # fmt: skip
+    series = (t for slices in grown.values() for t in slices)
+    large = tuple(t for t in series if t.visits[0].size > task.min_area_mm2)
+    return CohortSeries(large, "mm2", f"phantom {task.split}",
+                        {"data": "phantom", "split": task.split})  # fmt: skip
+
+
+def _stored(cfg: DictConfig, task: TaskConfig, rt_duration_days: float) -> CohortSeries:
+    store = open_store(cfg)
+    split = None if task.split == ALL else task.split
+    found = store_series(
+        store, split, count=task.count, min_growth=task.min_growth,
+        min_area_mm2=task.min_area_mm2, rt_duration_days=rt_duration_days,
+        patients=store.patients(split)[: task.patients],
+    )  # fmt: skip
+    return CohortSeries(tuple(found), "mm2", f"{store.root.name} {task.split}",
+                        {"data": cfg.data.kind, "split": task.split})  # fmt: skip
+
+
+def _limited(timelines: Sequence[SizeSeries], task: TaskConfig) -> list[SizeSeries]:
+    """The first `task.patients` patients, and at most `task.slices` of their slices."""
+    groups: dict[str, list[SizeSeries]] = {}
+    for timeline in timelines:
+        groups.setdefault(timeline.patient, []).append(timeline)
+    return spread(list(groups.values())[: task.patients], task.slices)

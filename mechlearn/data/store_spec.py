@@ -1,0 +1,93 @@
+"""What a slice store is made with: values, compared and stored beside the slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mechlearn.checks import in_range, one_of
+from mechlearn.data.model_grid import SliceGrid
+from mechlearn.records import CONTRASTS
+from mechlearn.spatial.intensity import DEFAULT_PERCENTILES, check_percentiles
+
+__all__ = ["PrepareSpec", "SplitSpec"]
+
+MISSING = ("refuse", "fill")
+
+
+@dataclass
+class PrepareSpec:
+    """How volumes become slices.
+
+    Attributes:
+        size: pixels along each side of a slice.
+        pixel_mm: their spacing; 256 x 1.0 mm is the paper's grid, 128 x 1.5 mm the demo's.
+        percentiles: of the brain voxels of a volume and contrast, mapped to -1 and 1.
+        min_brain_mm2: slices with less brain are left out. 2000 keeps about 125 slices of a
+            BraTS volume; the paper's 140,000 slices of 1,230 patients (114 each) match 4000.
+        contrasts: in the order of the image channels.
+        missing: what becomes of a visit that lacks some of them: `refuse`, or `fill` them with
+            background everywhere and remember that they are not there.
+    """
+
+    size: int = 256
+    pixel_mm: float = 1.0
+    percentiles: tuple[float, float] = DEFAULT_PERCENTILES
+    min_brain_mm2: float = 2000.0
+    contrasts: tuple[str, ...] = CONTRASTS
+    missing: str = "refuse"
+
+    def __post_init__(self) -> None:
+        SliceGrid(self.size, self.pixel_mm)
+        self.percentiles = check_percentiles(self.percentiles)
+        in_range("min_brain_mm2", self.min_brain_mm2, 0.0, 1e6)
+        self.contrasts = checked_contrasts(self.contrasts, CONTRASTS)
+        one_of("missing", self.missing, MISSING)
+
+    @property
+    def grid(self) -> SliceGrid:
+        return SliceGrid(self.size, self.pixel_mm)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain builtins as JSON gives them back (lists, no tuples)."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+@dataclass
+class SplitSpec:
+    """Patients for validation and test: a share (< 1) or a number (>= 1) of them; the rest trains.
+
+    Attributes:
+        val, test: of all patients, drawn in proportion from each age group and data set; of adults
+            alone where the paediatric number is given. A patient of unknown age counts as adult.
+        val_paediatric, test_paediatric: of paediatric patients; None to draw them with the others.
+        seed: of the draw.
+    """
+
+    val: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+    val_paediatric: float | None = None
+    test_paediatric: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("val", "test", "val_paediatric", "test_paediatric"):
+            if getattr(self, key) is None and key.endswith("_paediatric"):
+                continue
+            value = float(getattr(self, key))
+            in_range(f"data.splits.{key}", value, 0.0, 1e9)
+            if value >= 1 and value != int(value):
+                raise ValueError(
+                    f"data.splits.{key}={value:g}: must be a share below 1 or a whole number."
+                )
+
+
+def checked_contrasts(contrasts: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
+    """`contrasts` as a tuple; ValueError if empty, doubled or not among `available`."""
+    names = tuple(contrasts)
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"contrasts={names}: name each contrast once, at least one.")
+    for name in names:
+        one_of("contrasts", name, tuple(available), remedy="Prepare the data with it or drop it.")
+    return names

@@ -1,0 +1,283 @@
+"""From NIfTI to NIfTI: what an exported MONAI bundle runs.
+
+configs/inference.json of a bundle names these classes, so that the bundle prepares, samples and
+writes by the same code as everything else here.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mechlearn.checks import one_of, positive
+from mechlearn.data.nifti import write_scans
+from mechlearn.data.preparation import prepare
+from mechlearn.data.single_scan import scan_record
+from mechlearn.data.store import SliceStore
+from mechlearn.data.store_spec import PrepareSpec
+from mechlearn.evaluation.countdown import tracked
+from mechlearn.evaluation.model_pair import ModelBundle, generate, meter_of
+from mechlearn.evaluation.rows import Row, write_bytes, write_table
+from mechlearn.models.checkpoints import LoadedModel
+from mechlearn.records import AxialSlice, Generation, GuidanceTarget
+
+__all__ = ["GuidedInference", "InferenceResult", "SizeRequest", "prepare_spec", "read_fraction",
+           "read_mask"]
+
+log = logging.getLogger(__name__)
+SLICES = ("largest", "tumour")
+OEDEMA = 2  # the canonical label that a tumour without parts is given
+
+
+@dataclass(frozen=True)
+class SizeRequest:
+    """The tumour size that is asked for: one of the three.
+
+    Attributes:
+        multiple: of the present size. area_mm2: in the slice. fraction: of the brain's area.
+    """
+
+    multiple: float | None = None
+    area_mm2: float | None = None
+    fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        if len(given) != 1:
+            raise ValueError(
+                f"size {given or 'not given'}: ask for it by one of multiple, area_mm2, fraction."
+            )
+        for key, value in given.items():
+            positive(key, float(value))
+
+    def target(self, reference: AxialSlice, present: float) -> GuidanceTarget:
+        """The guidance target in one slice.
+
+        Args:
+            present: tumour over brain area at present.
+
+        Raises:
+            ValueError: a multiple of nothing, or more tumour than brain.
+        """
+        if self.multiple is not None and present <= 0:
+            raise ValueError(
+                f"slice {reference.slice_id}: multiple={self.multiple:g} of no tumour is none. "
+                "Choose slices with a tumour, or ask by area_mm2 or fraction."
+            )
+        if self.fraction is not None:
+            wanted = self.fraction
+        elif self.area_mm2 is not None:
+            wanted = self.area_mm2 / reference.brain_area_mm2
+        else:
+            wanted = float(self.multiple or 0.0) * present
+        if wanted > 1:
+            raise ValueError(
+                f"slice {reference.slice_id}: {wanted:.2f} times the brain's area asked for "
+                f"({reference.brain_area_mm2:.0f} mm2). Ask for less."
+            )
+        return GuidanceTarget(wanted)
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """One scan's generations: z -> Generation, a row a slice, and the files written."""
+
+    name: str
+    generations: Mapping[int, Generation]
+    rows: tuple[Row, ...]
+    files: Mapping[str, Path]
+
+
+def prepare_spec(model: LoadedModel) -> PrepareSpec:
+    """How slices are prepared for a model; every slice with brain in it is kept."""
+    low, high = model.intensity["percentiles"]
+    return PrepareSpec(
+        size=model.size, pixel_mm=model.pixel_mm, percentiles=(low, high), min_brain_mm2=0.0,
+        contrasts=model.contrasts,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
+    """The guide's word on the clean slice, as the sampler reads it: tumour over brain area."""
+    sampler = models.sampler
+    image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
+    brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
+    level = torch.zeros(1, dtype=torch.long, device=sampler.device)
+    return float(sampler.guide.fraction(image, level, brain))
+
+
+def read_mask(models: ModelBundle, reference: AxialSlice) -> np.ndarray:
+    """Where the guide sees tumour on the clean slice, (H, W) bool; ValueError for a regressor."""
+    sampler = models.sampler
+    image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
+    brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
+    return (sampler.models.mask(image, 0, brain)[0, 0] > 0.5).cpu().numpy()
+
+
+class GuidedInference:
+    """Redraws slices of scans with a tumour of another size and writes them as NIfTI.
+
+    Args:
+        models: denoiser, guide and sampler.
+        dataset: scans: mappings of `image` and perhaps `brain_mask`, `seg`, `label_scheme`, `name`
+            (see `data.single_scan.scan_record`).
+        size: that is asked for.
+        output_dir: receives NAME-CONTRAST.nii.gz, NAME-generated.npz and NAME-table.csv a scan.
+        dataset_dir: where relative paths of the dataset start.
+        slices: `largest` (most tumour), `tumour` (each with tumour), z or several; from 0, the
+            lowest. The segmentation says where tumour is, or else the guide.
+        min_area_mm2: tumour that a slice must have to count where the guide says it; it sees a
+            little everywhere.
+        seed: of the sampler.
+        fill: other slices of the files: `background` or `source`.
+
+    Raises:
+        ValueError: `slices` or `fill` unknown.
+    """
+
+    def __init__(
+        self,
+        models: ModelBundle,
+        dataset: Sequence[Mapping[str, Any]],
+        *,
+        size: SizeRequest,
+        output_dir: str | Path,
+        dataset_dir: str | Path = ".",
+        slices: str | int | Sequence[int] = "largest",
+        min_area_mm2: float = 100.0,
+        seed: int = 0,
+        fill: str = "background",
+    ) -> None:
+        if isinstance(slices, str):
+            one_of("slices", slices, SLICES, remedy="Or give numbers.")
+        one_of("fill", fill, ("background", "source"))
+        self.models, self.dataset, self.size = models, dataset, size
+        self.output_dir, self.dataset_dir = Path(output_dir), Path(dataset_dir)
+        self.slices, self.min_area_mm2, self.seed, self.fill = slices, min_area_mm2, seed, fill
+
+    def run(self) -> list[InferenceResult]:
+        """All scans of the dataset."""
+        return [self(self.dataset[i]) for i in range(len(self.dataset))]
+
+    def __call__(self, scan: Mapping[str, Any]) -> InferenceResult:
+        """One scan; errors are those of `scan_record`, `prepare` and `SizeRequest.target`."""
+        with tempfile.TemporaryDirectory() as scratch:
+            store, with_labels = self._prepare(scan, Path(scratch))
+            return self._redraw(store, with_labels)
+
+    def _prepare(self, scan: Mapping[str, Any], scratch: Path) -> tuple[SliceStore, bool]:
+        given = {k: self._placed(v) if k in ("image", "seg", "brain_mask") else v
+                 for k, v in scan.items() if v is not None}  # fmt: skip
+        if "image" not in given:
+            raise ValueError("image: no scan given. Give --image FILE, NIfTI.")
+        denoiser = self.models.denoiser
+        record = scan_record(
+            given.pop("image"), denoiser.contrasts, scratch=scratch / "files", **given
+        )
+        store = prepare(
+            [record], scratch / "store", spec=prepare_spec(denoiser),
+            splits={record.patient: "test"},
+        )  # fmt: skip
+        return store, scan.get("seg") is not None
+
+    def _placed(self, value: Any) -> Any:
+        """Relative paths start at dataset_dir."""
+        if isinstance(value, Mapping):
+            return {k: self._placed(v) for k, v in value.items() if v is not None}
+        if isinstance(value, str | Path):
+            return self.dataset_dir / value
+        return [self._placed(v) for v in value]
+
+    def _redraw(self, store: SliceStore, with_labels: bool) -> InferenceResult:
+        (name,) = store.patients()
+        (visit,) = store.visits(name)
+        chosen = self._choose(store, with_labels)
+        made: dict[int, Generation] = {}
+        rows: list[Row] = []
+        for reference, present in tracked(chosen, f"redraw {name}", log=log):
+            target = self.size.target(reference, present)
+            (out,) = generate(self.models.sampler, reference, [target], seed=self.seed)
+            made[reference.z] = out
+            rows.append(_row(reference, present, out, with_labels))
+            log.info("%(slice_id)s: %(present_mm2).0f mm2, asked for %(target_mm2).0f mm2, the "
+                     "guide reads %(generated_guide_mm2).0f mm2", rows[-1])  # fmt: skip
+        images = {z: g.image.numpy() for z, g in made.items()}
+        fill: Any = self.fill
+        files = write_scans(visit, images, self.output_dir, stem=name, fill=fill)
+        files |= {
+            "arrays": _write_arrays(self.output_dir / f"{name}-generated.npz", images),
+            "table": write_table(self.output_dir / f"{name}-table.csv", rows),
+        }
+        for path in files.values():
+            log.info("%s", path)
+        return InferenceResult(name, made, tuple(rows), files)
+
+    def _choose(self, store: SliceStore, with_labels: bool) -> list[tuple[AxialSlice, float]]:
+        """(slice, present tumour over brain area), by z."""
+        rows = store.slices()
+        if not isinstance(self.slices, str):
+            wanted = [self.slices] if isinstance(self.slices, int) else list(self.slices)
+            by_z = {row.z: row for row in rows}
+            absent = sorted(set(wanted) - set(by_z))
+            if absent:
+                raise ValueError(
+                    f"slices={absent}: no brain there; the scan has it in slices {min(by_z)} to "
+                    f"{max(by_z)}, counted from 0, the lowest."
+                )
+            rows = [by_z[z] for z in sorted(set(wanted))]
+        read = [store.read(row, surroundings=with_labels) for row in rows]
+        found = [self._measured(item, with_labels) for item in read]
+        if not isinstance(self.slices, str):
+            return found
+        least = 0.0 if with_labels else self.min_area_mm2
+        found = [(s, f) for s, f in found if f * s.brain_area_mm2 > least]
+        if not found:
+            raise ValueError(
+                f"slices={self.slices}: no slice with more than {least:g} mm2 of tumour "
+                f"({'segmentation' if with_labels else 'as the guide reads it'}). Give slices by "
+                "number."
+            )
+        if self.slices == "largest":
+            return [max(found, key=lambda pair: pair[1] * pair[0].brain_area_mm2)]
+        return found
+
+    def _measured(self, reference: AxialSlice, with_labels: bool) -> tuple[AxialSlice, float]:
+        if with_labels:
+            return reference, reference.tumour_fraction
+        if self.models.sampler.spec.where == "order":  # it needs to know where the tumour is
+            labels = np.where(read_mask(self.models, reference), OEDEMA, 0).astype(np.uint8)
+            reference = replace(reference, labels=labels)
+            return reference, reference.tumour_fraction
+        return reference, read_fraction(self.models, reference)
+
+
+def _row(reference: AxialSlice, present: float, made: Generation, with_labels: bool) -> Row:
+    mm2 = reference.brain_area_mm2
+    row: Row = {
+        "slice_id": reference.slice_id,
+        "z": reference.z,
+        "brain_mm2": mm2,
+        "present_from": "segmentation" if with_labels else "guide",
+        "present_mm2": present * mm2,
+        "target_mm2": made.target.tumour_fraction * mm2,
+        "generated_guide_mm2": made.predicted_after * mm2,
+    }
+    if with_labels and "t2f" in reference.contrasts and reference.tumour.any():
+        row["generated_mm2"] = meter_of(reference).fraction(made.image.numpy()) * mm2
+    return row
+
+
+def _write_arrays(path: Path, images: Mapping[int, np.ndarray]) -> Path:
+    """z (S,) and image (S, C, H, W) float32 in [-1, 1], as the sampler gave them."""
+    content = io.BytesIO()
+    np.savez_compressed(content, z=np.array(list(images)), image=np.stack(list(images.values())))
+    return write_bytes(path, content.getvalue())

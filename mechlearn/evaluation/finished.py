@@ -1,0 +1,85 @@
+"""Jobs that need not run again: a row that bears the fingerprint of all that it depends on.
+
+A sweep that was killed is started again with the same command and folder: cells with such a row
+return at once, the others run. The fingerprint holds one short digest a part (`task=1a2b3c4d
+sampler=...`), so that a job can say what changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mechlearn
+from mechlearn.evaluation.rows import FAILED, ROW, Row, read_row
+
+__all__ = ["FINGERPRINT", "changed_parts", "code_digest", "finished_row", "fingerprint", "start"]
+
+FINGERPRINT = "fingerprint"  # the row's key
+# Whatever a number in a row is computed by; drawing, configuration and commands are not.
+ROOMS = (
+    "records", "growth", "spatial", "diffusion", "metrics", "data", "phantom", "models",
+    "evaluation",
+)
+HELPERS = ("checks.py", "files.py", "progress.py")
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """One line that changes with anything in `parts`: name=digest of each, in their order.
+
+    Args:
+        parts: name -> plain builtins.
+    """
+    return " ".join(f"{name}={_digest(value)}" for name, value in parts.items())
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@cache
+def code_digest() -> str:
+    """Changes with the version and with any file of the rooms that compute rows."""
+    root = Path(mechlearn.__file__).parent
+    files = [path for room in ROOMS for path in (root / room).rglob("*")
+             if path.suffix in (".py", ".json")]  # fmt: skip
+    total = hashlib.sha256(mechlearn.__version__.encode())
+    for path in sorted([*files, *(root / name for name in HELPERS)]):
+        total.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def changed_parts(before: str, now: str) -> list[str]:
+    """Names of the parts in which two fingerprints differ."""
+    old, new = (dict(word.split("=", 1) for word in mark.split()) for mark in (before, now))
+    return [name for name in {**old, **new} if old.get(name) != new.get(name)]
+
+
+def finished_row(folder: str | Path, mark: str) -> tuple[Row | None, str]:
+    """(the row of an equal job that ended well in `folder`, why there is none).
+
+    Raises:
+        ValueError: a `row.json` that is no row.
+    """
+    folder = Path(folder)
+    if not (folder / ROW).is_file():
+        return None, "no row yet"
+    if (folder / FAILED).is_file():
+        return None, "its last run failed"
+    row = read_row(folder / ROW)
+    before = row.get(FINGERPRINT)
+    if before is None:
+        return None, "its row has no fingerprint"
+    if before != mark:
+        return None, f"changed since: {', '.join(changed_parts(str(before), mark))}"
+    return row, ""
+
+
+def start(folder: str | Path) -> None:
+    """Take away the row of an earlier, different job: if this one is killed it must not count."""
+    (Path(folder) / ROW).unlink(missing_ok=True)

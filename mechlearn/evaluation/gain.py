@@ -1,0 +1,134 @@
+"""The gain of a guide: what makes `sampler.scale` mean the same for every guide and grid.
+
+R may be steep or flat in the image; eq. (2) multiplies its slope by s_ct. The gain is measured on
+validation slices so that 50k, the paper's choice, is the smallest scale at which guided growth,
+measured from the image, has closed most of the gap to its target.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.evaluation.model_pair import generate, meter_of
+from mechlearn.models.checkpoints import LoadedModel, build_sampler
+from mechlearn.records import AxialSlice, GuidanceTarget
+
+__all__ = ["GainResult", "measure_gain"]
+
+log = logging.getLogger(__name__)
+REFERENCE_SCALE = 50_000.0
+REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
+ANSWERS = 0.2  # of the request, in the reading of a guide that steers
+BREAKS = 1.1  # of it: a guide that reads more than was asked for looks at a picture falling apart
+LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1: from far too weak
+
+
+@dataclass(frozen=True)
+class GainResult:
+    """gain, and what was seen: scales (K,), measured response and the guide's own word (K,).
+
+    A response is the share of the requested growth that was achieved, median over slices.
+    """
+
+    gain: float
+    scales: tuple[float, ...]
+    measured: tuple[float, ...]
+    claimed: tuple[float, ...]
+    n_slices: int
+
+
+def _climb(
+    respond: Callable[[float], tuple[float, float]], closed: float
+) -> list[tuple[float, float, float]]:
+    """(scale, measured, claimed) up the ladder until the response is there or breaks down.
+
+    Where the guide has been satisfied twice, more scale no longer means more guidance: what is
+    measured beyond that is a picture falling apart.
+    """
+    seen: list[tuple[float, float, float]] = []
+    for scale in LADDER:
+        seen.append((scale, *respond(scale)))
+        best = max(m for _, m, _ in seen)
+        satisfied = all(claimed >= 0.95 for _, _, claimed in seen[-2:]) and len(seen) > 1
+        if seen[-1][1] >= closed or satisfied or (best > 0.1 and seen[-1][1] < 0.7 * best):
+            break
+    return seen
+
+
+def _best_response(seen: Sequence[tuple[float, float, float]], guide: str) -> float:
+    """The largest measured response of a whole picture; ValueError for a guide that does not
+    steer growth."""
+    kept = [m for _, m, claimed in seen if claimed <= BREAKS]
+    best, word = max(kept, default=0.0), max(claimed for _, _, claimed in seen)
+    if best < 0.1:
+        raise ValueError(
+            f"guide {guide}: at no scale up to {LADDER[-1]:g} do tumours grow by a tenth of "
+            "what is asked for. Train the guide or the denoiser longer."
+        )
+    if word < ANSWERS:
+        raise ValueError(
+            f"guide {guide}: pictures change ({best:.0%} of the request is measured), but its own "
+            f"reading answers by {word:.0%} at most; what is measured is no growth that it steers. "
+            "Train the guide longer."
+        )
+    return best
+
+
+def measure_gain(
+    denoiser: LoadedModel,
+    guide: LoadedModel,
+    slices: Sequence[AxialSlice],
+    *,
+    spec: SamplerSpec,
+    multiple: float = 1.5,
+    closed: float = 0.8,
+    device: str = "cpu",
+) -> GainResult:
+    """Climb a ladder of scales on validation slices until tumours grow as asked, then refine.
+
+    Args:
+        slices: validation slices with a tumour. multiple: target over initial size.
+        closed: response that counts as "about right"; the best one where none reaches it.
+
+    Raises:
+        ValueError: the guide never makes tumours grow, or does not see that they do: the gain is
+            undefined.
+    """
+    unit = replace(guide, card={**guide.card, "gain": 1.0})
+
+    def respond(scale: float) -> tuple[float, float]:
+        sampler = build_sampler(denoiser, unit, replace(spec, scale=f"{scale:.6g}"), device=device)
+        rows = [_response(sampler, s, multiple) for s in slices]
+        measured, claimed = (float(v) for v in np.median(np.array(rows), axis=0))
+        log.info("scale %.3g: measured growth %.0f%% of the request, guide's word %.0f%%",
+                 scale, 100 * measured, 100 * claimed)
+        return measured, claimed
+
+    seen = _climb(respond, closed)
+    best = _best_response(seen, guide.source)
+    level = min(best, closed)
+    above = next(i for i, (_, m, c) in enumerate(seen) if m >= level and c <= BREAKS)
+    low, high = (seen[above - 1][0] if above else seen[0][0] / 10), seen[above][0]
+    for _ in range(REFINEMENTS):
+        middle = float(np.sqrt(low * high))
+        seen.append((middle, *respond(middle)))
+        low, high = (low, middle) if seen[-1][1] >= level else (middle, high)
+    scales, measured, claimed = zip(*sorted(seen), strict=True)
+    return GainResult(high / REFERENCE_SCALE, scales, measured, claimed, len(slices))
+
+
+def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tuple[float, float]:
+    """(measured, claimed) growth over requested growth for one slice."""
+    meter = meter_of(item)
+    before = meter.fraction(item.image)
+    gap = (multiple - 1) * before
+    target = [GuidanceTarget(min(multiple * item.tumour_fraction, 1.0))]
+    (made,) = generate(sampler, item, target, seed=0)
+    claimed_gap = target[0].tumour_fraction - made.predicted_before
+    claimed = (made.predicted_after - made.predicted_before) / claimed_gap if claimed_gap else 0.0
+    return (meter.fraction(made.image) - before) / gap, claimed

@@ -1,0 +1,168 @@
+"""The models a job runs on: denoiser, guide and the sampler built from both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.evaluation.rows import Row
+from mechlearn.models.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
+from mechlearn.records import AxialSlice, Generation, GuidanceTarget
+from mechlearn.spatial.arrival_order import order_from
+from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.order_prior import load_prior
+from mechlearn.spatial.tissue import without_tumour
+
+__all__ = [
+    "ModelBundle",
+    "Sampler",
+    "generate",
+    "load_models",
+    "meter_of",
+    "sampler_row",
+    "target_of",
+    "unguided",
+]
+
+
+class Sampler(Protocol):
+    """What jobs need of a sampler; `diffusion.sampler.GuidedSampler` is the one."""
+
+    @property
+    def spec(self) -> SamplerSpec: ...
+
+    @property
+    def effective_scale(self) -> float: ...
+
+    def sample(
+        self, x0: Tensor, targets: Sequence[GuidanceTarget], *, brain: Tensor, seed: int = 0,
+        slice_id: str = "", initial_fraction: float | None = None,
+        order: np.ndarray | None = None, tissue: np.ndarray | None = None,
+    ) -> list[Generation]: ...  # fmt: skip
+
+    def reconstruct(
+        self, x0: Tensor, *, brain: Tensor, seed: int = 0, slice_id: str = ""
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A checked pair of checkpoints and their sampler."""
+
+    denoiser: LoadedModel
+    guide: LoadedModel
+    sampler: GuidedSampler
+
+    @property
+    def name(self) -> str:
+        """One line for a reader: which weights these are."""
+        words = [f"denoiser {Path(self.denoiser.source).name}",
+                 f"guide {Path(self.guide.source).name} ({self.guide.kind})",
+                 f"version {self.denoiser.card.get('version', '?')}"]
+        trained_on = self.denoiser.card.get("trained_on")
+        return ", ".join([*words, f"trained on {trained_on}"] if trained_on else words)
+
+    @property
+    def row(self) -> Row:
+        """Keys that identify models and sampler in a row."""
+        return {
+            "denoiser": Path(self.denoiser.source).name,
+            "guide": self.guide.kind,
+            "guide_gain": self.guide.gain,
+            "weights": f"{self.denoiser.digest}/{self.guide.digest}",
+            "model_version": str(self.denoiser.card.get("version", "")),
+            "size_px": self.denoiser.size,
+            "pixel_mm": self.denoiser.pixel_mm,
+            **sampler_row(self.sampler),
+        }
+
+
+def load_models(
+    denoiser: str | Path = "demo",
+    guide: str | Path = "demo",
+    *,
+    spec: SamplerSpec,
+    guide_kind: str = "segmenter",
+    device: str = "cpu",
+) -> ModelBundle:
+    """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
+    if spec.where == "order" and spec.order != "travel":
+        load_prior(spec.order)  # a wrong file is refused before anything is sampled
+    pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
+    return ModelBundle(*pair, build_sampler(*pair, spec, device=device))
+
+
+def sampler_row(sampler: Sampler) -> Row:
+    """All of the sampler's settings as row keys; scales as numbers, given and effective; of a
+    prior of one's own the content too."""
+    spec = sampler.spec
+    row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
+    if spec.where == "order" and spec.order not in ("phantom", "travel"):
+        content = Path(spec.order).expanduser().read_bytes()
+        row["order_digest"] = hashlib.sha256(content).hexdigest()[:12]  # it may be fitted again
+    return row | {
+        "noise_level": spec.nl,
+        "scale": spec.scale_value,
+        "effective_scale": float(sampler.effective_scale),
+        "steps": spec.steps if spec.steps is not None else spec.nl,
+    }
+
+
+def generate(
+    sampler: Sampler, reference: AxialSlice, targets: Sequence[GuidanceTarget], *, seed: int
+) -> list[Generation]:
+    """Guided generations from one slice, one a target, in their order."""
+    ordered = sampler.spec.where == "order"
+    return sampler.sample(
+        torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
+        seed=seed, slice_id=reference.slice_id,
+        initial_fraction=reference.tumour_fraction if reference.tumour.any() else None,
+        order=_order(sampler.spec.order, reference) if ordered else None,
+        tissue=_tissue(reference, targets) if ordered else None,
+    )  # fmt: skip
+
+
+def _tissue(reference: AxialSlice, targets: Sequence[GuidanceTarget]) -> np.ndarray | None:
+    """The slice without its tumour, (C, H, W), where a target is smaller than it is."""
+    if all(t.tumour_fraction >= reference.tumour_fraction for t in targets):
+        return None
+    return without_tumour(reference.image, reference.tumour & reference.brain, reference.brain)
+
+
+def _order(source: str, reference: AxialSlice) -> np.ndarray:
+    """Fraction at which each pixel joins the tumour, (H, W); ValueError without a tumour."""
+    if not (reference.tumour & reference.brain).any():
+        raise ValueError(
+            f"slice {reference.slice_id}: sampler.where=order starts from a tumour, and there is "
+            "none in the brain. Choose slices with a tumour, or sampler=fast."
+        )
+    return order_from(source, reference)
+
+
+def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:
+    """The true size at the follow-up, over the brain of the slice that is guided."""
+    return GuidanceTarget(min(follow_up.tumour_area_mm2 / reference.brain_area_mm2, 1.0))
+
+
+def meter_of(reference: AxialSlice) -> FlairMeter:
+    """What measures tumour sizes in pictures of this slice; ValueError without FLAIR or tumour."""
+    return FlairMeter.fit(
+        reference.image, reference.tumour, reference.brain, contrasts=reference.contrasts,
+        pixel_mm=reference.spacing_mm[0],
+    )  # fmt: skip
+
+
+def unguided(sampler: Sampler, reference: AxialSlice, *, seed: int) -> Tensor:
+    """What encoding and denoising change by themselves, (C, H, W)."""
+    return sampler.reconstruct(
+        torch.from_numpy(reference.image), brain=torch.from_numpy(reference.brain), seed=seed,
+        slice_id=reference.slice_id,
+    )

@@ -1,0 +1,270 @@
+"""One cell of the grid over noise level and regressor scale (section 3.1, Fig. 2).
+
+From a reference slice towards a tumour size: that known at the next visit, over pairs of visits, or
+multiples of its own where there is no follow-up.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mechlearn.evaluation.baseline_comparison import agreement, beside
+from mechlearn.evaluation.countdown import tracked
+from mechlearn.evaluation.diagnostics import picture_row
+from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, sampler_row, target_of
+from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.evaluation.summary import mean, median
+from mechlearn.metrics.distance import summarise_hd95
+from mechlearn.records import AxialSlice, Generation, GuidanceTarget
+from mechlearn.spatial.arrival_order import growth_order, mask_at_area
+from mechlearn.spatial.baselines import dilation
+from mechlearn.spatial.flair_threshold import FlairMeter
+
+__all__ = ["Example", "GridCase", "load_examples", "multiples_of", "next_visits", "run_grid"]
+
+log = logging.getLogger(__name__)
+EXAMPLES = "examples.npz"
+IMAGES = ("reference", "generated", "follow_up")
+SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
+LEAST_REQUEST = 0.1  # of the initial size; a share of a smaller change is mostly the meter's noise
+MEANS = (
+    "ssim_", "size_error_", "dice", "meter_dice", "drift_outside", "change_inside_share",
+    "alteration_", "tumour_change", "hyperintense_fraction",
+    "changed_outside_brain_fraction",
+)  # fmt: skip
+MEDIANS = (
+    "ratio_requested", "ratio_achieved", "relative_error", "relative_error_abs", "requested_share",
+    "relative_error_no_change_abs", "horizon_days",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GridCase:
+    """A reference slice, the sizes it is guided to, and what really came where that is known."""
+
+    reference: AxialSlice
+    targets: tuple[GuidanceTarget, ...]
+    follow_up: AxialSlice | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One generation's pictures: images (C, H, W) in [-1, 1], masks (H, W).
+
+    `follow_up` and `target_tumour` are the true next scan and its mask; where there is none, the
+    reference and its mask dilated to the target. `ratio_requested`: target over initial size.
+    """
+
+    slice_id: str
+    reference: np.ndarray
+    generated: np.ndarray
+    follow_up: np.ndarray
+    brain: np.ndarray
+    tumour: np.ndarray
+    target_tumour: np.ndarray
+    measured: np.ndarray
+    ratio_requested: float
+    has_follow_up: bool
+
+
+def next_visits(pairs: Sequence[tuple[AxialSlice, AxialSlice]]) -> list[GridCase]:
+    """(reference, follow-up) of the same z -> cases whose target is the true follow-up size."""
+    return [GridCase(a, (target_of(a, b),), b) for a, b in pairs]
+
+
+def multiples_of(slices: Sequence[AxialSlice], factors: Sequence[float]) -> list[GridCase]:
+    """Slices -> cases whose targets are multiples of their own size; more than the brain is left
+    out."""
+    return [
+        GridCase(s, tuple(GuidanceTarget(f * s.tumour_fraction) for f in factors
+                          if f * s.tumour_fraction <= 1.0))
+        for s in slices
+    ]  # fmt: skip
+
+
+def run_grid(
+    sampler: Sampler,
+    cases: Sequence[GridCase],
+    *,
+    out_dir: str | Path | None = None,
+    seed: int = 0,
+    n_examples: int = 4,
+) -> Row:
+    """Score one (NL, s_R): similarity to the input, achieved size, agreement with the follow-up.
+
+    Args:
+        sampler: guided sampler with the cell's noise level and scale.
+        cases: from `next_visits` or `multiples_of`; those without a tumour in the reference are
+            counted and left out.
+        out_dir: receives `pairs.csv`, a line a generation, and `examples.npz`; None writes nothing.
+        seed: of the `noise` encoding.
+        n_examples: how many generations' pictures are kept, the first ones.
+
+    Returns:
+        The row. Sizes are measured on FLAIR; `_guide_` marks the guide's own word and
+        `_no_change`, `_dilation` what the baselines reach.
+
+    Raises:
+        ValueError: no reference slice has a tumour.
+    """
+    usable = [case for case in cases if case.reference.tumour.any() and case.targets]
+    if not usable:
+        raise ValueError(
+            f"grid: none of the {len(cases)} pairs has a tumour in its reference slice. "
+            "Choose pairs of tumour slices."
+        )
+    start = time.monotonic()
+    table: list[Row] = []
+    examples: list[Example] = []
+    for case in tracked(usable, "grid", log=log):
+        meter = meter_of(case.reference)
+        for made in generate(sampler, case.reference, case.targets, seed=seed):
+            table.append(_score(case, made, meter))
+            if len(examples) < n_examples:
+                examples.append(_example(case, made, meter))
+    if out_dir is not None:
+        write_table(Path(out_dir) / "pairs.csv", table, first=("slice_id",))
+        _save_examples(Path(out_dir) / EXAMPLES, examples)
+    seconds = time.monotonic() - start
+    return {
+        "job": "grid",
+        "n_pairs": len(table),
+        "n_patients": len({case.reference.patient for case in usable}),
+        "n_without_tumour": len(cases) - len(usable),
+        "seed": seed,
+        "seconds": seconds,
+        "seconds_per_generation": seconds / len(table),
+        **_summary(table),
+        **_beside_dilation(table),
+        **sampler_row(sampler),
+    }
+
+
+def _goal(case: GridCase, made: Generation) -> np.ndarray:
+    """The initial mask dilated (or eroded) to the size that was asked for."""
+    reference = case.reference
+    pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
+    return dilation(reference.tumour, reference.brain, pixels, spacing_mm=reference.spacing_mm)
+
+
+def _score(case: GridCase, made: Generation, meter: FlairMeter) -> Row:
+    reference, image = case.reference, made.image.numpy()
+    wanted = made.target.tumour_fraction
+    row: Row = {
+        "slice_id": reference.slice_id,
+        "patient": reference.patient,
+        "target_fraction": wanted,
+        "initial_fraction": reference.tumour_fraction,
+        "meter_dice": meter.reference_dice,
+        **_sizes(reference, image, made, meter),
+        **picture_row(reference, image),
+    }
+    if case.follow_up is not None:
+        row["horizon_days"] = case.follow_up.day - reference.day
+        row |= agreement(_masks(case, made, meter), case.follow_up.tumour, reference.spacing_mm)
+    return row
+
+
+def _masks(case: GridCase, made: Generation, meter: FlairMeter) -> dict[str, np.ndarray]:
+    """The tumour outlined in the generation, as it is and at the size asked for, and rivals."""
+    reference, image = case.reference, made.image.numpy()
+    pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
+    return {
+        "generation": meter.outline(image),
+        "generation_at_size": meter.outline(image, area_px=pixels),
+        "no_change": reference.tumour,
+        "dilation": _goal(case, made),
+        "growth_order": mask_at_area(growth_order(reference), pixels),
+    }
+
+
+def _sizes(reference: AxialSlice, image: np.ndarray, made: Generation, meter: FlairMeter) -> Row:
+    """Requested against achieved; ratios compare the meter with itself, so its offset cancels."""
+    before, after = meter.fraction(reference.image), meter.fraction(image)
+    wanted = made.target.tumour_fraction
+    asked = wanted / reference.tumour_fraction
+    got = after / before if before > 0 else None
+    error = None if got is None or asked <= 0 else got / asked - 1
+    share = None
+    if got is not None and abs(asked - 1) >= LEAST_REQUEST:
+        share = (got - 1) / (asked - 1)
+    return {
+        "initial_measured_fraction": before,
+        "achieved_fraction": after,
+        "guide_fraction": made.predicted_after,
+        "size_error_fraction": abs(after - wanted),
+        "size_error_guide_fraction": abs(made.predicted_after - wanted),
+        "size_error_no_change_fraction": abs(before - wanted),
+        "ratio_requested": asked,
+        "ratio_achieved": got,
+        "relative_error": error,
+        "relative_error_abs": None if error is None else abs(error),
+        "relative_error_no_change_abs": None if asked <= 0 else abs(1 / asked - 1),
+        "tumour_change": None if got is None else abs(got - 1),
+        "requested_share": share,
+    }
+
+
+def _summary(table: Sequence[Row]) -> Row:
+    """Means, and medians of ratios; HD95 as a median in which an undefined one is the worst."""
+    out: Row = {}
+    for key in table[0]:
+        values = [r.get(key) for r in table]
+        if key.startswith("hd95"):
+            found = summarise_hd95(values)
+            out[key], out[f"n_undefined_{key}"] = found.median_worst_case, found.n_undefined
+        elif key in MEDIANS:
+            out[key] = median(values)
+        elif key.startswith(MEANS):
+            out[key] = mean(values)
+    return out
+
+
+def _beside_dilation(table: Sequence[Row]) -> Row:
+    """Gains of the generations on dilation, with intervals over patients; empty without truth."""
+    if "dice_dilation" not in table[0]:
+        return {}
+    found = beside(table, rival="dilation")
+    names = ("generation", "generation_at_size", "growth_order")
+    return {k: v for k, v in found.items() if "_gain" in k and "share" not in k
+            and any(f"_{n}_" in k for n in names)}
+
+
+def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
+    reference, image = case.reference, made.image.numpy()
+    goal = _goal(case, made) if case.follow_up is None else case.follow_up.tumour
+    return Example(
+        reference.slice_id, reference.image, image, (case.follow_up or reference).image,
+        reference.brain, reference.tumour, goal, meter.outline(image),
+        made.target.tumour_fraction / reference.tumour_fraction, case.follow_up is not None,
+    )  # fmt: skip
+
+
+def _save_examples(path: Path, examples: Sequence[Example]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, np.ndarray] = {}
+    for key in Example.__dataclass_fields__:
+        values = np.array([getattr(e, key) for e in examples])
+        arrays[key] = values.astype(np.float16) if key in IMAGES else values
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def load_examples(folder: str | Path) -> list[Example]:
+    """The pictures that `run_grid` kept in `folder`; empty where there are none."""
+    path = Path(folder) / EXAMPLES
+    if not path.is_file():
+        return []
+    with np.load(path) as held:
+        arrays = {key: held[key] for key in Example.__dataclass_fields__}
+    for key in IMAGES:
+        arrays[key] = arrays[key].astype(np.float32)
+    return [
+        Example(**{k: v[i].item() if k in SCALARS else v[i] for k, v in arrays.items()})
+        for i in range(len(arrays["slice_id"]))
+    ]

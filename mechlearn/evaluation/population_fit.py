@@ -1,0 +1,258 @@
+"""What a cohort says about growth before a patient is seen: fitted, kept, and cross-fitted."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+import mechlearn
+from mechlearn.checks import in_range
+from mechlearn.evaluation.countdown import countdown
+from mechlearn.evaluation.rows import Row
+from mechlearn.growth.cohort_fit import POOL_LAWS, fit_pool, folds
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
+from mechlearn.growth.pool import Member, Pool, load_pool
+from mechlearn.records import SizeSeries
+
+__all__ = ["CrossFit", "check_unseen", "cross_fitted", "fingerprint_of", "in_order",
+           "run_population"]
+
+log = logging.getLogger(__name__)
+
+FILE = "population.json"
+_SIXTY_EIGHT = (0.1587, 0.8413)  # what one standard deviation holds of a normal distribution
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """Populations from the cohort that is forecast, without ever seeing a patient they forecast.
+
+    Attributes:
+        n_folds: groups of patients; each is forecast by a population of the others. At most one a
+            patient.
+        laws: of a pooled forecast; a forecast by one law takes that law alone.
+        seed: of folds and fits.
+        floor: size that stands for "nothing", in the cohort's unit; None: from the others.
+        alpha_beta_gy: where laws count doses instead of fitting a surviving fraction.
+    """
+
+    n_folds: int = 5
+    laws: tuple[str, ...] = POOL_LAWS
+    seed: int = 0
+    floor: float | None = None
+    alpha_beta_gy: float | None = None
+
+    def __post_init__(self) -> None:
+        in_range("task.folds", self.n_folds, 2, 1000)
+
+
+def in_order(timelines: Sequence[SizeSeries]) -> tuple[SizeSeries, ...]:
+    """By slice, so that no result depends on the order of a file; ValueError for a name twice."""
+    ordered = tuple(sorted(timelines, key=lambda t: t.name))
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if one.name == other.name:
+            raise ValueError(f"series: two slices are called {one.name}. Rename one.")
+    return ordered
+
+
+def run_population(
+    timelines: Sequence[SizeSeries], *, out_dir: str | Path, laws: Sequence[str] = POOL_LAWS,
+    unit: str = "mm2", floor: float | None = None, n_folds: int = 5, seed: int = 0,
+    alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
+) -> Row:
+    """Fit a population to a cohort and write it to `out_dir/population.json`.
+
+    Args:
+        timelines: slices of the cohort with all their visits, of at least 3 patients.
+        out_dir: receives the file that `growth.population` takes.
+        laws: which laws; those that know radiotherapy are left out where no slice has any.
+        unit: of the sizes, mm2 or mm3.
+        floor: size that stands for "nothing", in that unit; None: from the cohort.
+        n_folds: cross-fits behind weights and calibration.
+        seed: of folds, starts and draws.
+        alpha_beta_gy: where laws count doses instead of fitting a surviving fraction.
+        about: provenance, stored with the population, beside marks of its patients.
+
+    Returns:
+        The row: by law its weight, measurement noise `sigma`, model error `tau_per_sqrt_day`,
+        and the bias and width of its held-out errors in its own standard deviations (0 and 1 if
+        they were right without correction).
+
+    Raises:
+        ValueError: no series, a slice named twice, fewer than 3 patients with two visits, or
+            laws of radiotherapy alone where there was none.
+    """
+    series = in_order(timelines)
+    if not series:
+        raise ValueError("population: no series to learn from. Check task.series or task.split.")
+    start = time.monotonic()
+    pool = fit_pool(
+        series, _resolved(laws, alpha_beta_gy, series), unit=unit, floor=floor, n_folds=n_folds,
+        seed=seed, alpha_beta_gy=alpha_beta_gy, about={**(about or {}), "patients": _marks(series)},
+        progress=countdown("population", log=log),
+    )  # fmt: skip
+    path = pool.save(Path(out_dir) / FILE)
+    log.info("%s: use it with growth.population=%s\n%s", path, path, "\n".join(_table(pool)))
+    row: Row = {
+        "job": "population",
+        "unit": unit,
+        "n_slices": len(series),
+        "n_patients": len({t.patient for t in series}),
+        "n_folds": n_folds,
+        "seed": seed,
+        f"floor_{unit}": pool.floor,
+        "population": str(path),
+        "seconds": time.monotonic() - start,
+    }
+    for member in pool.members:
+        row |= _member_row(member)
+    return row
+
+
+def _resolved(
+    laws: Sequence[str], alpha_beta_gy: float | None, series: Sequence[SizeSeries]
+) -> list[Law]:
+    """The laws, one of which at least the series can tell something about."""
+    found = [get_law(law) for law in laws]
+    if not any(t.courses for t in series) and all(
+        law.knows_radiotherapy for law in found
+    ):
+        raise ValueError(
+            f"population of {', '.join(laws)}: no course of radiotherapy in {len(series)} series, "
+            "and all of these laws are about radiotherapy. Fill in rt_start_day, or add a law "
+            "without, such as exponential or gompertz."
+        )
+    return found if alpha_beta_gy is None else [law.linear_quadratic() for law in found]
+
+
+def _mark(patient: str) -> str:
+    """Tells whether a patient is among others without naming any."""
+    return hashlib.sha256(patient.encode()).hexdigest()[:12]
+
+
+def _marks(series: Sequence[SizeSeries]) -> list[str]:
+    return sorted({_mark(t.patient) for t in series})
+
+
+def fingerprint_of(pool: Pool) -> str:
+    """Changes with anything in a population: a file may be made again under its name."""
+    with TemporaryDirectory() as folder:
+        content = pool.save(Path(folder) / FILE).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def check_unseen(pool: Pool, patients: Iterable[str]) -> None:
+    """ValueError if a population was fitted to a patient that it is to be scored on."""
+    seen = set(pool.about.get("patients", ()))
+    known = sorted({p for p in patients if _mark(p) in seen})
+    if known:
+        raise ValueError(
+            f"growth.population ({pool.about.get('cohort', 'unnamed')}): was fitted to "
+            f"{len(known)} of these patients ({', '.join(known[:3])}), so scores on them would "
+            "flatter it. Use growth.population=cross_fit, or another cohort's."
+        )
+
+
+def _member_row(member: Member) -> Row:
+    scatter, name = member.population.discrepancy, member.name
+    row: Row = {
+        f"weight_{name}": member.weight,
+        f"sigma_{name}": scatter.sigma,
+        f"tau_{name}_per_sqrt_day": scatter.tau,
+    }
+    if member.calibration is not None:
+        held = member.calibration.quantiles
+        levels = np.linspace(0.005, 0.995, held.size)
+        low, middle, high = np.interp([_SIXTY_EIGHT[0], 0.5, _SIXTY_EIGHT[1]], levels, held)
+        row |= {f"error_bias_{name}": float(middle), f"error_width_{name}": float(high - low) / 2}
+    return row
+
+
+def _table(pool: Pool) -> list[str]:
+    """What is typical of the cohort, one line a parameter: median and what 95% lie between."""
+    lines = [f"{'law':<20}{'parameter':<20}{'median':>10}{'2.5%':>10}{'97.5%':>10}  unit"]
+    for member in pool.members:
+        units = {p.name: p.unit for p in member.population.law.parameters}
+        name = f"{member.name} {member.weight:.0%}"
+        for parameter, values in member.population.typical().items():
+            cells = "".join(f"{v:>10.3g}" for v in values)
+            lines.append(f"{name:<20}{parameter:<20}{cells}  {units[parameter]}")
+            name = ""
+    return lines
+
+
+def cross_fitted(
+    series: Sequence[SizeSeries], settings: CrossFit, *, unit: str, folder: Path
+) -> list[tuple[Pool, list[int]]]:
+    """(population, slices that it may forecast): no patient is among those it was fitted to.
+
+    Each population is kept in `folder` as JSON; a second run takes those that are there, if they
+    are of the same series and settings.
+
+    Args:
+        series: the cohort, `in_order`.
+        settings: folds, laws, seed, floor.
+        unit: of the sizes.
+        folder: receives `fold_<k>.json`.
+
+    Raises:
+        ValueError: too few patients for any fold.
+    """
+    patients = [t.patient for t in series]
+    count = min(settings.n_folds, len(set(patients)))
+    if count < 2:
+        raise ValueError(
+            "growth.population='cross_fit': one patient only; a population of the others needs "
+            "others. Use growth.population=phantom or null."
+        )
+    fold = folds(patients, count, settings.seed)
+    settings = dataclasses.replace(settings, n_folds=count)
+    out = []
+    for k in range(count):
+        path = folder / f"fold_{k}.json"
+        others = [t for t, f in zip(series, fold, strict=True) if f != k]
+        mark = _fingerprint(others, settings, unit)
+        if not _is_kept(path, mark):
+            _fit(others, settings, unit, {"cohort": f"cross-fit, fold {k + 1} of {count}",
+                                          "fingerprint": mark}).save(path)  # fmt: skip
+        # As it was written, rounded: a resumed run gives the numbers of an unbroken one.
+        out.append((load_pool(path), [i for i, f in enumerate(fold) if f == k]))
+    return out
+
+
+def _fit(
+    others: Sequence[SizeSeries], settings: CrossFit, unit: str, about: Mapping[str, Any]
+) -> Pool:
+    return fit_pool(
+        others, _resolved(settings.laws, settings.alpha_beta_gy, others), unit=unit,
+        floor=settings.floor, seed=settings.seed, alpha_beta_gy=settings.alpha_beta_gy, about=about,
+        progress=countdown(f"population, {about['cohort']}", log=log),
+    )  # fmt: skip
+
+
+def _is_kept(path: Path, mark: str) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        kept = load_pool(path)
+    except ValueError:  # of another version, or half a file: made again
+        return False
+    return kept.about.get("fingerprint") == mark
+
+
+def _fingerprint(series: Sequence[SizeSeries], settings: CrossFit, unit: str) -> str:
+    """Changes with any setting, any visit and any course."""
+    card = [mechlearn.__version__, unit, dataclasses.asdict(settings),
+            [dataclasses.asdict(t) for t in series]]
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:16]

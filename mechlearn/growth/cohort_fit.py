@@ -1,0 +1,293 @@
+"""Fit a pool from a cohort: populations, honest errors by cross-fitting over patients, weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from mechlearn.checks import in_range
+from mechlearn.growth.law import Law
+from mechlearn.growth.laws import get_law
+from mechlearn.growth.outlook import Spread, drawn, shares, thinned
+from mechlearn.growth.pool import HEADROOM, Calibration, Member, Pool
+from mechlearn.growth.population import Population, fit_population
+from mechlearn.records import SizeSeries
+
+__all__ = ["POOL_LAWS", "fit_pool", "folds", "pool_weights", "size_floor"]
+
+logger = logging.getLogger(__name__)
+
+POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
+_FLOOR_PERCENTILES, _FLOOR_SLICES = (1, 5, 10, 25), 400
+_FLOOR_LAWS = ("carry_forward", "exponential")
+_LEAST_WEIGHT = 0.02  # lighter members cost draws and change nothing
+_EQUAL_PATIENTS = 10.0  # equal weights are believed as if so many patients spoke for them
+
+
+def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:
+    """Fold (N,) of every slice; the slices of a patient stay together."""
+    names = sorted(set(patients))
+    order = np.random.default_rng(seed).permutation(len(names))
+    of = {names[i]: k % count for k, i in enumerate(order)}
+    return np.array([of[p] for p in patients])
+
+
+def size_floor(timelines: Sequence[SizeSeries], *, n_folds: int = 5, seed: int = 0) -> float:
+    """The size that stands for "nothing" in a cohort, in its unit.
+
+    Small sizes are measured poorly and vanish and return, so that their logarithms would say too
+    much. Of a few percentiles of the cohort's sizes the one is taken with which the two simplest
+    laws forecast held-out last visits best (mean relative CRPS, over some patients of a large
+    cohort).
+    """
+    sizes = np.concatenate([t.sizes for t in timelines])
+    if not (sizes > 0).any():
+        raise ValueError("population: no size of the cohort is above zero. Check the series.")
+    held = _some(_measurable(timelines), _FLOOR_SLICES, least=n_folds)
+    n_folds = _enough_patients(held, n_folds)
+    found = []
+    for percent in _FLOOR_PERCENTILES:
+        floor, score = float(np.percentile(sizes[sizes > 0], percent)), 0.0
+        for law in _FLOOR_LAWS:
+            samples = _cross_fitted(held, get_law(law), floor, n_folds, 100, seed, None)
+            score += _relative_crps(held, samples)
+        found.append((score, floor))
+    return min(found)[1]
+
+
+def _some(timelines: Sequence[SizeSeries], most: int, *, least: int) -> list[SizeSeries]:
+    """All slices of every k-th patient: about `most` slices, of `least` patients or more."""
+    names = sorted({t.patient for t in timelines})
+    step = min(round(len(timelines) / most), len(names) // least)
+    kept = set(names[:: max(1, step)])
+    return [t for t in timelines if t.patient in kept]
+
+
+def _enough_patients(timelines: Sequence[SizeSeries], n_folds: int) -> int:
+    """Folds that these patients allow; ValueError for too few patients."""
+    n_patients = len({t.patient for t in timelines})
+    if n_patients < 3:
+        raise ValueError(
+            f"population: {n_patients} patient(s) with two visits on different days; at least 3 "
+            "are needed. Give a larger cohort or growth.population=null."
+        )
+    return min(n_folds, n_patients)
+
+
+def _measurable(timelines: Sequence[SizeSeries]) -> list[SizeSeries]:
+    """Series of two days or more from their first visit with a tumour on: what scales with the
+    first size needs one."""
+    found = []
+    for timeline in timelines:
+        sizes = timeline.sizes
+        if (sizes > 0).any():
+            visits = timeline.visits[int(np.argmax(sizes > 0)) :]
+            if visits[0].day < visits[-1].day:
+                found.append(replace(timeline, visits=visits))
+    return found
+
+
+def _relative_crps(timelines: Sequence[SizeSeries], samples: np.ndarray) -> float:
+    """Mean over slices of the last visit's CRPS over the largest size seen before it."""
+    seen, truth, _ = _last_held_out(timelines)
+    largest = np.array([t.sizes.max() for t in seen])
+    cap = HEADROOM * max(float(t.sizes.max()) for t in timelines)
+    ordered = np.sort(np.minimum(samples, cap), axis=1)
+    near = np.abs(ordered - truth[:, None]).mean(axis=1)
+    kept = largest > 0
+    return float(np.mean((near - 0.5 * _mean_distance(ordered, ordered))[kept] / largest[kept]))
+
+
+def fit_pool(
+    timelines: Sequence[SizeSeries], laws: Sequence[Law | str] = POOL_LAWS, *, unit: str = "mm2",
+    floor: float | None = None, n_folds: int = 5, n: int = 100, seed: int = 0,
+    alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pool:
+    """Populations of several laws, their calibration and their weights.
+
+    Every patient is forecast to the last visit by populations that never saw the patient
+    (`n_folds` cross-fits); the errors calibrate each law, the scores weight it; the populations
+    that are kept are fitted to all patients.
+
+    Args:
+        timelines: slices of the cohort with all their visits; those before the first tumour are
+            left out. In a population slices count alike, so that a patient with very many of them
+            sways it; in weights and calibration patients do.
+        laws: names or laws. Those that know radiotherapy are left out where no slice has any,
+            since they are then the untreated laws once more.
+        unit: of the sizes.
+        floor: `size_floor` by default.
+        n_folds: at most the number of patients.
+        n: draws a forecast.
+        seed: of folds, starts and draws.
+        alpha_beta_gy: where laws count doses (`Law.linear_quadratic` laws).
+        about: provenance, stored with the pool.
+        progress: called with (populations fitted, of how many).
+
+    Raises:
+        ValueError: fewer than 3 patients with two visits.
+    """
+    chosen = _chosen(timelines, laws)
+    if not chosen:
+        raise ValueError(
+            "population: all laws are about radiotherapy and no series has a course. Fill in "
+            "rt_start_day, or add a law without, such as exponential or gompertz."
+        )
+    held = _measurable(timelines)
+    patients = [t.patient for t in held]
+    n_patients = len(set(patients))
+    in_range("population.n_folds", n_folds, 2, 1000)
+    n_folds = _enough_patients(held, n_folds)
+    floor = size_floor(timelines, n_folds=n_folds, seed=seed) if floor is None else floor
+    steps = _Steps(progress, len(chosen) * (n_folds + 1))
+    kept: list[tuple[Population, Calibration, dict[str, float]]] = []
+    forecasts = []
+    seen, truth, _ = _last_held_out(held)
+    largest = max(float(t.sizes.max()) for t in held)
+    for law in chosen:
+        samples = _cross_fitted(held, law, floor, n_folds, n, seed, alpha_beta_gy, steps.done)
+        calibration = _calibration(samples, truth, floor, patients)
+        forecasts.append(np.minimum(samples, HEADROOM * largest))
+        whole = fit_population(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
+        kept.append((whole, calibration, _scores(held, samples)))
+        steps.done()
+    scale = np.array([t.sizes.max() for t in seen]) + floor
+    weights = pool_weights(np.stack(forecasts), truth, scale, patients)
+    counts = shares(weights, n)
+    together = np.concatenate(
+        [thinned(s, k) for s, k in zip(forecasts, counts, strict=True) if k], axis=1
+    )
+    members = [
+        Member(p, float(w), c, held_out)
+        for (p, c, held_out), w in zip(kept, weights, strict=True)
+    ]
+    members.sort(key=lambda m: -m.weight)
+    facts = {"n_patients": n_patients, "n_slices": len(held), "seed": seed, "n_folds": n_folds}
+    return Pool(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
+                _calibration(together, truth, floor, patients), HEADROOM * largest,
+                _scores(held, together))  # fmt: skip
+
+
+def _scores(timelines: Sequence[SizeSeries], samples: np.ndarray) -> dict[str, float]:
+    """Mean relative CRPS and median nRMSE of the last visits."""
+    _, truth, _ = _last_held_out(timelines)
+    some = truth > 0
+    away = np.abs(np.median(samples, axis=1) - truth)[some] / truth[some]
+    found = {"crps_relative": _relative_crps(timelines, samples)}
+    return found | ({"nrmse_median": float(np.median(away))} if some.any() else {})
+
+
+def _calibration(
+    samples: np.ndarray, truth: np.ndarray, floor: float, patients: Sequence[str]
+) -> Calibration:
+    errors = Spread.of(samples, floor).scores(truth[:, None])[:, 0]
+    return Calibration.of(errors, np.array(patients))
+
+
+def _cross_fitted(
+    timelines: Sequence[SizeSeries], law: Law, floor: float, n_folds: int, n: int, seed: int,
+    alpha_beta_gy: float | None, done: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Draws (S, n) of every last visit by populations that never saw its patient."""
+    fold = folds([t.patient for t in timelines], n_folds, seed)
+    seen, _, ends = _last_held_out(timelines)
+    samples = np.empty((len(timelines), n))
+    for k in range(n_folds):
+        others = [t for t, f in zip(timelines, fold, strict=True) if f != k]
+        population = fit_population(others, law, floor=floor, seed=seed,
+                                    alpha_beta_gy=alpha_beta_gy)  # fmt: skip
+        here = np.flatnonzero(fold == k)
+        samples[here] = drawn(population, [seen[i] for i in here], ends[here], n=n, seed=seed,
+                              alpha_beta_gy=alpha_beta_gy).samples  # fmt: skip
+        done()
+    return samples
+
+
+class _Steps:
+    def __init__(self, report: Callable[[int, int], None] | None, total: int) -> None:
+        self.report, self.total, self.count = report, total, 0
+
+    def done(self) -> None:
+        self.count += 1
+        if self.report is not None:
+            self.report(self.count, self.total)
+
+
+def _chosen(timelines: Sequence[SizeSeries], laws: Sequence[Law | str]) -> list[Law]:
+    treated = any(t.courses for t in timelines)
+    found = [get_law(law) for law in laws]
+    return [law for law in found if treated or not law.knows_radiotherapy]
+
+
+def _last_held_out(
+    timelines: Sequence[SizeSeries],
+) -> tuple[list[SizeSeries], np.ndarray, np.ndarray]:
+    """Visits before the last day, the sizes on it (N,), and the days from first to it (N, 2)."""
+    seen, truth, ends = [], [], []
+    for timeline in timelines:
+        last = timeline.visits[-1]
+        seen.append(timeline.before(last.day))
+        truth.append(last.size)
+        ends.append([timeline.visits[0].day, last.day])
+    return seen, np.array(truth), np.array(ends)
+
+
+def pool_weights(
+    samples: np.ndarray, truth: np.ndarray, scale: np.ndarray, patients: Sequence[str]
+) -> np.ndarray:
+    """Weights (L,) that minimise the pool's mean CRPS, drawn towards equality.
+
+    For a mixture CRPS = sum_i w_i E|X_i - y| - 1/2 sum_ij w_i w_j E|X_i - X_j|, a convex quadratic
+    form on the simplex (Gneiting and Raftery 2007).
+
+    Args:
+        samples: (L, S, n) forecasts of L laws.
+        truth: (S,).
+        scale: (S,), what a score is divided by: large tumours do not drown the others.
+        patients: (S,), each of which counts once.
+    """
+    laws, _, n = samples.shape
+    _, which, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
+    share = 1 / counts[which] / scale
+    share = share / counts.size
+    ordered = np.sort(samples, axis=2)
+    far = np.array([(np.abs(s - truth[:, None]).mean(axis=1) * share).sum() for s in ordered])
+    between = np.empty((laws, laws))
+    for i in range(laws):
+        for j in range(i + 1):
+            between[i, j] = between[j, i] = (_mean_distance(ordered[i], ordered[j]) * share).sum()
+    equal = np.full(laws, 1 / laws)
+    pull = _EQUAL_PATIENTS / counts.size * float(far.mean()) / 2
+
+    def loss(w: np.ndarray) -> float:
+        return float(far @ w - 0.5 * w @ between @ w + pull * np.sum((w - equal) ** 2))
+
+    found = minimize(
+        loss, equal, method="SLSQP", bounds=[(0.0, 1.0)] * laws,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        options={"ftol": 1e-12, "maxiter": 500},
+    )  # fmt: skip
+    if not found.success:
+        logger.warning("pool weights: %s; equal weights are taken", found.message)
+        found.x = equal
+    weights = np.where(found.x < _LEAST_WEIGHT, 0.0, found.x)
+    logger.info("pool of %d laws from %d patients: loss %.5g, of equal weights %.5g",
+                laws, counts.size, loss(found.x), loss(equal))  # fmt: skip
+    return weights / weights.sum()
+
+
+def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """E|X - Y| of sorted samples (S, n), (S, m): from the areas between their step functions."""
+    both = np.concatenate([a, b], axis=1)
+    order = np.argsort(both, axis=1, kind="stable")
+    values = np.take_along_axis(both, order, 1)
+    mine = np.cumsum(order < a.shape[1], axis=1)[:, :-1] / a.shape[1]
+    theirs = np.cumsum(order >= a.shape[1], axis=1)[:, :-1] / b.shape[1]
+    apart = mine * (1 - theirs) + theirs * (1 - mine)
+    return np.asarray((np.diff(values, axis=1) * apart).sum(axis=1))

@@ -1,0 +1,180 @@
+"""From visits to the distribution of the tumour area on a later day."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from mechlearn.checks import finite
+from mechlearn.growth.bootstrap import Bootstrap, bootstraps
+from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.outlook import pooled
+from mechlearn.growth.pool import Pool, load_pool
+from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.treatment import effect_gy
+from mechlearn.records import SizeForecast, SizeSeries
+
+__all__ = ["forecast", "forecasts", "visible"]
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def visible(
+    timeline: SizeSeries, day: float, spec: GrowthSpec, *, known: bool | None = None
+) -> SizeSeries:
+    """The visits that a forecast for `day` may see: setup `train`, those strictly before it.
+
+    `known` says whether there is a population, by default whether the spec names one.
+
+    Raises:
+        DegenerateSeriesError: none is left, or fewer than `growth.min_visits` (a law that needs
+            one visit only, carry_forward, is exempt, and so is any law with a population).
+    """
+    name, seen = timeline.name, timeline.visits
+    if spec.setup == "train":
+        seen = tuple(v for v in seen if v.day < day)
+    known = spec.population is not None if known is None else known
+    alone = not known and spec.resolve().min_visits > 1
+    needed = spec.min_visits if alone else 1
+    if len(seen) < needed:
+        where = f"before day {day:g}" if spec.setup == "train" else "in all"
+        wider = " or growth.setup=all" if len(timeline.visits) >= needed else ""
+        raise DegenerateSeriesError(
+            f"timeline {name}: {len(seen)} visit(s) {where}; growth.min_visits={needed} for law "
+            f"{spec.law}. Drop the slice, or use growth.law=carry_forward, "
+            f"growth.fallback=carry_forward{wider}."
+        )
+    return dataclasses.replace(timeline, visits=seen)
+
+
+def forecast(
+    timeline: SizeSeries, day: float, *, spec: GrowthSpec, pool: Pool | None = None
+) -> SizeForecast:
+    """Distribution of the tumour area of one slice on `day`.
+
+    Args:
+        timeline: all visits of the slice. `spec.setup` decides which are seen: `train` those
+            strictly before `day` (forecasting the last visit's day is the paper's setup), `all`
+            every one.
+        day: days since the patient's first visit.
+        spec: law, population, bootstrap, bounds, fallback.
+        pool: the population, in place of the one that `spec.population` names.
+
+    Returns:
+        Samples on `day` and the curves from the first visit to it. Areas are extrapolated as they
+        come unless `spec.max_growth` limits them, and under a population `Pool.limit`: 1.5 times
+        the largest size of the cohort or of the slice, whichever is more.
+
+    Raises:
+        ValueError: `day` lies before the first visit; too few visits (DegenerateSeriesError).
+        RuntimeError: the first fit did not converge.
+    """
+    made = forecasts([timeline], [day], spec=spec, pool=pool)[0]
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def forecasts(
+    timelines: Sequence[SizeSeries], days: Sequence[float], *, spec: GrowthSpec,
+    pool: Pool | None = None,
+) -> list[SizeForecast | Exception]:
+    """`forecast` of many slices at once, each to its own day.
+
+    A slice that cannot be forecast has its error (ValueError or RuntimeError) in its place; the
+    result of a slice does not depend on the others.
+    """
+    pairs = list(zip(timelines, days, strict=True))
+    if pool is None and spec.population is not None:
+        pool = load_pool(spec.population)
+    known = pool is not None
+    doses = pool.alpha_beta_gy if pool is not None else spec.dose_model
+    seen = [_caught(_seen, timeline, day, spec, known, doses) for timeline, day in pairs]
+    ready = [(s, day) for s, day in zip(seen, days, strict=True) if isinstance(s, SizeSeries)]
+    parts = [s for s, _ in ready], [day for _, day in ready]
+    found = pooled(*parts, spec, pool) if pool is not None else _bootstrapped(*parts, spec)
+    made = iter(found)
+    out = [next(made) if isinstance(s, SizeSeries) else s for s in seen]
+    return [
+        _fallen_back(pair, spec, error) if isinstance(error, DegenerateSeriesError) else error
+        for pair, error in zip(pairs, out, strict=True)
+    ]
+
+
+def _caught(job: Callable[..., T], *arguments: object) -> T | Exception:
+    try:
+        return job(*arguments)
+    except (ValueError, RuntimeError) as error:
+        return error
+
+
+def _seen(
+    timeline: SizeSeries, day: float, spec: GrowthSpec, known: bool, doses: float | None
+) -> SizeSeries:
+    finite("forecast day", day)
+    first = timeline.visits[0].day
+    if day < first:
+        raise ValueError(
+            f"timeline {timeline.name}: forecast day {day:g} lies before the first visit "
+            f"(day {first:g}). Days count from the patient's first visit."
+        )
+    if doses is not None:
+        for course in timeline.courses:
+            try:
+                effect_gy(course, alpha_beta_gy=doses)
+            except ValueError as error:
+                raise ValueError(f"timeline {timeline.name}: {error}") from error
+    return visible(timeline, day, spec, known=known)
+
+
+def _bootstrapped(
+    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec
+) -> list[SizeForecast | Exception]:
+    """Without a population: the paper's parametric bootstrap."""
+    # The slice's name, not its place in a list, seeds it: results survive a reordered cohort.
+    rngs = [np.random.default_rng([spec.seed, zlib.crc32(t.name.encode())]) for t in timelines]
+    found = bootstraps(timelines, spec, rngs=rngs)
+    return [
+        result if isinstance(result, Exception)
+        else _caught(_of_bootstrap, timeline, day, spec, result)
+        for timeline, day, result in zip(timelines, days, found, strict=True)
+    ]  # fmt: skip
+
+
+def _of_bootstrap(
+    timeline: SizeSeries, day: float, spec: GrowthSpec, result: Bootstrap
+) -> SizeForecast:
+    curve_days = np.linspace(timeline.visits[0].day, day, spec.curve_points)
+    curves = result.curves(curve_days)
+    if spec.max_growth is not None:
+        limit = spec.max_growth * float(result.problem.areas.max()) * result.problem.scale_mm2
+        curves = np.minimum(curves, limit)
+    return SizeForecast(
+        name=timeline.name,
+        day=float(day),
+        samples=curves[:, -1].copy(),
+        curve_days=curve_days,
+        curves=curves,
+        law=result.point.law.name,
+        parameters=result.parameters,
+        n_failed=result.n_failed,
+    )
+
+
+def _fallen_back(
+    pair: tuple[SizeSeries, float], spec: GrowthSpec, error: DegenerateSeriesError
+) -> SizeForecast | Exception:
+    """The forecast of the simpler law that the spec names, if it names one."""
+    if spec.fallback is None or spec.fallback == spec.law:
+        return error
+    logger.warning("%s Falling back to law %s.", error, spec.fallback)
+    simpler = dataclasses.replace(
+        spec, law=spec.fallback, population=None, fallback=None, bounds={}, fixed={}, tied={}
+    )
+    return forecasts([pair[0]], [pair[1]], spec=simpler)[0]

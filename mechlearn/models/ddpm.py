@@ -1,0 +1,75 @@
+"""The denoiser's training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mechlearn.diffusion.losses import HybridLoss, hybrid_loss
+from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.models.noised_module import Noised, NoisedModule
+from mechlearn.models.quartiles import Quartiles
+
+__all__ = ["DDPMModule"]
+
+
+class DDPMModule(NoisedModule):
+    """Trains epsilon and its variance with the hybrid loss (section 3.1).
+
+    A network with `classes` is told of each slice whether it holds tumour (label 1) or not (0).
+
+    Args:
+        vlb_weight: weight of L_vlb, 0.001 in Nichol & Dhariwal.
+        options: see NoisedModule.
+    """
+
+    lowest_level = 1
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        *,
+        schedule: NoiseSchedule,
+        data: Mapping[str, Any],
+        vlb_weight: float = 0.001,
+        **options: Any,
+    ) -> None:
+        super().__init__("ddpm", network, schedule=schedule, data=data, **options)
+        self.vlb_weight = vlb_weight
+        self.quartiles = Quartiles(schedule.levels, of="mse")
+
+    def _losses(
+        self, batch: dict[str, Any], *, validation: bool = False
+    ) -> tuple[HybridLoss, Noised]:
+        noised = self.noised(batch["image"], batch["draw"], validation=validation)
+        label = (batch["fraction"] > 0).long() if self.card["network"].get("classes") else None
+        given = (noised.x_l, noised.l) if label is None else (noised.x_l, noised.l, label)
+        loss = hybrid_loss(
+            self.network(*given), batch["image"], noised.epsilon, l=noised.l, x_l=noised.x_l,
+            schedule=self.schedule, present=batch["present"],
+        )  # fmt: skip
+        return loss, noised
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        loss, noised = self._losses(batch)
+        total = loss.total(self.vlb_weight)
+        weighted = (total * noised.weight).mean()
+        values = {
+            "train/mse": loss.mse.detach().mean(),
+            "train/vlb_bits_per_dim": loss.vlb.detach().mean(),
+        }
+        self.log("train/loss", weighted.detach(), prog_bar=True, sync_dist=True)
+        self.log_dict(values, sync_dist=True)
+        self.learn_from(noised.l, total, shown=loss.mse, batch_idx=batch_idx)
+        return weighted
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        loss, noised = self._losses(batch, validation=True)
+        values = {
+            "val/loss": loss.total(self.vlb_weight).mean(),
+            "val/mse": loss.mse.mean(),
+            "val/vlb_bits_per_dim": loss.vlb.mean(),
+        }
+        self.log_dict(values, batch_size=len(noised.l), sync_dist=True)

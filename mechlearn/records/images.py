@@ -1,0 +1,112 @@
+"""Images of one axial slice on the model's grid, and what is drawn from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mechlearn.checks import in_range, positive, same_shape
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CONTRASTS", "AxialSlice", "Generation", "GuidanceTarget", "Surroundings"]
+
+CONTRASTS = ("t1n", "t1c", "t2w", "t2f")
+
+
+@dataclass(frozen=True)
+class GuidanceTarget:
+    """What the sampler is asked for: tumour area / brain area, with its weight in a growth map."""
+
+    tumour_fraction: float
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        in_range("target.tumour_fraction", self.tumour_fraction, 0.0, 1.0,
+                 remedy="It is tumour area over brain area of the slice.")
+        positive("target.weight", self.weight)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the slices above and below tell of one slice: how near the visit's tumour is in space.
+
+    distance_mm (H, W) is the distance to the tumour's surface, negative inside, at most 30;
+    travel_mm (H, W) the travel time of a front through the tissue, in mm of white matter, 0 in the
+    tumour, at most 80 (`spatial.travel`).
+    """
+
+    distance_mm: np.ndarray
+    travel_mm: np.ndarray
+
+
+@dataclass(frozen=True)
+class AxialSlice:
+    """One prepared axial slice of one visit, on the model's grid.
+
+    image (C, H, W) float32 in [-1, 1], background exactly -1; labels (H, W) uint8, canonical
+    (0 none, 1 necrotic / non-enhancing core, 2 oedema, 3 enhancing, 4 resection cavity);
+    brain (H, W) bool; spacing_mm (row, column). Surroundings are known where they were asked for
+    (`SliceStore.read`) and the visit has a tumour.
+    """
+
+    patient: str
+    session: str
+    day: float
+    z: int  # slice index in the source volume
+    image: np.ndarray
+    labels: np.ndarray
+    brain: np.ndarray
+    spacing_mm: tuple[float, float]
+    contrasts: tuple[str, ...] = CONTRASTS
+    surroundings: Surroundings | None = None
+
+    def __post_init__(self) -> None:
+        same_shape("labels", self.labels, "brain", self.brain)
+        expected = (len(self.contrasts), *self.brain.shape)
+        if self.image.shape != expected:
+            raise ValueError(
+                f"slice {self.slice_id}: image has shape {self.image.shape}, expected {expected}."
+            )
+
+    @property
+    def slice_id(self) -> str:
+        return f"{self.patient}/{self.session}/z{self.z:03d}"
+
+    @property
+    def tumour(self) -> np.ndarray:
+        """Whole tumour, (H, W) bool: every label but a resection cavity."""
+        return (self.labels > 0) & (self.labels != 4)
+
+    @property
+    def pixel_mm2(self) -> float:
+        return self.spacing_mm[0] * self.spacing_mm[1]
+
+    @property
+    def brain_area_mm2(self) -> float:
+        return float(self.brain.sum()) * self.pixel_mm2
+
+    @property
+    def tumour_area_mm2(self) -> float:
+        return float(self.tumour.sum()) * self.pixel_mm2
+
+    @property
+    def tumour_fraction(self) -> float:
+        return float(self.tumour.sum()) / max(float(self.brain.sum()), 1.0)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One guided sample. image (C, H, W) in [-1, 1]; fractions are the guide's own word."""
+
+    image: torch.Tensor
+    target: GuidanceTarget
+    predicted_before: float  # R(x0) of the reference image
+    predicted_after: float  # R of the generated image
+    noise_level: int
+    scale: float  # as given, in the paper's numbers
+    effective_scale: float  # after pixel ratio and the guide's gain
+    seed: int

@@ -1,0 +1,107 @@
+"""Where a tumour grows: the size at which it reaches each voxel, and growth probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mechlearn.checks import in_range, one_of, positive, same_shape
+from mechlearn.records.sizes import UNITS, SizeForecast
+
+__all__ = ["ArrivalMap", "GrowthMap"]
+
+
+@dataclass(frozen=True)
+class ArrivalMap:
+    """Size of the tumour when it reaches each voxel: masks of all sizes are nested thresholds.
+
+        mask(size) = {v : arrival(v) <= size}
+        p(v) = P(size(day) >= arrival(v))
+
+    Attributes:
+        arrival: (Z, Y, X) or (H, W) float, in `unit`; inf where the tumour never arrives (outside
+            the brain). Inside the present tumour it is at most the present size: what leaves first
+            when the tumour shrinks has the largest values.
+        present: the present tumour, bool of the same shape.
+        spacing_mm: voxel size along each axis of `arrival`.
+        unit: mm3 of a volume, mm2 of a slice.
+
+    Raises:
+        ValueError: shapes differ; NaN among the arrival sizes.
+
+    Example:
+        >>> import numpy as np
+        >>> present = np.array([[True, False, False]])
+        >>> arrival = ArrivalMap(np.array([[1.0, 2.0, 3.0]]), present, (1.0, 1.0), "mm2")
+        >>> arrival.mask(2.0).tolist()
+        [[True, True, False]]
+    """
+
+    arrival: np.ndarray
+    present: np.ndarray
+    spacing_mm: tuple[float, ...]
+    unit: str = "mm3"
+
+    def __post_init__(self) -> None:
+        same_shape("arrival", self.arrival, "present", self.present)
+        one_of("arrival map unit", self.unit, UNITS)
+        for side in self.spacing_mm:
+            positive("arrival map spacing_mm", side)
+        if len(self.spacing_mm) != self.arrival.ndim:
+            raise ValueError(
+                f"arrival map: {len(self.spacing_mm)} voxel sides for {self.arrival.ndim} axes."
+            )
+        if np.isnan(self.arrival).any():
+            raise ValueError("arrival map: NaN; use inf for what the tumour never reaches.")
+
+    @property
+    def voxel_size(self) -> float:
+        """Size of one voxel in `unit`."""
+        return float(np.prod(self.spacing_mm))
+
+    @property
+    def present_size(self) -> float:
+        """Size of the present tumour in `unit`."""
+        return float(self.present.sum()) * self.voxel_size
+
+    def mask(self, size: float) -> np.ndarray:
+        """The tumour at a size, bool, same shape: every voxel that is reached at that size."""
+        return np.asarray(self.arrival <= size)
+
+    def growth_map(self, forecast: SizeForecast) -> GrowthMap:
+        """Exact growth map p(v) = P(size >= arrival(v)) of a size forecast in the same unit.
+
+        Raises:
+            ValueError: the forecast is in another unit.
+        """
+        one_of("size forecast unit", forecast.unit, (self.unit,),
+               remedy="Forecast the size in the unit of the arrival map.")  # fmt: skip
+        probability = forecast.survival(self.arrival)
+        return GrowthMap(probability, "exact", len(forecast.samples), self.spacing_mm)
+
+
+@dataclass(frozen=True)
+class GrowthMap:
+    """Growth probability, (H, W) or (Z, Y, X) in [0, 1], 0 outside the brain.
+
+    `exact`: from a size forecast and an arrival map. `dynamic` and `static`: share of generations
+    that change a pixel, over forecast targets or over seeds at one target (section 3.3).
+    """
+
+    probability: np.ndarray
+    kind: Literal["dynamic", "static", "exact"]
+    n_generations: int
+    spacing_mm: tuple[float, ...]
+    n_unchanged: int = 0  # generations whose change stayed under the floor: they vote "no growth"
+
+    def __post_init__(self) -> None:
+        low, high = float(self.probability.min()), float(self.probability.max())
+        in_range("growth map minimum", low, 0.0, 1.0)
+        in_range("growth map maximum", high, 0.0, 1.0 + 1e-6)
+
+    def mask(self, threshold: float = 0.5, *, initial: np.ndarray | None = None) -> np.ndarray:
+        """Pixels with probability >= threshold, bool; with `initial` its union."""
+        grown = self.probability >= threshold
+        return grown if initial is None else grown | initial

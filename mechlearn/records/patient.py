@@ -1,0 +1,131 @@
+"""A patient: visits in order of day, courses of radiotherapy, other treatments, covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from mechlearn.checks import finite, one_of, positive
+
+__all__ = ["TREATMENTS", "Patient", "Radiotherapy", "Treatment", "Visit", "check_courses"]
+
+TREATMENTS = ("surgery", "chemotherapy", "immunotherapy", "other")
+
+
+@dataclass(frozen=True)
+class Radiotherapy:
+    """One course: days since the first visit, total dose in Gy, number of fractions."""
+
+    start_day: float
+    end_day: float | None = None
+    dose_gy: float | None = None
+    fractions: int | None = None
+
+    def __post_init__(self) -> None:
+        finite("rt_start_day", self.start_day)
+        if self.dose_gy is not None:
+            positive("dose_gy", self.dose_gy)
+        if self.fractions is not None:
+            positive("fractions", self.fractions)
+        if self.end_day is not None and not self.end_day >= self.start_day:
+            raise ValueError(
+                f"rt_end_day={self.end_day:g} lies before rt_start_day={self.start_day:g}. "
+                "Swap or mend the dates."
+            )
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A treatment other than radiotherapy, in days since the first visit.
+
+    Attributes:
+        kind: one of `TREATMENTS`.
+        start_day: first day, or the day of an operation.
+        end_day: last day; None for a single day or where it is not known.
+    """
+
+    kind: str
+    start_day: float
+    end_day: float | None = None
+
+    def __post_init__(self) -> None:
+        one_of("treatment.kind", self.kind, TREATMENTS)
+        finite("treatment.start_day", self.start_day)
+        if self.end_day is not None and not self.end_day >= self.start_day:
+            raise ValueError(
+                f"{self.kind}: end_day={self.end_day:g} lies before start_day={self.start_day:g}. "
+                "Swap or correct the dates."
+            )
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One examination: its day, its files and its measured sizes.
+
+    Attributes:
+        session: name of the visit, unique within the patient.
+        day: days since the first visit; None where the data set gives no dates.
+        images: contrast (t1n, t1c, t2w, t2f) -> NIfTI file.
+        seg: segmentation; None where only sizes are known.
+        label_scheme: what the labels of `seg` mean (`data.labels.SCHEMES`).
+        brain_mask: where the images are not skull-stripped.
+        volumes_mm3: compartment (whole, enhancing, flair) -> volume.
+    """
+
+    session: str
+    day: float | None
+    images: Mapping[str, Path] = field(default_factory=dict)
+    seg: Path | None = None
+    label_scheme: str = ""
+    brain_mask: Path | None = None
+    volumes_mm3: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """The visits of one patient, with treatments and covariates.
+
+    Attributes:
+        name: identifier.
+        visits: in order of day, at least one.
+        radiotherapy: courses in order of their start.
+        treatments: surgery, chemotherapy, immunotherapy and others.
+        covariates: what is known of the patient, such as age, idh, grade, mgmt.
+
+    Raises:
+        ValueError: no visit; visits or courses out of order; a session named twice.
+    """
+
+    name: str
+    visits: tuple[Visit, ...]
+    radiotherapy: tuple[Radiotherapy, ...] = ()
+    treatments: tuple[Treatment, ...] = ()
+    covariates: Mapping[str, float | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.visits:
+            raise ValueError(f"patient {self.name}: no visit; at least one is needed.")
+        check_courses(f"patient {self.name}", self.radiotherapy)
+        sessions = [visit.session for visit in self.visits]
+        twice = sorted({s for s in sessions if sessions.count(s) > 1})
+        if twice:
+            raise ValueError(
+                f"patient {self.name}: session {twice[0]} stands twice. Name each visit once."
+            )
+        days = [visit.day for visit in self.visits if visit.day is not None]
+        if days != sorted(days):
+            raise ValueError(
+                f"patient {self.name}: visits on days {days} are not in order. Sort them by day."
+            )
+
+
+def check_courses(where: str, courses: Sequence[Radiotherapy]) -> None:
+    """ValueError unless the courses are sorted by day, each start once."""
+    for earlier, later in pairwise(courses):
+        if later.start_day <= earlier.start_day:
+            raise ValueError(
+                f"{where}: a course of radiotherapy on day {later.start_day:g} stands after day "
+                f"{earlier.start_day:g}; courses must be sorted by day, each start once."
+            )
