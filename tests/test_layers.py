@@ -31,7 +31,7 @@ THIRD_PARTY = {
     "progress": {"rich"},
     "growth": {"numpy", "scipy", "lmfit"},
     "diffusion": {"numpy", "torch"},
-    "spatial": {"numpy", "scipy", "skimage", "torch"},
+    "spatial": {"numpy", "scipy", "skfmm", "skimage", "torch"},
     "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics", "scoringrules"},
     "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich",
              "blosc2", "openpyxl"},

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from mechlearn.data.template_tissue import walls
 from mechlearn.phantom.fields import (
     BOX_MM,
     Grid,
@@ -190,8 +191,4 @@ def pontine_centre(rng: np.random.Generator) -> np.ndarray:
 def barriers(tissues: Tissues) -> torch.Tensor:
     """Where no cell passes: falx and tentorium, (X, Y, Z) bool, drawn in template coordinates."""
     x, y, z = tissues.mni
-    falx = (x.abs() < 1.7) & (tissues.white < 0.55) & (z > -12)
-    sheet = -3 - 0.30 * (-y - 40) - 0.006 * x**2
-    gap = (x.abs() < 13) & (y > -48)  # the notch: brainstem passes
-    tentorium = ((z - sheet).abs() < 1.8) & (y < -30) & ~gap
-    return falx | tentorium
+    return walls(x, y, z, tissues.white)

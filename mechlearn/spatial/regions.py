@@ -21,9 +21,9 @@ __all__ = [
 
 
 def signed_distance(
-    mask: np.ndarray, *, spacing_mm: tuple[float, float] = (1.0, 1.0)
+    mask: np.ndarray, *, spacing_mm: tuple[float, ...] = (1.0, 1.0)
 ) -> np.ndarray:
-    """Distance to a mask's edge, (H, W): positive outside, negative inside; in `spacing_mm` units.
+    """Distance to a mask's edge in `spacing_mm` units: positive outside, negative inside.
 
     Raises:
         ValueError: the mask is empty, there is no edge.
