@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from mechlearn.config.figures import draw_collected
-from mechlearn.evaluation.sweep_table import CollectResult, collect
+if TYPE_CHECKING:
+    from mechlearn.evaluation.sweep_table import CollectResult
 
 
 def show(result: CollectResult, folder: str) -> None:
     """Say what was found, and name every cell without a row."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mechlearn.config.figures import draw_collected
+
     console = Console()
     pictures, words = draw_collected(result, folder)
     for line in [*(f"figure: {picture}" for picture in pictures), *words]:
@@ -37,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", help="output folder of a sweep, of one job, or above several")
     parser.add_argument("--table", help="the CSV to write; FOLDER/table.csv by default")
     args = parser.parse_args(argv)
+    from rich.console import Console
+
+    from mechlearn.evaluation.sweep_table import collect
+
     try:
         result = collect(args.folder, table=args.table)
     except (FileNotFoundError, ValueError) as error:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
+from mechlearn.config.command_line import hydra_command
 
-from mechlearn.config import build, errors, model_checks, recipes, resuming, schema, tasks, tracking
-from mechlearn.evaluation.finished import FINGERPRINT
-from mechlearn.evaluation.rows import write_row
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
-schema.register()
 
 
-@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="evaluate")
-@errors.clear_errors
+@hydra_command("evaluate")
 def main(cfg: DictConfig) -> None:
     """One job, one row.json in its output folder; everything cheap is checked first.
 
     A job whose equal has finished in the same folder is not run again.
     """
+    from mechlearn.config import model_checks, resuming, tasks, tracking
+    from mechlearn.config.specs import output_dir
+    from mechlearn.evaluation.finished import FINGERPRINT
+    from mechlearn.evaluation.rows import write_row
+
     bundle = model_checks.check_evaluate(cfg)
     inputs = tasks.open_task(cfg, bundle)
     mark = resuming.job_fingerprint(cfg, inputs)
@@ -30,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     with tracking.running_logger(cfg) as logger:
         tracking.begin(logger, cfg, bundle)
         row = {**tasks.run_task(cfg, inputs), FINGERPRINT: mark}
-        path = write_row(build.output_dir(), row)
+        path = write_row(output_dir(), row)
         tracking.end_evaluation(logger, cfg, bundle, row)
     log.info("row: %s", path)
 

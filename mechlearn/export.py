@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hydra
-from omegaconf import DictConfig
-from rich.console import Console
+from typing import TYPE_CHECKING
 
-from mechlearn.config import errors, exporting, recipes, schema
+from mechlearn.config.command_line import hydra_command
 
-schema.register()
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="export")
-@errors.clear_errors
+
+@hydra_command("export")
 def main(cfg: DictConfig) -> None:
     """One folder with the weights and all that describes them; complete or not there at all."""
+    from rich.console import Console
+
+    from mechlearn.config import exporting
+
     folder = exporting.export_models(cfg)
-    Console().print(f"{folder}: {cfg.format}", highlight=False, soft_wrap=True)
+    Console().print(f"{folder}: {cfg.format}", highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

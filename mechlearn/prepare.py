@@ -6,25 +6,27 @@ With mode=check nothing is made: every visit is examined, and the exit status is
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
-from rich.console import Console
+from mechlearn.config.command_line import hydra_command
 
-from mechlearn.checks import one_of
-from mechlearn.config import check_mode, errors, recipes, schema, stores
-
-schema.register()
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name="prepare")
-@errors.clear_errors
+
+@hydra_command("prepare")
 def main(cfg: DictConfig) -> None:
     """Make or complete the store of `cfg.data` (finished visits are kept), or examine its source.
 
     Raises:
         SystemExit: mode=check found an error.
     """
+    from rich.console import Console
+
+    from mechlearn.checks import one_of
+    from mechlearn.config import check_mode, stores
+
     if one_of("mode", cfg.mode, check_mode.MODES) == "check":
         if status := check_mode.check(cfg):
             sys.exit(status)
@@ -32,7 +34,7 @@ def main(cfg: DictConfig) -> None:
     store = stores.make_store(cfg, skip=check_mode.bad_visits(cfg))
     counts = {s: (len(store.patients(s)), len(store.slices(s))) for s in ("train", "val", "test")}
     words = ", ".join(f"{s} {p} patients and {n} slices" for s, (p, n) in counts.items())
-    Console().print(f"{store.root}: {words}", highlight=False)
+    Console().print(f"{store.root}: {words}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

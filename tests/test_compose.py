@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from mechlearn.config import build, recipes
+from mechlearn.config import build, recipes, specs
 from mechlearn.config.growth_config import growth_spec
 from mechlearn.models.previews import PreviewCallback
 
@@ -70,7 +70,7 @@ def test_experiment_composes(recipe: DictConfig, request: pytest.FixtureRequest)
 
 @pytest.mark.parametrize("recipe", EXPERIMENTS, indirect=True)
 def test_experiment_values_are_valid(recipe: DictConfig) -> None:
-    assert build.sampler_spec(recipe).nl <= 1000
+    assert specs.sampler_spec(recipe).nl <= 1000
     assert growth_spec(recipe).law == ("ode" if recipe.name == "population" else "pooled")
 
 
@@ -109,7 +109,7 @@ def test_previews_are_drawn_with_the_chosen_sampler(composed: Compose) -> None:
 
 
 def test_default_sampler_is_the_papers_choice(composed: Compose) -> None:
-    spec = build.sampler_spec(composed("evaluate"))
+    spec = specs.sampler_spec(composed("evaluate"))
     assert (spec.nl, spec.scale_value) == (200, 50_000.0)
 
 

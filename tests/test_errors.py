@@ -77,7 +77,7 @@ def test_training_without_a_store_names_the_command(command: Command) -> None:
 
 
 def test_missing_manifest(command: Command) -> None:
-    refused(command("forecast", "patient=visits.csv", "day=120"), "data.manifest=visits.csv")
+    refused(command("forecast", "patient=visits.csv", "day=120"), "visits.csv: no such file")
 
 
 @pytest.mark.parametrize("override", ["what_if.fractions=30", "what_if.dose_gy=54"])

@@ -11,7 +11,8 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.networks import Denoiser, Segmenter, predicted_noise
 from mechlearn.records import GuidanceTarget

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.evaluation.baseline_comparison import beside, interval
 from mechlearn.evaluation.rows import Row, read_row, read_table

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from mechlearn.config.hardware import resolve_devices, resolve_precision
+from mechlearn.config.specs import plain_values, sampler_spec
 from mechlearn.data.module import SliceDataModule
 from mechlearn.data.store import SliceStore
-from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.evaluation.slice_forecast import MapSpec
 from mechlearn.models.checkpoints import LoadedModel, load_model
 from mechlearn.models.ddpm import DDPMModule
 from mechlearn.models.guides import GuideModule
@@ -29,52 +27,18 @@ __all__ = [
     "build_datamodule",
     "build_module",
     "build_trainer",
-    "flat",
     "load_init",
-    "map_spec",
     "noise_schedule",
-    "output_dir",
     "resume_path",
-    "sampler_spec",
 ]
 
 log = logging.getLogger(__name__)
 PREVIEWS = "mechlearn.models.previews.PreviewCallback"
 
 
-def output_dir() -> Path:
-    """Hydra's output folder of this job."""
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
-def sampler_spec(cfg: DictConfig) -> SamplerSpec:
-    """`cfg.sampler`, ranges checked."""
-    spec = OmegaConf.to_object(cfg.sampler)
-    assert isinstance(spec, SamplerSpec)
-    return spec
-
-
-def map_spec(node: DictConfig) -> MapSpec:
-    """A `maps` node, ranges checked."""
-    spec = OmegaConf.to_object(node)
-    assert isinstance(spec, MapSpec)
-    return spec
-
-
 def noise_schedule(cfg: DictConfig) -> NoiseSchedule:
     """`cfg.schedule` as the library's frozen value."""
-    return NoiseSchedule(**{str(k): v for k, v in _plain(cfg.schedule).items()})
-
-
-def _plain(node: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
-
-
-def flat(cfg: DictConfig) -> dict[str, Any]:
-    """The config as plain nested builtins, for a logger; Hydra's own part left out."""
-    return _plain(cfg)
+    return NoiseSchedule(**{str(k): v for k, v in plain_values(cfg.schedule).items()})
 
 
 def build_module(
@@ -82,7 +46,7 @@ def build_module(
 ) -> NoisedModule:
     """The LightningModule of `cfg.model`; `data` is the card of the slices it is trained on, which
     `trained_on` tells in words."""
-    model = _plain(cfg.model)
+    model = plain_values(cfg.model)
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # of the averaging callback
     vlb_weight = model.pop("vlb_weight")
@@ -123,7 +87,7 @@ def load_init(cfg: DictConfig) -> LoadedModel:
 def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
     """Loaders over a store, as `cfg.data.loader` says."""
     contrasts = None if cfg.data.contrasts is None else list(cfg.data.contrasts)
-    loader = _plain(cfg.data.loader)
+    loader = plain_values(cfg.data.loader)
     return SliceDataModule(store.root, contrasts=contrasts, seed=cfg.seed, **loader)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mechlearn.checks import one_of
-from mechlearn.config.build import sampler_spec
+from mechlearn.config.specs import sampler_spec
 from mechlearn.evaluation.model_pair import load_models
 from mechlearn.models.exports.pair import LAYOUTS, ExportSpec, check_free, export_pair
 

@@ -8,28 +8,56 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table as ScreenTable
 
-from mechlearn.config.build import flat, map_spec
+from mechlearn.config.given_day import given_day
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
-from mechlearn.config.model_checks import check_grid
+from mechlearn.config.model_checks import check_forecast, check_grid
+from mechlearn.config.specs import flat, map_spec, output_dir
 from mechlearn.config.stores import data_config, fitting_slices, make_store, open_store
 from mechlearn.data.manifest import read_manifest
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
 from mechlearn.data.store import SliceStore
+from mechlearn.evaluation.forecast_day import day_of
 from mechlearn.evaluation.model_pair import ModelBundle
 from mechlearn.evaluation.patient_forecast import ForecastResult, run_forecast
 from mechlearn.evaluation.rows import write_row, write_table
 from mechlearn.evaluation.slice_forecast import SliceForecast
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.identify import identifiability
+from mechlearn.report.fan import NOT_EVIDENCE
 from mechlearn.report.forecast_figure import forecast_figure
-from mechlearn.report.page import Section, write_page
+from mechlearn.report.page import Section, number, write_page
 from mechlearn.report.page_sections import overview_table, slice_section
 from mechlearn.report.style import save
 
-__all__ = ["forecast_patient", "open_patient", "write_results"]
+__all__ = ["forecast_and_show", "forecast_patient", "open_patient", "write_results"]
 
 log = logging.getLogger(__name__)
+
+
+def forecast_and_show(cfg: DictConfig) -> None:
+    """The slice forecast of the paper: files in the output folder, a table on the screen."""
+    bundle = check_forecast(cfg)
+    log.info("%s", bundle.name)
+    store, result = forecast_patient(cfg, bundle)
+    written = write_results(output_dir(), cfg, bundle, store, result)
+    _show(result)
+    for path in written:
+        Console().print(str(path), highlight=False, soft_wrap=True, markup=False)
+
+
+def _show(result: ForecastResult) -> None:
+    """The forecast on the screen: a column a slice."""
+    rows = result.table()
+    heads = [f"z {item.reference.z}" for item in result.slices]
+    asked = result.row.get("what_if")
+    words = None if asked is None else f"What if: {asked} ({NOT_EVIDENCE})."
+    table = ScreenTable("", *heads, title=f"{result.patient}, day {result.day:g}", caption=words)
+    for key in list(rows[0])[1:]:  # the first is the slice's name
+        table.add_row(key, *(number(row.get(key)) for row in rows))
+    Console().print(table)
 
 
 def _one(names: list[str], wanted: str | None, where: str) -> str:
@@ -83,9 +111,9 @@ def forecast_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, 
 
 
 def _day(cfg: DictConfig, store: SliceStore, patient: str) -> float:
-    if cfg.day is not None:
-        return float(cfg.day)
     days = [visit.day for visit in store.visits(patient)]
+    if (asked := given_day(cfg)) is not None:
+        return day_of(asked, days[-1], patient)
     if len(days) < 2 or days[-1] is None:
         raise ValueError(
             f"day=null holds the last visit out, but {patient} has {len(days)} visit(s) on days "

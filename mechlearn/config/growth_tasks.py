@@ -9,10 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 import mechlearn
-from mechlearn.config.build import output_dir
 from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.schema import TaskConfig
 from mechlearn.config.series_source import CohortSeries, open_series
+from mechlearn.config.specs import output_dir
 from mechlearn.evaluation.fans import load_fans
 from mechlearn.evaluation.growth_fits import CROSS_FIT, run_growth_fits
 from mechlearn.evaluation.population_fit import CrossFit, run_population

@@ -8,14 +8,14 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mechlearn.checks import in_range
-from mechlearn.config.build import map_spec, sampler_spec
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.series_source import check_series
+from mechlearn.config.specs import map_spec, sampler_spec
 from mechlearn.config.stores import check_source, check_store
 from mechlearn.config.tasks import task_config
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.model_pair import ModelBundle, load_models
 
 __all__ = ["check_evaluate", "check_forecast", "check_grid"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mechlearn.config.build import output_dir
+from mechlearn.config.specs import output_dir
 from mechlearn.config.stores import data_config, store_root
 from mechlearn.config.tasks import TaskInputs
 from mechlearn.data.store import SliceStore

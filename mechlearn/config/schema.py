@@ -14,10 +14,9 @@ from omegaconf import MISSING
 
 from mechlearn.config.names import register_resolvers
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
-from mechlearn.diffusion.sampler import SamplerSpec
-from mechlearn.evaluation.slice_forecast import MapSpec
-from mechlearn.growth.cohort_fit import POOL_LAWS
-from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
+from mechlearn.evaluation.map_spec import MapSpec
+from mechlearn.growth.growth_spec import POOL_LAWS, GrowthSpec
 from mechlearn.phantom.phantom_spec import PhantomSpec
 
 __all__ = [
@@ -187,9 +186,12 @@ class WhatIfConfig:
 
 @dataclass
 class ForecastConfig(CommonConfig):
-    patient: str | None = None  # manifest CSV; null takes data.manifest or the embedded cohort
+    mode: str = "auto"  # volume: 3D map without drawing; slices: the paper's; auto: by the data
+    patient: str | None = None  # manifest CSV, table of volumes or folder of one visit
     patient_id: str | None = None  # which one, where the manifest holds several
-    day: float | None = None  # null: that of the last visit, which is then held out
+    day: Any = None  # days since the first visit, or +60 after the last; null holds the last out
+    prior: str | None = "auto"  # volume: packaged prior of gliomas, a file, or null
+    where: str = "auto"  # volume: order of growth, see spatial.volume_arrival
     count: int = 3  # slices
     maps: MapSpec = field(default_factory=MapSpec)
     what_if: WhatIfConfig = field(default_factory=WhatIfConfig)

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import in_range, one_of, positive
-from mechlearn.config.build import output_dir
 from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.growth_tasks import GROWTH_TASKS
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.schema import TaskConfig
+from mechlearn.config.specs import output_dir
 from mechlearn.config.stores import fitting_slices, open_store, phantom_patients
 from mechlearn.data.selection import growth_slices, pair_rows, spread
 from mechlearn.data.store import SliceRow, SliceStore

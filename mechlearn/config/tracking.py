@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 import mechlearn
-from mechlearn.config.build import flat, output_dir, resume_path
+from mechlearn.config.build import resume_path
+from mechlearn.config.specs import flat, output_dir
 from mechlearn.config.stores import store_root
 from mechlearn.data.splits import SPLITS
 from mechlearn.data.store import SliceStore

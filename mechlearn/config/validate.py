@@ -8,10 +8,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
-from mechlearn.config.build import load_init, noise_schedule, resume_path, sampler_spec
+from mechlearn.config.build import load_init, noise_schedule, resume_path
 from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.hardware import device_count
 from mechlearn.config.names import in_multirun
+from mechlearn.config.specs import sampler_spec
 from mechlearn.config.stores import check_store, data_config
 from mechlearn.models.checkpoints import KINDS, load_denoiser, load_guide
 

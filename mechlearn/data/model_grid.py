@@ -17,10 +17,10 @@ import nibabel as nib
 import numpy as np
 from nibabel import orientations
 
-from mechlearn.checks import positive
 from mechlearn.data.resample import axis_weights, resample_plane
+from mechlearn.data.store_spec import check_grid
 
-__all__ = ["GridPlacement", "SliceGrid", "reorient", "reorient_back"]
+__all__ = ["GridPlacement", "SliceGrid", "canonical_spacing", "reorient", "reorient_back"]
 
 CANONICAL_AXES = ("S", "P", "L")
 CUT_TOLERANCE = 0.005  # share of brain voxels that may fall outside the grid
@@ -42,6 +42,15 @@ def reorient_back(volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
     return np.asarray(orientations.apply_orientation(volume, change))
 
 
+def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel size in mm along (Z, H, W) of the canonical order of a file's affine."""
+    sides = np.sqrt((affine[:3, :3] ** 2).sum(0))
+    axis_of = orientations.io_orientation(affine)[:, 0].astype(int)
+    world = np.empty(3)
+    world[axis_of] = sides  # by world axis: left-right, posterior-anterior, inferior-superior
+    return float(world[2]), float(world[1]), float(world[0])
+
+
 @dataclass(frozen=True)
 class SliceGrid:
     """The model's grid: `size` x `size` pixels of `pixel_mm`. 256 x 1.0 mm is the paper's."""
@@ -50,9 +59,7 @@ class SliceGrid:
     pixel_mm: float = 1.0
 
     def __post_init__(self) -> None:
-        positive("grid.pixel_mm", self.pixel_mm)
-        if self.size < 8:
-            raise ValueError(f"grid.size={self.size}: a grid has at least 8 x 8 pixels.")
+        check_grid(self.size, self.pixel_mm)
 
     def place(
         self,

@@ -17,7 +17,7 @@ from mechlearn.data.model_grid import reorient, reorient_back
 from mechlearn.data.stored_visit import StoredVisit
 from mechlearn.records import GrowthMap
 
-__all__ = ["write_growth_map", "write_labels", "write_scans", "write_slices"]
+__all__ = ["save_volume", "write_growth_map", "write_labels", "write_scans", "write_slices"]
 
 Fill = Literal["background", "source"]
 
@@ -50,7 +50,7 @@ def write_slices(
     volume = np.full((*shape, *visit.placement.shape), background, np.float32)
     for z, values in checked.items():
         volume[..., z, :, :] = visit.placement.values(values - background, back=True) + background
-    return _save(visit, volume, path, dtype=dtype)
+    return save_volume(volume, visit.placement.affine, path, dtype=dtype)
 
 
 def write_labels(visit: StoredVisit, slices: Mapping[int, np.ndarray], path: str | Path) -> Path:
@@ -58,7 +58,7 @@ def write_labels(visit: StoredVisit, slices: Mapping[int, np.ndarray], path: str
     volume = np.zeros(visit.placement.shape, np.uint8)
     for z, labels in _checked(visit, slices).items():
         volume[z] = visit.placement.labels(labels.astype(np.uint8), back=True)
-    return _save(visit, volume, path, dtype=np.uint8)
+    return save_volume(volume, visit.placement.affine, path, dtype=np.uint8)
 
 
 def write_growth_map(
@@ -114,8 +114,9 @@ def write_scans(
         for name, plane in zip(there, scale.invert(source, kept), strict=True):
             volumes[name][z] = plane[0]
     return {
-        name: _save(
-            visit, volume, Path(folder) / f"{stem}-{name}.nii.gz", dtype=_dtype(visit, name)
+        name: save_volume(
+            volume, visit.placement.affine, Path(folder) / f"{stem}-{name}.nii.gz",
+            dtype=_dtype(visit, name),
         )
         for name, volume in volumes.items()
     }
@@ -166,12 +167,23 @@ def _dtype(visit: StoredVisit, contrast: str) -> DTypeLike:
     return source.get_data_dtype() if plain else np.float32
 
 
-def _save(visit: StoredVisit, volume: np.ndarray, path: str | Path, *, dtype: DTypeLike) -> Path:
-    """Write (Z, H, W) or (C, Z, H, W) in canonical order, atomically, in the source's order."""
+def save_volume(
+    volume: np.ndarray, affine: np.ndarray, path: str | Path, *, dtype: DTypeLike = np.float32
+) -> Path:
+    """Write a volume in canonical order as NIfTI in the axis order of its source, atomically.
+
+    Args:
+        volume: (Z, H, W), or (C, Z, H, W) for a 4D file, in canonical order.
+        affine: (4, 4), of the source file; it is kept.
+        path: ends in .nii.gz or .nii; folders are made.
+        dtype: of the file; whole numbers are rounded and clipped to its range.
+
+    Raises:
+        ValueError: another file ending.
+    """
     path = Path(path)
     if not path.name.endswith((".nii.gz", ".nii")):
         raise ValueError(f"{path}: a NIfTI file ends in .nii.gz or .nii. Rename it.")
-    affine = visit.placement.affine
     if volume.ndim == 4:
         data = np.stack([reorient_back(v, affine) for v in volume], axis=-1)
     else:

@@ -81,7 +81,7 @@ def read_series(
         for patient, group in by_patient.items()
     }  # fmt: skip
     timelines = tuple(
-        _timeline(patient, name, group, treated[patient])
+        _timeline(patient, name, group, treated[patient], unit)
         for (patient, name), group in by_slice.items()
     )
     return SeriesTable(timelines, unit, path)
@@ -138,7 +138,8 @@ def _finite(where: str, key: str, text: str) -> float:
 
 
 def _timeline(
-    patient: str, name: str, rows: Sequence[SizeRow], treated: tuple[Radiotherapy, ...]
+    patient: str, name: str, rows: Sequence[SizeRow], treated: tuple[Radiotherapy, ...],
+    unit: str,
 ) -> SizeSeries:
     for earlier, later in zip(rows, rows[1:], strict=False):
         if later.visit.day < earlier.visit.day:
@@ -147,7 +148,8 @@ def _timeline(
                 f"below day {earlier.visit.day:g}; the rows of a slice must be sorted by day. "
                 "Sort them."
             )
-    return SizeSeries(f"{patient}/{name}", patient, tuple(row.visit for row in rows), treated)
+    visits = tuple(row.visit for row in rows)
+    return SizeSeries(f"{patient}/{name}", patient, visits, treated, unit=unit)
 
 
 def write_series(

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mechlearn.checks import in_range, one_of
-from mechlearn.data.model_grid import SliceGrid
+from mechlearn.checks import in_range, one_of, positive
 from mechlearn.records import CONTRASTS
-from mechlearn.spatial.intensity import DEFAULT_PERCENTILES, check_percentiles
+from mechlearn.spatial.percentiles import DEFAULT_PERCENTILES, check_percentiles
 
-__all__ = ["PrepareSpec", "SplitSpec"]
+if TYPE_CHECKING:
+    from mechlearn.data.model_grid import SliceGrid
+
+__all__ = ["PrepareSpec", "SplitSpec", "check_grid"]
 
 MISSING = ("refuse", "fill")
+
+
+def check_grid(size: int, pixel_mm: float) -> None:
+    """ValueError unless a slice has at least 8 x 8 pixels of a positive size."""
+    positive("grid.pixel_mm", pixel_mm)
+    if size < 8:
+        raise ValueError(f"grid.size={size}: a grid has at least 8 x 8 pixels.")
 
 
 @dataclass
@@ -39,7 +48,7 @@ class PrepareSpec:
     missing: str = "refuse"
 
     def __post_init__(self) -> None:
-        SliceGrid(self.size, self.pixel_mm)
+        check_grid(self.size, self.pixel_mm)
         self.percentiles = check_percentiles(self.percentiles)
         in_range("min_brain_mm2", self.min_brain_mm2, 0.0, 1e6)
         self.contrasts = checked_contrasts(self.contrasts, CONTRASTS)
@@ -47,6 +56,8 @@ class PrepareSpec:
 
     @property
     def grid(self) -> SliceGrid:
+        from mechlearn.data.model_grid import SliceGrid  # nibabel and scipy: not for a schema
+
         return SliceGrid(self.size, self.pixel_mm)
 
     def as_dict(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ __all__ = [
     "lay_out",
     "load_visit",
     "prepare_visit",
+    "read_labels",
     "read_visit",
 ]
 
@@ -207,6 +208,22 @@ def read_visit(
     # Labels may reach beyond the mask; there they count as brain and keep their intensities.
     inside = brain | (labels > 0)
     return SourceVisit(np.where(inside, volumes, 0), labels, brain, reference.affine)
+
+
+def read_labels(
+    record: VisitRecord, *, open_image: Callable[[Path], Any] = nib.load
+) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical labels (Z, H, W) and the affine of a visit's segmentation; no image is read.
+
+    Raises:
+        ValueError: as `read_visit`, of the segmentation.
+    """
+    reference = _open(record, record.seg, open_image)
+
+    def volume(path: Path) -> np.ndarray:
+        return _volume(record, _open(record, path, open_image), reference)
+
+    return _labels(record, reference, volume), reference.affine
 
 
 def _labels(

@@ -6,9 +6,7 @@ import numpy as np
 
 from mechlearn.diffusion.schedule import NoiseSchedule
 
-__all__ = ["SPACINGS", "visited_levels"]
-
-SPACINGS = ("uniform", "quadratic", "logsnr")
+__all__ = ["visited_levels"]
 
 
 def visited_levels(

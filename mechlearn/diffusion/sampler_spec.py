@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlearn.checks import in_range, one_of
-from mechlearn.diffusion.levels import SPACINGS
-from mechlearn.diffusion.steps import ORDERS
 
-__all__ = ["SamplerSpec", "parse_scale"]
+__all__ = ["SOLVERS", "SPACINGS", "SamplerSpec", "parse_scale"]
+
+SPACINGS = ("uniform", "quadratic", "logsnr")
+SOLVERS = ("ddim", "dpmpp_2m")
 
 
 def parse_scale(text: str | float) -> float:
@@ -133,7 +134,7 @@ class SamplerSpec:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("invert", "noise"),
     "spacing": SPACINGS,
-    "solver": tuple(ORDERS),
+    "solver": SOLVERS,
     "guidance": ("paper", "gap"),
     "where": ("image", "order"),
     "reading": ("absolute", "relative"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mechlearn.diffusion.sampler_spec import SOLVERS
+
 __all__ = [
     "ORDERS",
     "add_noise",
@@ -19,7 +21,7 @@ __all__ = [
     "second_order",
 ]
 
-ORDERS = {"ddim": 1, "dpmpp_2m": 2}  # of the solvers
+ORDERS = dict(zip(SOLVERS, (1, 2), strict=True))
 
 
 def col(a: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.model_pair import generate, meter_of
 from mechlearn.models.checkpoints import LoadedModel, build_sampler
 from mechlearn.records import AxialSlice, GuidanceTarget

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from mechlearn.evaluation.countdown import tracked
+from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.method_scores import summarise
 from mechlearn.evaluation.model_pair import Sampler, sampler_row
 from mechlearn.evaluation.population_fit import check_unseen, fingerprint_of
 from mechlearn.evaluation.rows import Row, read_row, write_row, write_table
-from mechlearn.evaluation.slice_forecast import MapSpec, SliceForecast, forecast_slice
+from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.pool import load_pool
 from mechlearn.records import LongitudinalSlice

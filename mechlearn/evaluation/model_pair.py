@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.rows import Row
 from mechlearn.models.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget

@@ -19,7 +19,8 @@ import mechlearn
 from mechlearn.checks import in_range
 from mechlearn.evaluation.countdown import countdown
 from mechlearn.evaluation.rows import Row
-from mechlearn.growth.cohort_fit import POOL_LAWS, fit_pool, folds
+from mechlearn.growth.cohort_fit import fit_pool, folds
+from mechlearn.growth.growth_spec import POOL_LAWS
 from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.pool import Member, Pool, load_pool

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mechlearn.evaluation.maps import MapSpec, mapper
+from mechlearn.evaluation.map_spec import MapSpec
+from mechlearn.evaluation.maps import mapper
 from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, target_of
 from mechlearn.evaluation.placement import Placement, place, score
 from mechlearn.evaluation.rows import Row

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mechlearn.checks import in_range
+from mechlearn.growth.growth_spec import POOL_LAWS
 from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.outlook import Spread, drawn, shares, thinned
@@ -18,11 +19,10 @@ from mechlearn.growth.pool import HEADROOM, Calibration, Member, Pool
 from mechlearn.growth.population import Population, fit_population
 from mechlearn.records import SizeSeries
 
-__all__ = ["POOL_LAWS", "fit_pool", "folds", "pool_weights", "size_floor"]
+__all__ = ["fit_pool", "folds", "pool_weights", "size_floor"]
 
 logger = logging.getLogger(__name__)
 
-POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
 _FLOOR_PERCENTILES, _FLOOR_SLICES = (1, 5, 10, 25), 400
 _FLOOR_LAWS = ("carry_forward", "exponential")
 _LEAST_WEIGHT = 0.02  # lighter members cost draws and change nothing

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import lmfit
 import numpy as np
 
 from mechlearn.checks import in_range, one_of
 from mechlearn.growth.law import Law
+
+if TYPE_CHECKING:
+    import lmfit
 
 __all__ = [
     "check_constraints",
@@ -91,6 +94,8 @@ def lmfit_parameters(
             within low and high.
         natural: add the natural values of those on a log scale, for a report.
     """
+    import lmfit  # half a second: not for who does not tie parameters
+
     params, tied = lmfit.Parameters(), tied or {}
     log = [p.scale == "log" for p in law.parameters]
     rows = list(zip(law.names, coordinate_names(law), log, start, low, high, strict=True))

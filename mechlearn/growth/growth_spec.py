@@ -10,7 +10,7 @@ from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.treatment import RT_DURATION_DAYS
 
-__all__ = ["POOLED", "GrowthSpec"]
+__all__ = ["POOL_LAWS", "POOLED", "GrowthSpec"]
 
 NOISE_MODELS = ("multiplicative", "additive")
 SETUPS = ("train", "all")
@@ -18,6 +18,8 @@ RESIDUALS = ("area", "log")
 SURVIVALS = ("fraction", "linear_quadratic")
 ENGINE_NAMES = ("batched", "lmfit")
 POOLED = "pooled"  # in place of a law: all laws of the population, weighted
+
+POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
 
 
 @dataclass

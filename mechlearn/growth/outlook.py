@@ -138,6 +138,7 @@ def _block(
             parameters=_parameters(parts, i),
             n_failed=sum(int(part.n_failed[i]) for part in parts),
             population=str(pool.about.get("cohort", "unnamed")), weights=weights,
+            unit=timeline.unit,
         )
         for i, (timeline, day) in enumerate(zip(timelines, days, strict=True))
     ]  # fmt: skip

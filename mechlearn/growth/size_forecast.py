@@ -164,6 +164,7 @@ def _of_bootstrap(
         law=result.point.law.name,
         parameters=result.parameters,
         n_failed=result.n_failed,
+        unit=timeline.unit,
     )
 
 

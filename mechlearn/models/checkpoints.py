@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 import mechlearn
 from mechlearn.checks import one_of
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoint_files import CARD_KEY, packaged, read_checkpoint
 from mechlearn.models.exports.folder import local_path, read_member

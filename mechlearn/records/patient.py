@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,6 +71,7 @@ class Visit:
         seg: segmentation; None where only sizes are known.
         label_scheme: what the labels of `seg` mean (`data.labels.SCHEMES`).
         brain_mask: where the images are not skull-stripped.
+        masks: label -> binary mask, where the segmentation is several files.
         volumes_mm3: compartment (whole, enhancing, flair) -> volume.
     """
 
@@ -80,6 +81,7 @@ class Visit:
     seg: Path | None = None
     label_scheme: str = ""
     brain_mask: Path | None = None
+    masks: Mapping[int, Path] = field(default_factory=dict)
     volumes_mm3: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -119,6 +121,26 @@ class Patient:
             raise ValueError(
                 f"patient {self.name}: visits on days {days} are not in order. Sort them by day."
             )
+
+    def before(self, day: float) -> Patient:
+        """The patient as known on `day`: only the visits strictly before it.
+
+        Raises:
+            ValueError: a visit without a day; no visit before `day`.
+        """
+        undated = [v.session for v in self.visits if v.day is None]
+        if undated:
+            raise ValueError(
+                f"patient {self.name}: sessions {undated} have no day, and a forecast needs dates. "
+                "Fill in the column `day`."
+            )
+        kept = tuple(v for v in self.visits if v.day is not None and v.day < day)
+        if not kept:
+            raise ValueError(
+                f"patient {self.name}: no visit before day {day:g}; the first is on day "
+                f"{self.visits[0].day:g}. Ask for a later day."
+            )
+        return replace(self, visits=kept)
 
 
 def check_courses(where: str, courses: Sequence[Radiotherapy]) -> None:

@@ -19,22 +19,11 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from mechlearn.checks import in_range
+from mechlearn.spatial.percentiles import DEFAULT_PERCENTILES, check_percentiles
 
-__all__ = ["BACKGROUND", "DEFAULT_PERCENTILES", "IntensityScale", "brain_mask", "check_percentiles"]
+__all__ = ["BACKGROUND", "IntensityScale", "brain_mask"]
 
 BACKGROUND = -1.0
-DEFAULT_PERCENTILES = (0.5, 99.9)
-
-
-def check_percentiles(percentiles: Sequence[float]) -> tuple[float, float]:
-    """Return (low, high); ValueError unless 0 <= low < high <= 100."""
-    if len(percentiles) != 2:
-        raise ValueError(f"percentiles={tuple(percentiles)!r}: give two numbers, low and high.")
-    low, high = (in_range("percentiles", float(p), 0.0, 100.0) for p in percentiles)
-    if not low < high:
-        raise ValueError(f"percentiles=({low:g}, {high:g}): the first must be below the second.")
-    return low, high
 
 
 def brain_mask(volumes: np.ndarray) -> np.ndarray:

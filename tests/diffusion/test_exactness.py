@@ -6,9 +6,10 @@ import torch
 from monai.networks.schedulers import DDIMScheduler
 
 from mechlearn.diffusion.guidance import fraction_and_gradient, guided_epsilon
-from mechlearn.diffusion.levels import SPACINGS, visited_levels
+from mechlearn.diffusion.levels import visited_levels
 from mechlearn.diffusion.pull import Goal, Pull
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SPACINGS, SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.records import GuidanceTarget
 

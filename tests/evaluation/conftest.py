@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.records import AxialSlice, Generation, LongitudinalSlice, Radiotherapy
 
 SIZE, PIXEL_MM = 48, 3.0

@@ -16,7 +16,7 @@ import torch
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.nifti import write_scans
 from mechlearn.data.preparation import prepare
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.evaluation.bundle_inference import (
     GuidedInference,

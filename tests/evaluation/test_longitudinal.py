@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mechlearn.evaluation.longitudinal import run_longitudinal
+from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.rows import plain, read_table
-from mechlearn.evaluation.slice_forecast import MapSpec, forecast_slice
+from mechlearn.evaluation.slice_forecast import forecast_slice
 from mechlearn.growth.cohort_fit import fit_pool
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.records import LongitudinalSlice

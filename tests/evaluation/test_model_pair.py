@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.evaluation.model_pair import generate, load_models, sampler_row, unguided
 from mechlearn.evaluation.size_response import run_sizes

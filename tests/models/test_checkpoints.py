@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoints import (
     CARD_KEY,

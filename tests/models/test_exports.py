@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoints import (
     CARD_KEY,

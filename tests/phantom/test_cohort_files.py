@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mechlearn.data.manifest import read_manifest
-from mechlearn.phantom import PhantomSpec, write_cohort
+from mechlearn.phantom.cohort_files import write_cohort
 from mechlearn.phantom.difficulty import cohort_agreements, compare, table
+from mechlearn.phantom.phantom_spec import PhantomSpec
 
 SPEC = PhantomSpec(n_train=2, n_val=1, n_test=1, voxel_mm=4.0, dmg_share=0.0)
 NAME = "MLP-GLI-00001"

@@ -11,8 +11,9 @@ import pytest
 
 from mechlearn.data.selection import growing
 from mechlearn.data.size_table import read_series
-from mechlearn.phantom import PhantomSpec, write_cohort
+from mechlearn.phantom.cohort_files import write_cohort
 from mechlearn.phantom.phantom_sizes import PatientSeries, main, measure, phantom_series
+from mechlearn.phantom.phantom_spec import PhantomSpec
 from mechlearn.records import Radiotherapy
 
 SPEC = PhantomSpec(n_train=1, n_val=0, n_test=0, n_series=1, voxel_mm=4.0, dmg_share=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sampling import Sampled
 
-from mechlearn.evaluation.maps import MapSpec
+from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.model_pair import meter_of
 from mechlearn.metrics.distance import dice
 from mechlearn.records import AxialSlice

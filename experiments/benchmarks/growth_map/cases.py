@@ -16,9 +16,9 @@ from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.stores import open_store, phantom_patients
 from mechlearn.data.selection import growth_slices, spread
 from mechlearn.data.store import SliceStore
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.evaluation.maps import MapSpec
+from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.size_forecast import forecast
 from mechlearn.models.checkpoints import build_network, load_denoiser, load_guide

@@ -8,7 +8,7 @@ from typing import Any
 from cases import Case, Models, Recipe, nodes_of
 from sampling import Sampled, full_spec, ours
 
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 
 __all__ = ["Line", "draw", "lines_of"]
 

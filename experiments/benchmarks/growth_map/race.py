@@ -17,8 +17,8 @@ from agreement import map_of
 from cases import Case, Models, load_pair, nodes_of, random_pair
 from sampling import Counter, ours, reference_way
 
-from mechlearn.diffusion.sampler import SamplerSpec
-from mechlearn.evaluation.maps import MapSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
+from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.spatial.otsu_map import DEFAULT_FLOOR
 
 __all__ = ["Entry", "race"]

@@ -16,7 +16,8 @@ from cases import Case, Models
 from reference import ReferenceWay
 
 from mechlearn.diffusion.guidance import effective_scale
-from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec
+from mechlearn.diffusion.sampler import GuidedSampler
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.model_pair import generate, unguided
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 import mechlearn
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.models.exports.folder import KEY
 from mechlearn.models.exports.layout import Layout, license_text, write_json
 from mechlearn.models.exports.words import Pair
@@ -69,7 +69,7 @@ checkpoint does:
     python -m mechlearn.evaluate +experiment=sizes \\
         checkpoints.denoiser=FOLDER checkpoints.guide=FOLDER
 
-    from mechlearn.diffusion.sampler import SamplerSpec
+    from mechlearn.diffusion.sampler_spec import SamplerSpec
     from mechlearn.evaluation.model_pair import generate, load_models
 
     spec = SamplerSpec({_arguments(pair.sampler)})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlearn.checks import one_of
-from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.models.checkpoints import LoadedModel, check_pair
 from mechlearn.models.exports import hub, monai_bundle
 from mechlearn.models.exports.folder import FORMAT, KEY, is_export, write_weights

@@ -15,7 +15,8 @@ from mechlearn.data.store_spec import SplitSpec
 from mechlearn.data.validation.examine import examine
 from mechlearn.data.validation.geometry import FLIPS, best_turn, dice, mirrored_axes, outline
 from mechlearn.data.validation.image_rules import TURNED
-from mechlearn.phantom import PhantomSpec, write_cohort
+from mechlearn.phantom.cohort_files import write_cohort
+from mechlearn.phantom.phantom_spec import PhantomSpec
 from mechlearn.spatial.intensity import brain_mask
 
 TURNS = ("A-P", "S-I", "A-P and S-I")

@@ -1,0 +1,251 @@
+"""The public interface: plain functions and results, without Hydra.
+
+    import mechlearn as ml
+    patient = ml.Patient.from_csv("visits.csv", "P01")
+    result = ml.forecast(patient, day=120)
+    result.size.interval(0.95)
+    result.growth_map.to_nifti("growth.nii.gz")
+    result.report("forecast.html")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechlearn import records
+from mechlearn.data import patients
+from mechlearn.evaluation.forecast_day import day_of
+from mechlearn.evaluation.volume_forecast import LEVELS, VolumeForecast, forecast_volume
+from mechlearn.records import Visit
+
+if TYPE_CHECKING:
+    from mechlearn.evaluation.model_pair import ModelBundle
+
+__all__ = ["Forecast", "GrowthMap", "Patient", "forecast", "load_pretrained", "score"]
+
+
+@dataclass(frozen=True)
+class Patient(records.Patient):
+    """A patient's visits, treatments and covariates, read from files.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "volumes.csv"
+        >>> _ = path.write_text("patient,slice,day,volume_mm3\\nP01,whole,0,9100\\n"
+        ...                     "P01,whole,61,12400\\n")
+        >>> [visit.day for visit in Patient.from_csv(path).visits]
+        [0.0, 61.0]
+    """
+
+    @classmethod
+    def _of(cls, patient: records.Patient) -> Patient:
+        return cls(**{f.name: getattr(patient, f.name) for f in fields(records.Patient)})
+
+    @classmethod
+    def from_csv(cls, path: str | Path, name: str | None = None) -> Patient:
+        """Read a patient of a manifest (a row a visit, paths to NIfTI) or a table of volumes.
+
+        Args:
+            path: CSV file; its columns are in docs/own-data.md.
+            name: which patient; None where the file holds one.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a row that breaks a rule, several patients and no name, an unknown name.
+        """
+        found = patients.patients_of_table(path)
+        return cls._of(patients.one_of_patients(found, name, str(path)))
+
+    @classmethod
+    def from_bids(
+        cls, root: str | Path, name: str | None = None, *, label_scheme: str, **options: Any
+    ) -> Patient:
+        """Read a patient of a BIDS folder with segmentations; see `data.adapters.bids.find_bids`.
+
+        Args:
+            root: BIDS folder, images co-registered between sessions.
+            name: subject without `sub-`; None where there is one.
+            label_scheme: what the labels of the segmentation mean.
+            options: `seg`, `masks` and `space` of `find_bids`.
+
+        Raises:
+            FileNotFoundError, ValueError: as `find_bids`.
+        """
+        from mechlearn.data.adapters.bids import find_bids
+
+        listed = find_bids([Path(root)], label_scheme=label_scheme, **options)
+        found = patients.patients_of_records(listed, where=str(root))
+        return cls._of(patients.one_of_patients(found, name, str(root)))
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | Path, name: str | None = None, *, label_scheme: str | None = None
+    ) -> Patient:
+        """Read one visit from a folder with its contrasts and segmentation, as day 0.
+
+        Args:
+            folder: NIfTI files named as BraTS, UCSF, UPENN or LUMIERE name them.
+            name: of the patient; None for the folder's name.
+            label_scheme: None where the labels say it themselves; see `data.patients`.
+
+        Raises:
+            FileNotFoundError, ValueError: as `data.patients.visit_folder`.
+        """
+        visit = patients.visit_folder(folder, label_scheme=label_scheme)
+        return cls(name or Path(folder).expanduser().resolve().name, (visit,))
+
+    @classmethod
+    def from_visits(cls, name: str, visits: Sequence[Visit], **known: Any) -> Patient:
+        """A patient from visits made in Python; `known`: radiotherapy, treatments, covariates."""
+        return cls(name, tuple(visits), **known)
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthMap(records.GrowthMap):
+    """A growth map (Z, H, W) in canonical order that knows the voxel grid of its scan."""
+
+    affine: np.ndarray = field(default_factory=lambda: np.eye(4))
+
+    def to_nifti(self, path: str | Path) -> Path:
+        """Write the probability on the scan's own voxel grid and affine, float32."""
+        from mechlearn.data.nifti import save_volume
+
+        return save_volume(self.probability, self.affine, path)
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """The forecast of one patient; `details` holds every array behind it."""
+
+    details: VolumeForecast
+
+    @property
+    def size(self) -> records.SizeForecast:
+        """Forecast volume in mm3: `.median`, `.interval(0.95)`, `.survival(x)`."""
+        return self.details.size
+
+    @property
+    def series(self) -> records.SizeSeries:
+        """Measured volumes in mm3."""
+        return self.details.series
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader has to know, in sentences."""
+        return self.details.warnings
+
+    @property
+    def growth_map(self) -> GrowthMap:
+        """P(voxel is tumour on the day); ValueError where only sizes are known."""
+        made, scan = self.details.growth_map, self.details.scan
+        if made is None or scan is None:
+            self.details.mask()  # says what is missing
+            raise AssertionError("unreachable")
+        values = {f.name: getattr(made, f.name) for f in fields(records.GrowthMap)}
+        return GrowthMap(**values, affine=scan.affine)
+
+    def mask(self, probability: float = 0.5) -> np.ndarray:
+        """Voxels that are tumour with at least this probability, (Z, H, W) bool."""
+        return self.details.mask(probability)
+
+    def table(self) -> list[dict[str, object]]:
+        """Rows of quantity, value and unit."""
+        return self.details.table()
+
+    def to_nifti(self, folder: str | Path, *, levels: Sequence[float] = LEVELS) -> list[Path]:
+        """Write growth map, arrival map and masks into a folder; see `VolumeForecast.write`."""
+        return list(self.details.write(folder, levels=levels).values())
+
+    def report(self, path: str | Path, *, commands: Sequence[str] = ()) -> Path:
+        """Write one self-contained HTML page."""
+        from mechlearn.report.volume_page import write_volume_page
+
+        d = self.details
+        scan = None if d.scan is None else dict(zip(d.contrasts, d.scan.volumes, strict=True))
+        return write_volume_page(
+            path, patient=d.patient.name, series=d.series, size=d.size, growth_map=d.growth_map,
+            scan=scan, present=None if d.arrival is None else d.arrival.present,
+            brain=None if d.scan is None else d.scan.brain, rows=d.table(), warnings=d.warnings,
+            commands=commands,
+        )  # fmt: skip
+
+
+def forecast(
+    patient: records.Patient | str | Path,
+    day: float | str,
+    *,
+    name: str | None = None,
+    prior: str | Path | None = "auto",
+    where: str = "auto",
+) -> Forecast:
+    """Forecast how much and where a patient's tumour will grow.
+
+    Args:
+        patient: a patient, or the CSV of one.
+        day: days since the first visit, or "+60" for 60 days after the last visit.
+        name: which patient of a CSV.
+        prior: what other patients teach; "auto" is the packaged prior of real gliomas, a path one
+            of your own.
+        where: order of growth; "auto" is the default of `spatial.volume_arrival`.
+
+    Raises:
+        FileNotFoundError: no such CSV.
+        ValueError: input that breaks a rule; the message names it with the remedy.
+
+    Example:
+        >>> from mechlearn.records import Visit
+        >>> visits = [Visit("a", 0.0, volumes_mm3={"whole": 9100.0}),
+        ...           Visit("b", 61.0, volumes_mm3={"whole": 12400.0})]
+        >>> result = forecast(Patient.from_visits("P01", visits), day="+60")
+        >>> low, high = result.size.interval(0.95)
+        >>> low < result.size.median < high
+        True
+    """
+    if not isinstance(patient, records.Patient):
+        patient = Patient.from_csv(patient, name)
+    asked = day_of(day, patient.visits[-1].day, patient.name)
+    return Forecast(forecast_volume(patient, asked, prior=prior, where=where))
+
+
+def score(pred: str | Path, *, truth: str | Path, last: str | Path, **options: Any) -> Any:
+    """Score anybody's NIfTI growth map or mask beside simple baselines.
+
+    Args:
+        pred: probability map or mask.
+        truth: segmentation of the later visit.
+        last: segmentation of the last visit before the forecast.
+        options: of `evaluation.scoring.score`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `evaluation.scoring.score`.
+    """
+    from mechlearn.evaluation.scoring import score as run
+
+    return run(pred, truth=truth, last=last, **options)
+
+
+def load_pretrained(
+    denoiser: str | Path = "demo", guide: str | Path = "demo", *, sampler: Any = None,
+    device: str = "cpu",
+) -> ModelBundle:
+    """Load a denoiser and a guide with the sampler built from both.
+
+    Args:
+        denoiser, guide: checkpoint, exported folder, `hf://owner/name`, or `demo` for the packaged
+            weights.
+        sampler: `diffusion.sampler_spec.SamplerSpec`; None for the default preset.
+        device: torch device.
+
+    Raises:
+        ValueError: checkpoints that do not fit each other, or that are not of mechlearn.
+        ImportError: the extra `mechlearn[diffusion]` is not installed.
+    """
+    from mechlearn.diffusion.sampler_spec import SamplerSpec
+    from mechlearn.evaluation.model_pair import load_models
+
+    return load_models(denoiser, guide, spec=sampler or SamplerSpec(), device=device)

@@ -1,0 +1,44 @@
+"""From a composed config to the library's specs; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mechlearn.diffusion.sampler_spec import SamplerSpec
+from mechlearn.evaluation.map_spec import MapSpec
+
+__all__ = ["flat", "map_spec", "output_dir", "plain_values", "sampler_spec"]
+
+
+def output_dir() -> Path:
+    """Hydra's output folder of this job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def sampler_spec(cfg: DictConfig) -> SamplerSpec:
+    """`cfg.sampler`, ranges checked."""
+    spec = OmegaConf.to_object(cfg.sampler)
+    assert isinstance(spec, SamplerSpec)
+    return spec
+
+
+def map_spec(node: DictConfig) -> MapSpec:
+    """A `maps` node, ranges checked."""
+    spec = OmegaConf.to_object(node)
+    assert isinstance(spec, MapSpec)
+    return spec
+
+
+def plain_values(node: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def flat(cfg: DictConfig) -> dict[str, Any]:
+    """The config as plain nested builtins, for a logger; Hydra's own part left out."""
+    return plain_values(cfg)

@@ -1,0 +1,115 @@
+"""The forecast command in three dimensions: volume, growth map and masks of one patient."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from mechlearn.api import Forecast, Patient, forecast
+from mechlearn.checks import one_of
+from mechlearn.config.given_day import given_day
+from mechlearn.config.growth_config import course_change
+from mechlearn.config.specs import output_dir, sampler_spec
+from mechlearn.config.stores import data_config
+from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
+from mechlearn.evaluation.rows import write_row, write_table
+
+__all__ = [
+    "MODES",
+    "forecast_and_show",
+    "forecast_mode",
+    "open_volume_patient",
+    "run_volume_forecast",
+]
+
+log = logging.getLogger(__name__)
+MODES = ("auto", "volume", "slices")
+
+
+def forecast_mode(cfg: DictConfig) -> str:
+    """`volume` or `slices`; `auto` is volume, but for phantoms and for a counterfactual."""
+    mode = one_of("mode", cfg.mode, MODES)
+    if mode != "auto":
+        return mode
+    asked = any(value is not None for value in cfg.what_if.values())
+    return "slices" if asked or data_config(cfg).kind == "phantom" else "volume"
+
+
+def forecast_and_show(cfg: DictConfig) -> None:
+    """The volume forecast: files in the output folder, a table on the screen."""
+    sampler_spec(cfg)
+    course_change(cfg)
+    result, written = run_volume_forecast(cfg, output_dir())
+    table = Table("", "", "", title=f"{result.details.patient.name}, day {result.size.day:g}",
+                  show_header=False)  # fmt: skip
+    for row in result.table():
+        table.add_row(str(row["quantity"]), f"{row['value']:.3g}", str(row["unit"]))
+    console = Console()
+    console.print(table)
+    console.print(f"prior: {result.size.population or 'none'}", markup=False)
+    for path in written:
+        console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+
+
+def open_volume_patient(cfg: DictConfig) -> Patient:
+    """The patient of `patient=` (a CSV, or the folder of one visit) or of `data=`.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: several patients and no `patient_id`; a row that breaks a rule.
+    """
+    name = None if cfg.patient_id is None else str(cfg.patient_id)
+    source = cfg.patient if cfg.patient is not None else data_config(cfg).manifest
+    if source is not None and Path(str(source)).expanduser().is_dir():
+        return Patient.from_folder(str(source), name)
+    if source is not None:
+        found, where = patients_of_table(str(source)), str(source)
+    else:
+        from mechlearn.config.stores import source_records
+
+        data = data_config(cfg)
+        found = patients_of_records(source_records(data, None), where=str(data.root))
+        where = str(data.root)
+    chosen = one_of_patients(found, name, where)
+    return Patient.from_visits(
+        chosen.name, chosen.visits, radiotherapy=chosen.radiotherapy,
+        treatments=chosen.treatments, covariates=chosen.covariates,
+    )  # fmt: skip
+
+
+def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[Path]]:
+    """Forecast, then write row.json, forecast.csv, NIfTI files and forecast.html."""
+    patient = open_volume_patient(cfg)
+    day = given_day(cfg)
+    if day is None:
+        last = patient.visits[-1].day
+        if len(patient.visits) < 2 or last is None:
+            raise ValueError(
+                f"day=null holds the last visit out, but {patient.name} has "
+                f"{len(patient.visits)} visit(s). Give the day to forecast: day=120 or day=+60."
+            )
+        day = last
+    result = forecast(patient, day, prior=cfg.prior, where=cfg.where)
+    for text in result.warnings:
+        log.warning("%s", text)
+    rows = result.table()
+    write_table(folder / "forecast.csv", rows, first=("quantity", "value", "unit"))
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    command = " ".join(["python -m mechlearn.forecast", *given])
+    written = [result.report(folder / "forecast.html", commands=[command])]
+    written += result.to_nifti(folder)
+    low, high = result.size.interval(0.95)
+    write_row(folder, {
+        "job": "forecast", "mode": "volume", "patient": patient.name, "day": result.size.day,
+        "n_visits": len(result.series.visits), "day_last": result.series.visits[-1].day,
+        "volume_last_mm3": result.series.visits[-1].size,
+        "forecast_median_mm3": result.size.median, "forecast_low_mm3": low,
+        "forecast_high_mm3": high, "law": result.size.law, "population": result.size.population,
+        "settings": str(OmegaConf.to_container(cfg, resolve=True)),
+    })  # fmt: skip
+    return result, written

@@ -1,0 +1,203 @@
+"""Patients of a manifest, a table of sizes, a BIDS folder or a folder of one visit."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mechlearn.data.courses import courses
+from mechlearn.data.labels import SCHEMES
+from mechlearn.data.manifest import VisitRecord, read_manifest
+from mechlearn.records import Patient, Treatment, Visit
+
+__all__ = [
+    "one_of_patients",
+    "patients_of_records",
+    "patients_of_table",
+    "record_of",
+    "visit_folder",
+]
+
+FILE_NAMES = {  # how the files of one visit end, in the names of BraTS, UCSF, UPENN and others
+    "t1n": r"(t1n|t1|t1w|brain_t1n)",
+    "t1c": r"(t1c|t1ce|t1gd|ct1|brain_t1c)",
+    "t2w": r"(t2w|t2|brain_t2w)",
+    "t2f": r"(t2f|flair|brain_t2f)",
+    "seg": r"(seg|segm|segmentation|tumormask|dseg)",
+}
+ENDING = r"(?:^|[-_.]){}\.nii(\.gz)?$"
+
+
+def patients_of_records(records: Sequence[VisitRecord], *, where: str) -> list[Patient]:
+    """Patients from the visits of a manifest or an adapter, visits in order of day.
+
+    Args:
+        records: visits; those of one patient need not stand together.
+        where: how an error names their source.
+    """
+    ordered = sorted(records, key=lambda r: (r.patient, r.day if r.day is not None else 0.0))
+    found = []
+    for name, group in groupby(ordered, key=lambda r: r.patient):
+        visits = list(group)
+        operated = sorted({v.surgery_day for v in visits if v.surgery_day is not None})
+        ages = {v.age_group for v in visits if v.age_group}
+        found.append(
+            Patient(
+                name, tuple(map(_visit, visits)),
+                radiotherapy=courses(visits, where=f"{where}: patient={name}"),
+                treatments=tuple(Treatment("surgery", day) for day in operated),
+                covariates={"age_group": ages.pop()} if len(ages) == 1 else {},
+            )
+        )  # fmt: skip
+    return found
+
+
+def _visit(record: VisitRecord) -> Visit:
+    return Visit(
+        record.session, record.day, dict(record.images), record.seg, record.label_scheme,
+        record.brain_mask, dict(record.masks),
+    )  # fmt: skip
+
+
+def record_of(patient: Patient, visit: Visit) -> VisitRecord:
+    """The files of one visit with one course of radiotherapy, as the readers here take them.
+
+    The k-th visit carries the k-th course, as the rows of a manifest do.
+
+    Raises:
+        ValueError: a visit without images or segmentation.
+    """
+    if visit.seg is None or not visit.images:
+        raise ValueError(
+            f"patient {patient.name}: visit {visit.session} has no "
+            f"{'segmentation' if visit.seg is None else 'image'}; a growth map needs both of the "
+            "last visit. Give their files, or forecast the size alone."
+        )
+    k = patient.visits.index(visit) if visit in patient.visits else len(patient.radiotherapy)
+    rt = patient.radiotherapy[k] if k < len(patient.radiotherapy) else None
+    record = VisitRecord(
+        patient.name, visit.session, dict(visit.images), visit.seg, visit.label_scheme,
+        day=visit.day, brain_mask=visit.brain_mask, masks=dict(visit.masks),
+    )  # fmt: skip
+    if rt is None:
+        return record
+    return replace(
+        record, rt_start_day=rt.start_day, rt_end_day=rt.end_day, dose_gy=rt.dose_gy,
+        fractions=rt.fractions,
+    )  # fmt: skip
+
+
+def patients_of_table(path: str | Path) -> list[Patient]:
+    """Patients of a CSV: a manifest of files (it has a column `seg`) or a table of volumes.
+
+    A table of volumes has the columns patient, day and volume_mm3, and may have session,
+    rt_start_day, rt_end_day, dose_gy and fractions.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a row that breaks a rule of `read_manifest` or `read_series`.
+    """
+    from mechlearn.data.size_table import read_series
+
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file. Give the CSV of the patient's visits.")
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        header = [cell.strip() for cell in next(csv.reader(stream), [])]
+    if "seg" in header:
+        return patients_of_records(read_manifest(path), where=str(path))
+    found = []
+    for series in read_series(path).timelines:
+        if series.unit != "mm3":
+            raise ValueError(
+                f"{path}: holds areas; a patient has volumes. Give a column volume_mm3, or use "
+                "mechlearn.growth.compare for series of areas."
+            )
+        visits = tuple(
+            Visit(v.session or f"v{k}", v.day, volumes_mm3={series.compartment: v.size})
+            for k, v in enumerate(series.visits)
+        )
+        found.append(
+            Patient(series.patient, visits, series.courses, series.treatments, series.covariates)
+        )
+    return found
+
+
+def one_of_patients(found: Sequence[Patient], name: str | None, where: str) -> Patient:
+    """The patient of a name, or the only one.
+
+    Raises:
+        ValueError: several patients and no name; no patient of this name.
+    """
+    names = [patient.name for patient in found]
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    if name is None and len(found) == 1:
+        return found[0]
+    if name is None:
+        raise ValueError(f"{where}: holds {len(names)} patients ({shown}). Name one of them.")
+    if name not in names:
+        raise ValueError(f"{where}: no patient {name!r}; it holds {shown}.")
+    return found[names.index(name)]
+
+
+def visit_folder(
+    folder: str | Path, *, label_scheme: str | None = None, session: str = "v0", day: float = 0.0
+) -> Visit:
+    """The visit whose files lie in one folder, found by how their names end.
+
+    Accepted endings are those of BraTS 2018 to 2024, UCSF-ALPTDG, UPENN-GBM and LUMIERE: t1n or
+    t1, t1c, t1ce or t1gd, t2w or t2, t2f or flair, seg, in .nii or .nii.gz.
+
+    Args:
+        folder: the visit's folder.
+        label_scheme: what the labels mean; None where they say so themselves: a 4 and no 3 is
+            brats2021, a 3 and no 4 is brats2023, neither is read as brats2021 (labels 1 and 2 mean
+            the same in both).
+        session, day: of the visit.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no segmentation, no image, two files for one contrast, ambiguous labels.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder. Give the folder of one visit.")
+    files = {key: _file(folder, key) for key in FILE_NAMES}
+    seg = files.pop("seg")
+    images = {key: path for key, path in files.items() if path is not None}
+    if seg is None or not images:
+        raise ValueError(
+            f"{folder}: no {'segmentation' if seg is None else 'image'} found; names must end in "
+            "t1, t1ce, t2, flair and seg (or t1n, t1c, t2w, t2f) and .nii.gz. Rename the files or "
+            "write a manifest."
+        )
+    return Visit(session, day, images, seg, label_scheme or _scheme(seg))
+
+
+def _file(folder: Path, key: str) -> Path | None:
+    pattern = re.compile(ENDING.format(FILE_NAMES[key]), re.IGNORECASE)
+    found = sorted(path for path in folder.iterdir() if pattern.search(path.name))
+    if len(found) > 1:
+        raise ValueError(
+            f"{folder}: {key} could be {' or '.join(path.name for path in found)}. Keep one, or "
+            "write a manifest."
+        )
+    return found[0] if found else None
+
+
+def _scheme(seg: Path) -> str:
+    labels = {int(v) for v in np.unique(np.rint(np.asanyarray(nib.load(seg).dataobj)))} - {0}  # type: ignore[attr-defined]
+    fitting = [name for name in ("brats2021", "brats2023") if labels <= set(SCHEMES[name])]
+    if not fitting:
+        raise ValueError(
+            f"{seg}: labels {sorted(labels)} fit more than one scheme or none. Give label_scheme, "
+            f"one of {', '.join(SCHEMES)}."
+        )
+    return fitting[0]

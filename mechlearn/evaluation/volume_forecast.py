@@ -1,0 +1,240 @@
+"""One patient to a day in three dimensions: volume, growth map and masks, without drawing a scan.
+
+    p(voxel) = P(volume(day) >= arrival(voxel))
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mechlearn.checks import finite, in_range
+from mechlearn.data.labels import whole_tumour
+from mechlearn.data.model_grid import canonical_spacing
+from mechlearn.data.nifti import save_volume
+from mechlearn.data.patients import record_of
+from mechlearn.data.store_spec import PrepareSpec
+from mechlearn.data.validation.dates import date_findings
+from mechlearn.data.validation.patient_rules import NOT_REGISTERED, UNFIT, examine_patient
+from mechlearn.data.volumes import SourceVisit, read_labels, read_visit
+from mechlearn.growth.size_prior import forecast_size
+from mechlearn.records import ArrivalMap, GrowthMap, Patient, SizeForecast, SizeReading, SizeSeries
+from mechlearn.spatial.volume_arrival import volume_arrival
+
+__all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "volume_series"]
+
+log = logging.getLogger(__name__)
+GRID_CHECKS = (UNFIT.name, NOT_REGISTERED.name)  # of slices on a model's grid, not of volumes
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # probabilities at which masks are written
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeForecast:
+    """What is forecast of a patient's whole tumour; arrays are (Z, H, W) in canonical order.
+
+    Attributes:
+        patient: with the visits that were used.
+        day: days since the first visit.
+        series: measured volumes in mm3, with treatments and covariates.
+        size: forecast volume in mm3.
+        arrival: volume at which the tumour reaches each voxel; None where only sizes are known.
+        growth_map: P(voxel is tumour on `day`); None where only sizes are known.
+        scan: the last visit's images, labels and brain, with the affine of its files.
+        warnings: what a reader has to know, in sentences.
+    """
+
+    patient: Patient
+    day: float
+    series: SizeSeries
+    size: SizeForecast
+    arrival: ArrivalMap | None = None
+    growth_map: GrowthMap | None = None
+    scan: SourceVisit | None = None
+    contrasts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    def mask(self, probability: float = 0.5) -> np.ndarray:
+        """Voxels that are tumour with at least this probability, (Z, H, W) bool."""
+        in_range("probability", probability, 0.0, 1.0)
+        if self.growth_map is None:
+            raise ValueError(
+                f"patient {self.patient.name}: sizes alone were forecast, there is no growth map. "
+                "Give the images and the segmentation of the last visit."
+            )
+        return self.growth_map.probability >= probability
+
+    def table(self) -> list[dict[str, object]]:
+        """Rows of quantity, value and unit: what was measured last and what is forecast."""
+        last = self.series.visits[-1]
+        low, high = self.size.interval(0.95)
+        return [
+            {"quantity": "last volume", "value": last.size / 1000, "unit": "ml"},
+            {"quantity": "day of the last visit", "value": last.day, "unit": "days"},
+            {"quantity": "day of the forecast", "value": self.day, "unit": "days"},
+            {"quantity": "forecast volume, median", "value": self.size.median / 1000, "unit": "ml"},
+            {"quantity": "95% interval, lower end", "value": low / 1000, "unit": "ml"},
+            {"quantity": "95% interval, upper end", "value": high / 1000, "unit": "ml"},
+            {
+                "quantity": "probability of growth",
+                "value": float(self.size.survival(np.nextafter(last.size, np.inf))),
+                "unit": "",
+            },
+        ]
+
+    def write(
+        self, folder: str | Path, *, levels: Sequence[float] = LEVELS
+    ) -> Mapping[str, Path]:
+        """Write NIfTI files on the last scan's own voxel grid and affine.
+
+        Files: growth_probability.nii.gz (float32), arrival_ml.nii.gz (float32, inf as -1) and
+        forecast_mask_pXX.nii.gz (uint8, voxels of probability XX% or more) for each level.
+
+        Returns:
+            Name -> path.
+        """
+        if self.growth_map is None or self.arrival is None or self.scan is None:
+            return {}
+        folder, affine = Path(folder), self.scan.affine
+        arrival = self.arrival.arrival / 1000
+        out = {
+            "growth_probability": save_volume(
+                self.growth_map.probability, affine, folder / "growth_probability.nii.gz"
+            ),
+            "arrival_ml": save_volume(
+                np.where(np.isfinite(arrival), arrival, -1.0), affine, folder / "arrival_ml.nii.gz"
+            ),
+        }
+        for level in levels:
+            name = f"forecast_mask_p{round(100 * level):02d}"
+            out[name] = save_volume(
+                self.mask(level), affine, folder / f"{name}.nii.gz", dtype=np.uint8
+            )
+        return out
+
+
+def volume_series(patient: Patient, *, last: SourceVisit | None = None) -> SizeSeries:
+    """Whole-tumour volumes of a patient's visits in mm3, with treatments and covariates.
+
+    Volumes that the visits bring are taken; others are measured from the segmentation (every label
+    but a resection cavity).
+
+    Args:
+        patient: every visit dated.
+        last: the last visit, where it has been read already.
+
+    Raises:
+        ValueError: a visit without a volume and without a segmentation.
+    """
+    readings, enhancing = [], []
+    for k, visit in enumerate(patient.visits):
+        here = last if last is not None and k == len(patient.visits) - 1 else None
+        volumes = dict(visit.volumes_mm3) or _measured(patient, k, here)
+        if "whole" not in volumes:
+            raise ValueError(
+                f"patient {patient.name}: visit {visit.session} has the volumes "
+                f"{sorted(volumes)}, but no whole tumour. Give its segmentation or its volume."
+            )
+        day = float(visit.day or 0.0)
+        readings.append(SizeReading(day, volumes["whole"], visit.session))
+        if "enhancing" in volumes:
+            enhancing.append(SizeReading(day, volumes["enhancing"], visit.session))
+    return SizeSeries(
+        patient.name, patient.name, tuple(readings), patient.radiotherapy, unit="mm3",
+        treatments=patient.treatments, covariates=patient.covariates,
+        companions={"enhancing": tuple(enhancing)} if enhancing else {},
+    )  # fmt: skip
+
+
+def _measured(patient: Patient, k: int, scan: SourceVisit | None) -> dict[str, float]:
+    if scan is None:
+        labels, affine = read_labels(record_of(patient, patient.visits[k]))
+    else:
+        labels, affine = scan.labels, scan.affine
+    voxel_mm3 = abs(float(np.linalg.det(affine[:3, :3])))
+    return {
+        "whole": float(whole_tumour(labels).sum()) * voxel_mm3,
+        "enhancing": float((labels == 3).sum()) * voxel_mm3,
+    }
+
+
+def _validated(patient: Patient) -> list[str]:
+    """Warnings of `prepare mode=check` about the files and dates of the visits.
+
+    Raises:
+        ValueError: what the check calls an error, apart from rules of a model's grid.
+    """
+    records = [
+        record_of(patient, visit) for visit in patient.visits
+        if visit.seg is not None and visit.images
+    ]  # fmt: skip
+    if not records:
+        return []
+    found = list(date_findings(records))
+    for visit in examine_patient(records, PrepareSpec()):
+        found += visit.findings
+    refused = [f for f in found if f.severity == "error" and f.check not in GRID_CHECKS]
+    if refused:
+        first = refused[0]
+        more = f" ({len(refused) - 1} more findings)" if len(refused) > 1 else ""
+        where = first.file or f"{first.patient}/{first.session}"
+        raise ValueError(f"{where}: {first.found}; {first.rule}. {first.remedy}{more}")
+    shown = [f for f in found if f.severity == "warning"]
+    return list(dict.fromkeys(
+        f"{f.session or f.patient}: {f.found} (rule: {f.rule}). {f.remedy}" for f in shown
+    ))  # fmt: skip
+
+
+def forecast_volume(
+    patient: Patient,
+    day: float,
+    *,
+    prior: str | Path | None = "auto",
+    where: str = "auto",
+) -> VolumeForecast:
+    """Forecast a patient's whole tumour on `day` from the visits before it.
+
+    Args:
+        patient: dated visits; the last one before `day` with images and segmentation for the map.
+        day: days since the first visit.
+        prior: of `growth.size_prior.forecast_size`.
+        where: order of growth, of `spatial.volume_arrival.volume_arrival`.
+
+    Raises:
+        ValueError: no dated visit before `day`, a tumour that is not there, files that do not fit.
+    """
+    finite("day", day)
+    seen = patient.before(day)
+    last = seen.visits[-1]
+    contrasts: tuple[str, ...] = ()
+    warnings: list[str] = []
+    scan = None
+    warnings += _validated(seen)
+    if last.seg is not None and last.images:
+        contrasts = tuple(last.images)
+        scan = read_visit(record_of(seen, last), contrasts)
+    series = volume_series(seen, last=scan)
+    size = forecast_size(series, day, prior=prior)
+    if scan is None:
+        warnings.append(
+            "Only sizes are known of the last visit, so there is no growth map. Give its images "
+            "and segmentation to forecast where."
+        )
+        return VolumeForecast(seen, day, series, size, warnings=tuple(warnings))
+    if not whole_tumour(scan.labels).any():
+        raise ValueError(
+            f"patient {patient.name}: visit {last.session} shows no tumour ({last.seg} holds no "
+            "label but 0 or a cavity), so there is no place to grow from. Forecast from a visit "
+            "with a tumour, or forecast the size alone."
+        )
+    images = dict(zip(contrasts, scan.volumes, strict=True))
+    arrival = volume_arrival(
+        scan.labels, scan.brain, images, spacing_mm=canonical_spacing(scan.affine), order=where
+    )
+    return VolumeForecast(
+        seen, day, series, size, arrival, arrival.growth_map(size), scan, contrasts,
+        tuple(warnings),
+    )  # fmt: skip
