@@ -22,7 +22,7 @@ FLOORS = {
     "config": 5, "prepare": 5, "train": 5, "evaluate": 5, "forecast": 5, "collect": 5, "export": 5,
 }  # fmt: skip
 TOP = 5
-ENTRY_POINTS = ("prepare", "train", "evaluate", "forecast", "collect", "export")
+ENTRY_POINTS = ("prepare", "train", "evaluate", "forecast", "score", "collect", "export")
 STANDARD = frozenset(sys.stdlib_module_names)
 THIRD_PARTY = {
     "records": {"numpy", "torch"},  # torch for type checking alone
@@ -39,7 +39,7 @@ THIRD_PARTY = {
     "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
                "safetensors", "huggingface_hub", "yaml"},
     "evaluation": {"numpy", "torch", "yaml", "rich"},
-    "report": {"numpy", "matplotlib", "jinja2", "torch"},
+    "report": {"numpy", "matplotlib", "jinja2", "rich", "torch"},
 }
 HYDRA = ("hydra", "omegaconf")
 MODULES = sorted(PACKAGE.rglob("*.py"))

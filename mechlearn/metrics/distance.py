@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mechlearn.checks import positive, same_shape
 
-__all__ = ["HD95Summary", "dice", "hd95_mm", "summarise_hd95"]
+__all__ = ["HD95Summary", "box_around_both", "dice", "edge", "hd95_mm", "summarise_hd95"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,18 @@ class HD95Summary:
     median_worst_case: float | None
 
 
-def _edge(mask: np.ndarray) -> np.ndarray:
+def edge(mask: np.ndarray) -> np.ndarray:
+    """Voxels of a mask with a face on its outside, bool; the array's border is outside."""
     return mask & ~ndimage.binary_erosion(mask)
+
+
+def box_around_both(a: np.ndarray, b: np.ndarray) -> tuple[slice, ...]:
+    """Box around two masks, one voxel wider where there is room: distances are the same in it."""
+    found = ndimage.find_objects((a | b).astype(np.uint8))
+    return tuple(
+        slice(max(s.start - 1, 0), min(s.stop + 1, n))
+        for s, n in zip(found[0], a.shape, strict=True)
+    )
 
 
 def hd95_mm(
@@ -55,7 +65,8 @@ def hd95_mm(
     sampling = [positive("spacing_mm", s) for s in spacing_mm]
     if not a.any() or not b.any():
         return None
-    edge_a, edge_b = _edge(a), _edge(b)
+    box = box_around_both(a, b)
+    edge_a, edge_b = edge(a[box]), edge(b[box])
     to_a = ndimage.distance_transform_edt(~edge_a, sampling=sampling)
     to_b = ndimage.distance_transform_edt(~edge_b, sampling=sampling)
     return float(max(np.percentile(to_b[edge_a], 95), np.percentile(to_a[edge_b], 95)))

@@ -1,0 +1,207 @@
+"""One forecast of a growing tumour against the next visit, beside simple baselines.
+
+Every baseline is taken to the size of the forecast and to the true size, so that how much and where
+are judged apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.checks import same_shape
+from mechlearn.evaluation.rows import Row
+from mechlearn.metrics.calibration import average_precision, brier, ece
+from mechlearn.metrics.distance import dice, hd95_mm
+from mechlearn.metrics.volume_overlap import continuous_dice, coverage_at_volume, surface_dice
+from mechlearn.records import ArrivalMap
+from mechlearn.spatial.volume_arrival import FrontSpec, box_around, volume_arrival
+from mechlearn.spatial.volume_baselines import (
+    BASELINE_MARGINS_MM,
+    dilation_map,
+    fisher_kpp_map,
+    heat_map,
+    uniform_margin,
+)
+
+__all__ = ["METRICS", "ForecastCase", "arrival_maps", "score_arrivals", "score_case", "scores_of"]
+
+METRICS = ("dice", "hd95_mm", "surface_dice_2mm", "continuous_dice", "average_precision", "brier",
+           "ece", "coverage_15mm")  # fmt: skip
+TREATED_MARGIN_MM = 15.0  # of the volume at which coverage is taken
+_ROOM_MM = 5.0
+
+
+@dataclass(frozen=True)
+class ForecastCase:
+    """A forecast (or none) and the two visits it lies between, arrays (Z, H, W) or (H, W).
+
+    Attributes:
+        patient: name.
+        last, truth: whole tumour at the last visit and at the day that was forecast, bool.
+        brain: bool; all true where no brain is known.
+        cavity: resection cavity at the last visit, bool: closed to growth.
+        speed: relative speed of a front in each voxel; None for 1 in the brain.
+        spacing_mm: voxel size along each axis.
+        prediction: probability in [0, 1] or a mask as 0 and 1; None to score the baselines alone.
+    """
+
+    patient: str
+    last: np.ndarray
+    truth: np.ndarray
+    brain: np.ndarray
+    cavity: np.ndarray
+    spacing_mm: tuple[float, ...]
+    speed: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("truth", "brain", "cavity", "speed", "prediction"):
+            other = getattr(self, name)
+            if other is not None:
+                same_shape(name, other, "last", self.last)
+        if not self.last.any():
+            raise ValueError(f"{self.patient}: the last visit has no tumour, so no baseline can "
+                             "grow. Leave this patient out, or give an earlier visit.")  # fmt: skip
+        if not self.truth.any():
+            raise ValueError(f"{self.patient}: the true follow-up has no tumour. Score a vanished "
+                             "tumour by its size alone.")  # fmt: skip
+
+    @property
+    def where(self) -> np.ndarray:
+        """Where the tumour can be: brain and last tumour without the cavity."""
+        return np.asarray((self.brain | self.last) & ~self.cavity)
+
+    @property
+    def pace(self) -> np.ndarray:
+        """Speed of a front, 0 outside `where`."""
+        even = np.ones(self.last.shape, np.float32)
+        return np.where(self.where, even if self.speed is None else self.speed, 0.0)
+
+    def cropped(self) -> ForecastCase:
+        """The same case in a box around all that counts."""
+        held = self.where | self.truth
+        if self.prediction is not None:
+            held = held | (self.prediction > 0)
+        box = box_around(held, max(1, round(_ROOM_MM / min(self.spacing_mm))))
+        optional = {
+            name: None if getattr(self, name) is None else getattr(self, name)[box]
+            for name in ("speed", "prediction")
+        }
+        return ForecastCase(self.patient, self.last[box], self.truth[box], self.brain[box],
+                            self.cavity[box], self.spacing_mm, **optional)  # fmt: skip
+
+
+def arrival_maps(
+    case: ForecastCase, size: float, *, spec: FrontSpec | None = None
+) -> dict[str, ArrivalMap]:
+    """Arrival maps of all baselines and of the default order, by name; `size` in mm3 (mm2)."""
+    labels = np.where(case.cavity, 4, np.where(case.last, 2, 0)).astype(np.uint8)
+    anywhere = np.ones(case.last.shape, bool)
+
+    def front(order: str) -> ArrivalMap:
+        return volume_arrival(labels, case.where, {}, spacing_mm=case.spacing_mm, order=order,
+                              speed=case.pace, spec=spec)  # fmt: skip
+
+    return {
+        "dilation": dilation_map(case.last, anywhere, case.spacing_mm),
+        "dilation_in_brain": dilation_map(case.last, case.where, case.spacing_mm),
+        "heat_kernel": heat_map(case.last, case.where, case.spacing_mm, size=size),
+        "fisher_kpp": fisher_kpp_map(case.last, case.pace, case.spacing_mm, size=size),
+        "travel_time": front("travel"),
+        "arrival_order": front("auto"),
+    }
+
+
+def score_arrivals(case: ForecastCase, maps: Mapping[str, ArrivalMap], size: float) -> list[Row]:
+    """A row a map: its mask at `size`, its ranking of voxels as a probability-free score."""
+    return [
+        {"method": name, **scores_of(case, arrival.mask(size), -_finite(arrival))}
+        for name, arrival in maps.items()
+    ]
+
+
+def score_case(case: ForecastCase, *, threshold: float = 0.5) -> list[Row]:
+    """Scores of the prediction and of every baseline, one row a method and size.
+
+    Args:
+        case: with or without a prediction.
+        threshold: probability from which a voxel of the prediction counts as tumour.
+
+    Returns:
+        Rows with `patient`, `method`, `size` (`own`, `true` or `forecast`), `volume` (mm3 or mm2)
+        and `METRICS`; a metric that is undefined is None. `forecast` is the size of the
+        prediction's own mask; without a prediction, and for one that is empty, it is left out.
+    """
+    case = case.cropped()
+    voxel = float(np.prod(case.spacing_mm))
+    true_size = float(case.truth.sum()) * voxel
+    rows: list[Row] = [{"method": "no_change", "size": "own", **scores_of(case, case.last, None)}]
+    sizes = {"true": true_size}
+    if case.prediction is not None:
+        p = np.asarray(case.prediction, float)
+        own = p >= threshold
+        rows.append({"method": "prediction", "size": "own", **scores_of(case, own, p, p)})
+        at_size = _highest(p, round(true_size / voxel))
+        rows.append({"method": "prediction", "size": "true", **scores_of(case, at_size, p)})
+        if own.any():
+            sizes["forecast"] = float(own.sum()) * voxel
+    for margin in BASELINE_MARGINS_MM:
+        mask = uniform_margin(case.last, case.where, case.spacing_mm, margin)
+        rows.append({"method": f"margin_{margin:g}mm", "size": "own",
+                     **scores_of(case, mask, None)})  # fmt: skip
+    for name, size in sizes.items():
+        maps = arrival_maps(case, size)
+        rows += [{"size": name, **row} for row in score_arrivals(case, maps, size)]
+    return [{"patient": case.patient, **row} for row in rows]
+
+
+def scores_of(
+    case: ForecastCase,
+    mask: np.ndarray,
+    ranking: np.ndarray | None,
+    probability: np.ndarray | None = None,
+) -> Row:
+    """Scores of one mask, of a ranking of voxels and of a probability map.
+
+    Args:
+        case: the two visits.
+        mask: bool, the tumour at the day that was forecast.
+        ranking: higher is likelier, any range; None for the mask itself.
+        probability: in [0, 1]; None for the mask as 0 and 1.
+    """
+    p = mask.astype(float) if probability is None else probability
+    order = p if ranking is None else ranking
+    region = case.where & ~case.last
+    treated = uniform_margin(case.last, case.where, case.spacing_mm, TREATED_MARGIN_MM)
+    spread = np.ptp(order)
+    scaled = (order - order.min()) / (spread if spread > 0 else 1.0)  # ranks alone count
+    return {
+        "volume": float(mask.sum()) * float(np.prod(case.spacing_mm)),
+        "dice": dice(mask, case.truth),
+        "hd95_mm": hd95_mm(mask, case.truth, case.spacing_mm),
+        "surface_dice_2mm": surface_dice(mask, case.truth, case.spacing_mm),
+        "continuous_dice": continuous_dice(p, case.truth),
+        "average_precision": average_precision(scaled, case.truth, region=region),
+        "brier": brier(p, case.truth, region=region),
+        "ece": ece(p, case.truth, region=region),
+        "coverage_15mm": coverage_at_volume(
+            order, case.truth, region=region, n_voxels=int((treated & ~case.last).sum())
+        ),
+    }
+
+
+def _finite(arrival: ArrivalMap) -> np.ndarray:
+    sizes = arrival.arrival
+    reached = np.isfinite(sizes)
+    return np.where(reached, sizes, sizes[reached].max() + arrival.voxel_size)
+
+
+def _highest(values: np.ndarray, count: int) -> np.ndarray:
+    """The `count` voxels of highest value that are above 0, bool; ties by place in the array."""
+    order = np.argsort(-values, axis=None, kind="stable")[: max(count, 0)]
+    mask = np.zeros(values.size, bool)
+    mask[order] = True
+    return mask.reshape(values.shape) & (values > 0)

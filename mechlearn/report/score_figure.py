@@ -1,0 +1,53 @@
+"""Figure of a scored forecast: overlap by method, and reliability of its probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["draw_scores"]
+
+OWN, OTHER = "#0072B2", "#999999"  # of a palette that the colour-blind tell apart
+
+
+def draw_scores(
+    table: Sequence[Mapping[str, Any]],
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    path: str | Path,
+) -> Path:
+    """Write the figure.
+
+    Args:
+        table: rows of `evaluation.scoring.summary_of`.
+        predicted, observed: (B,) reliability of the prediction, voxels outside the last tumour.
+        path: of the picture.
+    """
+    figure = Figure(figsize=(11, 0.3 * len(table) + 1.6), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    names = [f"{row['method'].replace('_', ' ')} ({row['size']})" for row in table]
+    for axes, key, title in ((left, "dice", "Dice"), (middle, "hd95_mm", "HD95, mm")):
+        for place, row in enumerate(table):
+            colour = OWN if row["method"] == "prediction" else OTHER
+            if row[key] is None:
+                continue
+            axes.plot(row[key], place, "o", color=colour)
+            if row[f"{key}_interval"] is not None:
+                axes.plot(row[f"{key}_interval"], [place, place], "-", color=colour)
+        axes.set_yticks(range(len(names)), names if axes is left else [""] * len(names))
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{title}, mean over patients (95%)")
+        axes.grid(axis="x", alpha=0.3)
+    right.plot([0, 1], [0, 1], "--", color=OTHER)
+    right.plot(predicted, observed, "o-", color=OWN)
+    right.set_xlabel("predicted probability")
+    right.set_ylabel("observed share of tumour")
+    right.set_aspect("equal")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path

@@ -1,0 +1,44 @@
+"""Terminal table of scored forecasts: the best value of each column in bold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+__all__ = ["score_table"]
+
+COLUMNS = (
+    ("dice", "Dice", True), ("hd95_mm", "HD95 mm", False),
+    ("surface_dice_2mm", "surface 2 mm", True), ("continuous_dice", "cont. Dice", True),
+    ("average_precision", "AP", True), ("brier", "Brier", False), ("ece", "ECE", False),
+    ("coverage_15mm", "coverage", True),
+)  # fmt: skip
+
+
+def score_table(table: Sequence[Mapping[str, Any]], n_patients: int) -> Table:
+    """Means over patients, one row a method and size; `-` where a metric is undefined.
+
+    Args:
+        table: rows of `evaluation.scoring.summary_of`.
+        n_patients: for the title.
+    """
+    out = Table("method", "size", *(head for _, head, _ in COLUMNS),
+                title=f"{n_patients} patient(s), means")  # fmt: skip
+    best = {}
+    for key, _, higher in COLUMNS:
+        known = [row[key] for row in table if row[key] is not None]
+        best[key] = (max if higher else min)(known) if known else None
+    for row in table:
+        cells = []
+        for key, _, _ in COLUMNS:
+            value, missing = row[key], row[f"{key}_undefined"]
+            text = "-" if value is None else f"{value:.3f}"
+            text = f"[bold]{text}[/bold]" if value is not None and value == best[key] else text
+            cells.append(
+                text + (f" ({missing} undefined)" if missing and value is not None else "")
+            )
+        mark = "bold blue" if row["method"] == "prediction" else None
+        out.add_row(row["method"].replace("_", " "), row["size"], *cells, style=mark)
+    return out

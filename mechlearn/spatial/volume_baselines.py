@@ -1,0 +1,149 @@
+"""Spatial baselines in a plane or in space: where a tumour lies by simple rules.
+
+Each gives an arrival map or a mask, so that all can be taken at one size. A method counts only
+where it beats these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from mechlearn.checks import positive, same_shape
+from mechlearn.records import ArrivalMap
+from mechlearn.spatial.regions import signed_distance
+from mechlearn.spatial.travel import blurred_inside
+from mechlearn.spatial.volume_arrival import arrival_from_score, box_around
+
+__all__ = ["BASELINE_MARGINS_MM", "dilation_map", "fisher_kpp_map", "heat_map", "uniform_margin"]
+
+BASELINE_MARGINS_MM = (15.0, 20.0)  # clinical target volumes of EORTC and of older practice
+FRONT_WIDTH_MM = 3.0  # sqrt(D / rho) in white matter
+COARSE_MM = 2.0  # grid of the Fisher-KPP solver
+RISE = 0.5  # density at which a voxel counts as tumour
+
+
+def dilation_map(present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float]) -> ArrivalMap:
+    """Isotropic growth by distance to the tumour, inside `where` (all true: everywhere)."""
+    spacing, inside = tuple(map(float, spacing_mm)), where | present
+    score = signed_distance(present, spacing_mm=spacing)
+    return _map(arrival_from_score(score, present, inside, spacing), present, spacing)
+
+
+def heat_map(
+    present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float], *, size: float
+) -> ArrivalMap:
+    """Diffusion of the mask inside `where`: order by a Gaussian blur that does not leak out.
+
+    Args:
+        present, where: bool.
+        spacing_mm: voxel size along each axis.
+        size: that the tumour grows to, mm3 (mm2); the kernel's width is the growth in radius of a
+            ball (disc) from the present size, at least one voxel.
+    """
+    spacing, inside = tuple(map(float, spacing_mm)), where | present
+    now = float(present.sum()) * math.prod(spacing)
+    sigma = max(abs(_radius(size, present.ndim) - _radius(now, present.ndim)), max(spacing))
+    score = -blurred_inside(present.astype(np.float32), inside, sigma, spacing)
+    far = score > -1e-6  # beyond the kernel's reach, by distance
+    score = np.where(far, signed_distance(present, spacing_mm=spacing), score)
+    return _map(arrival_from_score(score, present, inside, spacing), present, spacing)
+
+
+def uniform_margin(
+    present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float], margin_mm: float
+) -> np.ndarray:
+    """Mask of everything in `where` within a margin of the tumour, the tumour included."""
+    far = ndimage.distance_transform_edt(~present, sampling=tuple(map(float, spacing_mm)))
+    return np.asarray(present | (where & (far <= margin_mm)))
+
+
+def fisher_kpp_map(
+    present: np.ndarray,
+    speed: np.ndarray,
+    spacing_mm: Sequence[float],
+    *,
+    size: float,
+    reach_mm: float = 50.0,
+) -> ArrivalMap:
+    """Reaction-diffusion from the present mask through tissue, run until the tumour has a size.
+
+        du/dt = div(D grad u) + rho u (1 - u),    D = speed^2 / (4 rho)
+
+    The front runs at `speed` where tissue is uniform; no flux leaves tissue of speed 0. A voxel
+    joins when u reaches 0.5. One mask tells no time, so only the order is used.
+
+    Args:
+        present: bool.
+        speed: relative speed of the front, 1 in white matter, 0 where nothing passes.
+        spacing_mm: voxel size along each axis; finer ones are solved at about 2 mm.
+        size: mm3 (mm2) at which the run ends; voxels not reached by then follow by their density,
+            those further than `reach_mm` last.
+        reach_mm: of the box around the tumour that is solved.
+    """
+    same_shape("speed", speed, "present", present)
+    spacing = tuple(map(float, spacing_mm))
+    box = box_around(present, math.ceil(reach_mm / min(spacing)))
+    stride = tuple(max(1, round(COARSE_MM / side)) for side in spacing)
+    cut = tuple(slice(None, None, n) for n in stride)
+    pace = np.where(present, 1.0, speed)[box]
+    step = [side * n for side, n in zip(spacing, stride, strict=True)]
+    coarse = _arrival_times(present[box][cut], pace[cut], step, size)
+    fine = ndimage.map_coordinates(
+        coarse, _fine_index(pace.shape, stride), order=1, mode="nearest"
+    ).reshape(pace.shape)
+    score = np.full(present.shape, np.inf)
+    score[box] = fine
+    inside = (speed > 0) | present
+    score = np.where(present, signed_distance(present, spacing_mm=spacing), score)
+    return _map(arrival_from_score(score, present, inside, spacing), present, spacing)
+
+
+def _arrival_times(
+    mask: np.ndarray, pace: np.ndarray, step: Sequence[float], size: float
+) -> np.ndarray:
+    """Time at which u reaches 0.5; for voxels not reached, the last time plus 1 - u."""
+    rho = 1 / (2 * FRONT_WIDTH_MM)
+    diffusion = (pace**2 / (4 * rho)).astype(np.float32)
+    faces = [_harmonic(diffusion, axis) for axis in range(mask.ndim)]
+    dt = 0.9 / (2 * diffusion.max() * sum(1 / side**2 for side in step) + rho)
+    u, open_ = mask.astype(np.float32), pace > 0
+    times = np.where(mask, 0.0, np.inf)
+    goal, voxel, time = max(size, 0.0), math.prod(step), 0.0
+    longest = 2000  # steps; a tumour enclosed by closed tissue never reaches its size
+    for _ in range(longest):
+        if np.isfinite(times).sum() * voxel >= goal:
+            break
+        time += dt
+        change = rho * u * (1 - u)
+        for axis, face in enumerate(faces):
+            flux = face * np.diff(u, axis=axis) / step[axis] ** 2
+            change += np.diff(flux, axis=axis, prepend=0, append=0)
+        u = np.clip(u + dt * change, 0, 1) * open_
+        times[(u >= RISE) & np.isinf(times)] = time
+    return np.where(np.isinf(times), time + 1 - u, times)
+
+
+def _harmonic(diffusion: np.ndarray, axis: int) -> np.ndarray:
+    """Diffusivity on the faces between neighbours along an axis; 0 beside closed tissue."""
+    low = np.take(diffusion, range(diffusion.shape[axis] - 1), axis)
+    high = np.take(diffusion, range(1, diffusion.shape[axis]), axis)
+    return np.asarray(2 * low * high / np.maximum(low + high, 1e-9))
+
+
+def _fine_index(shape: tuple[int, ...], stride: Sequence[int]) -> np.ndarray:
+    index = np.indices(shape, dtype=np.float32).reshape(len(shape), -1)
+    return np.asarray(index / np.asarray(stride, np.float32)[:, None])
+
+
+def _radius(size: float, ndim: int) -> float:
+    """Radius of a ball of a volume, or of a disc of an area."""
+    positive("size", size)
+    return (3 * size / (4 * math.pi)) ** (1 / 3) if ndim == 3 else math.sqrt(size / math.pi)
+
+
+def _map(sizes: np.ndarray, present: np.ndarray, spacing: tuple[float, ...]) -> ArrivalMap:
+    return ArrivalMap(sizes, present, spacing, "mm3" if present.ndim == 3 else "mm2")
