@@ -22,7 +22,7 @@ from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.summary import mean, median
 from mechlearn.metrics.distance import summarise_hd95
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
-from mechlearn.spatial.arrival_order import growth_order, mask_at_area
+from mechlearn.spatial.arrival_order import mask_at_area, order_from
 from mechlearn.spatial.baselines import dilation
 from mechlearn.spatial.flair_threshold import FlairMeter
 
@@ -125,7 +125,7 @@ def run_grid(
     for case in tracked(usable, "grid", log=log):
         meter = meter_of(case.reference)
         for made in generate(sampler, case.reference, case.targets, seed=seed):
-            table.append(_score(case, made, meter))
+            table.append(_score(case, made, meter, sampler.spec.order))
             if len(examples) < n_examples:
                 examples.append(_example(case, made, meter))
     if out_dir is not None:
@@ -153,7 +153,7 @@ def _goal(case: GridCase, made: Generation) -> np.ndarray:
     return dilation(reference.tumour, reference.brain, pixels, spacing_mm=reference.spacing_mm)
 
 
-def _score(case: GridCase, made: Generation, meter: FlairMeter) -> Row:
+def _score(case: GridCase, made: Generation, meter: FlairMeter, order: str) -> Row:
     reference, image = case.reference, made.image.numpy()
     wanted = made.target.tumour_fraction
     row: Row = {
@@ -167,12 +167,18 @@ def _score(case: GridCase, made: Generation, meter: FlairMeter) -> Row:
     }
     if case.follow_up is not None:
         row["horizon_days"] = case.follow_up.day - reference.day
-        row |= agreement(_masks(case, made, meter), case.follow_up.tumour, reference.spacing_mm)
+        masks = _masks(case, made, meter, order)
+        row |= agreement(masks, case.follow_up.tumour, reference.spacing_mm)
     return row
 
 
-def _masks(case: GridCase, made: Generation, meter: FlairMeter) -> dict[str, np.ndarray]:
-    """The tumour outlined in the generation, as it is and at the size asked for, and rivals."""
+def _masks(
+    case: GridCase, made: Generation, meter: FlairMeter, order: str
+) -> dict[str, np.ndarray]:
+    """The tumour outlined in the generation, as it is and at the size asked for, and baselines.
+
+    The baseline `growth_order` takes the order that the sampler uses.
+    """
     reference, image = case.reference, made.image.numpy()
     pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
     return {
@@ -180,7 +186,7 @@ def _masks(case: GridCase, made: Generation, meter: FlairMeter) -> dict[str, np.
         "generation_at_size": meter.outline(image, area_px=pixels),
         "no_change": reference.tumour,
         "dilation": _goal(case, made),
-        "growth_order": mask_at_area(growth_order(reference), pixels),
+        "growth_order": mask_at_area(order_from(order, reference), pixels),
     }
 
 

@@ -11,7 +11,7 @@ from mechlearn.evaluation.rows import Row
 from mechlearn.metrics.calibration import average_precision, brier, ece, evaluation_region
 from mechlearn.metrics.distance import dice, hd95_mm
 from mechlearn.records import AxialSlice, GrowthMap
-from mechlearn.spatial.arrival_order import growth_order, mask_at_area
+from mechlearn.spatial.arrival_order import mask_at_area, order_from
 from mechlearn.spatial.baselines import dilation, heat_kernel, no_change
 
 __all__ = ["BASELINES", "MAPS", "METHODS", "Placement", "place", "score"]
@@ -42,6 +42,7 @@ def place(
     forecast_area_mm2: float,
     true_area_mm2: float | None,
     threshold: float = 0.5,
+    order: str = "phantom",
 ) -> dict[str, Placement]:
     """Growth maps and baselines from one reference slice; those of `_true` need the true area.
 
@@ -51,11 +52,13 @@ def place(
         forecast_area_mm2: what dilation, heat kernel and growth order grow to.
         true_area_mm2: of the follow-up, for the baselines that know it.
         threshold: probability from which a pixel counts as grown.
+        order: of growth, for the baseline of that name: the one that the sampler uses
+            (`SamplerSpec.order`).
     """
     initial, brain = reference.tumour, reference.brain
     area_px = _pixels(forecast_area_mm2, reference)
     heat = heat_kernel(initial, brain, area_px)
-    joining = growth_order(reference)
+    joining = order_from(order, reference)
     out = {
         "no_change": Placement(no_change(initial), probability=np.zeros(initial.shape)),
         "dilation_forecast": Placement(

@@ -152,6 +152,7 @@ def forecast_slice(
     placements = place(
         reference, drawn, forecast_area_mm2=predicted.median, threshold=maps.threshold,
         true_area_mm2=None if follow_up is None else follow_up.tumour_area_mm2,
+        order=sampler.spec.order,
     )  # fmt: skip
     out = SliceForecast(series.timeline, predicted, reference, tuple(made), drawn, placements,
                         follow_up, other)

@@ -216,6 +216,12 @@ def forecast_volume(
     if last.seg is not None and last.images:
         contrasts = tuple(last.images)
         scan = read_visit(record_of(seen, last), contrasts)
+    if scan is not None and not whole_tumour(scan.labels).any():
+        raise ValueError(
+            f"patient {patient.name}: visit {last.session} shows no tumour ({last.seg} holds no "
+            "label but 0 or a cavity), so there is no place to grow from. Forecast from a visit "
+            "with a tumour, or forecast the size alone."
+        )
     series = volume_series(seen, last=scan)
     size = forecast_size(series, day, prior=prior)
     if scan is None:
@@ -224,12 +230,6 @@ def forecast_volume(
             "and segmentation to forecast where."
         )
         return VolumeForecast(seen, day, series, size, warnings=tuple(warnings))
-    if not whole_tumour(scan.labels).any():
-        raise ValueError(
-            f"patient {patient.name}: visit {last.session} shows no tumour ({last.seg} holds no "
-            "label but 0 or a cavity), so there is no place to grow from. Forecast from a visit "
-            "with a tumour, or forecast the size alone."
-        )
     images = dict(zip(contrasts, scan.volumes, strict=True))
     arrival = volume_arrival(
         scan.labels, scan.brain, images, spacing_mm=canonical_spacing(scan.affine), order=where

@@ -61,6 +61,7 @@ class GrowthSpec:
         max_growth: None keeps every extrapolation as it is; otherwise areas are limited to this
             many times the largest area that the fit has seen.
         engine: what runs the fits: `batched` (all at once) or `lmfit` (one by one).
+        own_laws: dotted paths of growth models of your own that a population file may name.
     """
 
     law: str = "ode"
@@ -85,8 +86,11 @@ class GrowthSpec:
     curve_points: int = 120
     max_growth: float | None = None
     engine: str = "batched"
+    own_laws: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        for law in self.own_laws:
+            get_law(law, key="growth.own_laws")
         one_of("growth.noise_model", self.noise_model, NOISE_MODELS)
         one_of("growth.setup", self.setup, SETUPS)
         one_of("growth.engine", self.engine, ENGINE_NAMES)

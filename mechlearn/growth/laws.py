@@ -40,7 +40,7 @@ from mechlearn.growth.dual import log_cosh
 from mechlearn.growth.law import Law, Parameter, Relative, Values
 from mechlearn.growth.treatment import Courses
 
-__all__ = ["INITIAL_AREA", "LAWS", "get_law"]
+__all__ = ["INITIAL_AREA", "LAWS", "get_law", "law_of_file"]
 
 Curve = Callable[[np.ndarray, Values], Any]
 
@@ -176,6 +176,9 @@ LAWS: Mapping[str, Law] = _declare(
 )
 
 
+_NAMED: dict[str, Law] = {}  # models of their own that users named in this process
+
+
 def get_law(law: Law | str, *, key: str = "growth.law") -> Law:
     """A law by name, by the dotted path of one of your own, or itself.
 
@@ -203,4 +206,24 @@ def get_law(law: Law | str, *, key: str = "growth.law") -> Law:
         raise ValueError(
             f"{key}={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.Law."
         )
-    return dataclasses.replace(found, path=law)
+    named = dataclasses.replace(found, path=law)
+    _NAMED[law] = named
+    return named
+
+
+def law_of_file(name: str) -> Law:
+    """The law that a population file names: a built-in one, or one that the user named before.
+
+    A file from a stranger must not choose code to import, so a dotted path is never imported here.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name in LAWS:
+        return LAWS[name]
+    if name in _NAMED:
+        return _NAMED[name]
+    raise ValueError(
+        f"growth model {name!r} is not built in; a file may name {', '.join(LAWS)}. If it is a "
+        f"model of your own, name it as well: growth.own_laws=[{name}]"
+    )

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from mechlearn.growth.laws import get_law
+from mechlearn.growth.laws import law_of_file
 from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.population import Population, population_law
 
@@ -220,7 +220,7 @@ def load_pool(source: str | Path) -> Pool:
 
 
 def _member(held: Mapping[str, Any]) -> Member:
-    law = get_law(held["law"])
+    law = law_of_file(str(held["law"]))
     if "log radiosensitivity" in held["parameters"]:
         law = law.linear_quadratic()
     law = population_law(law)

@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mechlearn.evaluation import placement
 from mechlearn.evaluation.longitudinal import run_longitudinal
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.rows import plain, read_table
 from mechlearn.evaluation.slice_forecast import forecast_slice
 from mechlearn.growth.cohort_fit import fit_pool
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.records import LongitudinalSlice
+from mechlearn.records import AxialSlice, LongitudinalSlice
 
 GROWTH = GrowthSpec(law="exponential", n_bootstrap=12, n_starts=1)
 MAPS = MapSpec(nodes=4)
@@ -167,3 +168,20 @@ def test_a_population_made_again_makes_slices_new(run, pooled, sampler):
     assert sampler.calls == calls
     run(growth=pooled((1.002, 1.004, 1.012, 1.007)))
     assert sampler.calls > calls
+
+
+def test_the_baseline_order_is_the_samplers(monkeypatch):
+    """A run with `sampler.order=travel` is compared with travel time, not with the fitted prior."""
+    asked = []
+
+    def order(source, reference):
+        asked.append(source)
+        return np.where(reference.brain, 0.5, np.inf)
+
+    monkeypatch.setattr(placement, "order_from", order)
+    labels = np.zeros((8, 8), np.uint8)
+    labels[3:5, 3:5] = 2
+    scan = AxialSlice("p", "s", 0.0, 1, np.zeros((4, 8, 8), np.float32), labels,
+                      np.ones((8, 8), bool), (1.0, 1.0))
+    placement.place(scan, {}, forecast_area_mm2=9.0, true_area_mm2=12.0, order="travel")
+    assert asked == ["travel"]

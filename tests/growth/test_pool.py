@@ -355,6 +355,33 @@ def test_damaged_pool_is_refused_with_a_remedy(pool, tmp_path, how):
         load_pool(path)
 
 
+def test_a_file_imports_no_code(pool, tmp_path, monkeypatch):
+    """A stranger's population names a module; loading the file must not import it."""
+    made = tmp_path / "made"
+    (tmp_path / "payload_law.py").write_text(f"open({str(made)!r}, 'w').close()\nlaw = None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = pool.save(tmp_path / "pool.json")
+    content = json.loads(path.read_text())
+    content["laws"][0]["law"] = "payload_law.law"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"'payload_law.law' is not built in.*own_laws"):
+        load_pool(path)
+    assert not made.exists()
+
+
+def test_a_model_that_the_user_names_may_stand_in_a_file(pool, tmp_path, monkeypatch):
+    code = "from mechlearn.growth.laws import LAWS\nlaw = LAWS['exponential']\n"
+    (tmp_path / "named_law.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = pool.save(tmp_path / "pool.json")
+    content = json.loads(path.read_text())
+    held = next(m for m in content["laws"] if m["law"] == "exponential")
+    held["law"] = "named_law.law"
+    path.write_text(json.dumps(content))
+    GrowthSpec(own_laws=["named_law.law"])
+    assert "exponential" in [m.name for m in load_pool(path).members]
+
+
 def test_missing_pool_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="growth.population=.*no such file.*population"):
         load_pool(tmp_path / "none.json")

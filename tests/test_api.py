@@ -1,0 +1,162 @@
+"""The public interface: ten lines from files to a page, in any voxel grid."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import mechlearn as ml
+from mechlearn.evaluation.forecast_day import day_of
+from mechlearn.evaluation.volume_forecast import forecast_volume
+from mechlearn.records import Visit
+
+SHAPE = (40, 36, 12)
+TILT = 0.2  # radians: an oblique acquisition
+
+
+def affine_of(codes: str) -> np.ndarray:
+    """1 x 1 x 5 mm voxels in the named orientation."""
+    if codes == "oblique":
+        c, s = np.cos(TILT), np.sin(TILT)
+        turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        affine = np.eye(4)
+        affine[:3, :3] = turn @ np.diag([1.0, 1.0, 5.0])
+        affine[:3, 3] = (-20, -18, -30)
+        return affine
+    signs = [-1.0 if code in "LPI" else 1.0 for code in codes]
+    return np.diag([signs[0], signs[1], 5 * signs[2], 1.0])
+
+
+def write_visit(folder: Path, affine: np.ndarray, radius: float, name: str) -> dict[str, str]:
+    """A brain with one tumour off the centre; the manifest's cells."""
+    grid = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"))
+    centre = np.array(SHAPE)[:, None, None, None] / 2
+    sides = np.array([1.0, 1.0, 5.0])[:, None, None, None]
+    brain = (((grid - centre) * sides) ** 2).sum(0) < 15**2 * 2
+    at = centre + np.array([4, 3, 0])[:, None, None, None]
+    tumour = ((((grid - at) * sides) ** 2).sum(0) < radius**2) & brain
+    rng = np.random.default_rng(0)
+    cells = {}
+    for k, key in enumerate(("t1n", "t1c", "t2w", "t2f")):
+        image = np.where(brain, 400 + 100 * k + 40 * rng.random(SHAPE), 0)
+        image = np.where(tumour, image * 1.4, image)
+        path = folder / f"{name}_{key}.nii.gz"
+        nib.save(nib.Nifti1Image(image.astype(np.int16), affine), path)
+        cells[key] = path.name
+    seg = folder / f"{name}_seg.nii.gz"
+    nib.save(nib.Nifti1Image((tumour * 2).astype(np.uint8), affine), seg)
+    return cells | {"seg": seg.name}
+
+
+def write_manifest(folder: Path, codes: str) -> Path:
+    rows = ["patient,session,day,t1n,t1c,t2w,t2f,seg,label_scheme,rt_start_day"]
+    for day, radius in ((0, 5.0), (60, 7.0)):
+        cells = write_visit(folder, affine_of(codes), radius, f"d{day}")
+        rows.append(f"P01,d{day},{day},{','.join(cells.values())},brats2023,14")
+    path = folder / "visits.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "LAI", "oblique"])
+def test_the_ten_lines_keep_the_patients_own_space(tmp_path: Path, codes: str) -> None:
+    patient = ml.Patient.from_csv(write_manifest(tmp_path, codes), "P01")
+    result = ml.forecast(patient, day=120)
+    low, high = result.size.interval(0.95)
+    assert low < result.size.median < high
+    path = result.growth_map.to_nifti(tmp_path / "out" / "growth.nii.gz")
+    written, scan = nib.load(path), nib.load(tmp_path / "d60_t2f.nii.gz")
+    assert written.shape == scan.shape
+    np.testing.assert_allclose(written.affine, scan.affine, atol=1e-6)
+    probability, brain = np.asarray(written.dataobj), np.asarray(scan.dataobj) > 0
+    assert probability[~brain].max() == 0
+    tumour = np.asarray(nib.load(tmp_path / "d60_seg.nii.gz").dataobj) > 0
+    assert probability[tumour].mean() > 0.5 > probability[brain & ~tumour].mean()
+    page = result.report(tmp_path / "forecast.html").read_text()
+    assert "What the forecast says" in page
+    assert "<script src" not in page
+    assert "http" not in page.split("</style>")[1]
+
+
+def test_the_map_is_the_mean_of_the_masks_of_all_sizes(tmp_path: Path) -> None:
+    result = ml.forecast(write_manifest(tmp_path, "LPS"), 100)
+    arrival = result.details.arrival
+    assert arrival is not None
+    masks = [arrival.mask(size) for size in result.size.samples]
+    np.testing.assert_allclose(result.growth_map.probability, np.mean(masks, 0), atol=1e-6)
+
+
+def test_sizes_alone_are_forecast_and_the_map_says_what_is_missing() -> None:
+    visits = [Visit(f"v{d}", d, volumes_mm3={"whole": 900.0 + d}) for d in (0.0, 40.0)]
+    result = ml.forecast(ml.Patient.from_visits("P", visits), "+30")
+    assert result.size.day == 70
+    assert "no growth map" in result.warnings[0]
+    with pytest.raises(ValueError, match="sizes alone were forecast"):
+        _ = result.growth_map
+
+
+def test_a_day_before_the_first_visit_is_refused() -> None:
+    patient = ml.Patient.from_visits("P", [Visit("a", 10.0, volumes_mm3={"whole": 9.0})])
+    with pytest.raises(ValueError, match="no visit before day 5"):
+        ml.forecast(patient, 5)
+
+
+@pytest.mark.parametrize("day", ["soon", "nan", "1e300", float("nan"), 20210105])
+def test_a_day_that_is_none_is_refused(day: float | str) -> None:
+    with pytest.raises(ValueError, match="day.*must be days since the first visit"):
+        day_of(day, 0.0, "P")
+
+
+def test_a_last_visit_without_tumour_is_refused(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path, "RAS")
+    seg = nib.load(tmp_path / "d60_seg.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.uint8), seg.affine), tmp_path / "d60_seg.nii.gz")
+    with pytest.raises(ValueError, match="shows no tumour"):
+        forecast_volume(ml.Patient.from_csv(path), 120.0)
+
+
+def test_forecast_stays_a_function_beside_the_command_of_its_name() -> None:
+    command = importlib.import_module("mechlearn.forecast")
+    assert command.__name__ == "mechlearn.forecast"
+    assert ml.forecast is importlib.import_module("mechlearn.api").forecast
+
+
+HEAVY = ("torch", "pytorch_lightning", "monai", "matplotlib", "nibabel", "lmfit")
+
+
+def loaded(statement: str) -> set[str]:
+    """Which of the heavy packages a fresh interpreter has loaded after a statement."""
+    script = f"{statement}\nimport sys\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("import mechlearn", set()),
+        ("import mechlearn.growth", {"lmfit"}),
+        ("import mechlearn.records", set()),
+        ("import mechlearn.config.schema", set()),
+        ("import mechlearn as ml; ml.Patient", {"nibabel"}),
+    ],
+)
+def test_imports_load_nothing_before_it_is_needed(statement: str, allowed: set[str]) -> None:
+    assert loaded(statement) <= allowed
+
+
+@pytest.mark.parametrize("name", ["prepare", "train", "evaluate", "forecast", "export"])
+@pytest.mark.parametrize("word", ["'--help'", "'--cfg', 'job'"])
+def test_help_and_configuration_load_nothing_heavy(name: str, word: str) -> None:
+    words = f"import sys; sys.argv = ['x', {word}]"
+    if name == "export" and "cfg" in word:
+        words += "; sys.argv.append('out=x')"
+    run = f"{words}\nfrom mechlearn.{name} import main\ntry: main()\nexcept SystemExit: pass"
+    assert loaded(run) == set()
