@@ -7,9 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from mechlearn.checks import one_of
 from mechlearn.evaluation.growth_fits import CROSS_FIT
 from mechlearn.evaluation.treatment_change import CourseChange, responding
-from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
 from mechlearn.growth.outlook import members_for
 from mechlearn.growth.pool import load_pool
+from mechlearn.growth.size_prior import load_size_prior
 
 __all__ = ["course_change", "growth_spec", "prior_note"]
 
@@ -27,6 +28,12 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
     spec = OmegaConf.to_object(cfg.growth)
     assert isinstance(spec, GrowthSpec)
     task = cfg.task.name if "task" in cfg else ""
+    if spec.law == LEARNED and task not in ("growth_fits", "population"):
+        raise ValueError(
+            f"growth.law='learned' with task={task or 'forecast'!r}: it forecasts series of sizes. "
+            "Use +experiment=growth_fits, mechlearn.growth.size_prior.forecast_size, or "
+            "growth=pooled here."
+        )
     if spec.population == CROSS_FIT:
         if task != "growth_fits":
             raise ValueError(
@@ -34,6 +41,8 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
                 "Make a population with `python -m mechlearn.evaluate +experiment=population` and "
                 "give its file, or phantom or null."
             )
+    elif spec.law == LEARNED:
+        load_size_prior(spec.population)
     elif spec.population is not None:
         pool = load_pool(spec.population)
         members_for(spec, pool)

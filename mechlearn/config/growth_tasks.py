@@ -15,8 +15,13 @@ from mechlearn.config.series_source import CohortSeries, open_series
 from mechlearn.config.specs import output_dir
 from mechlearn.evaluation.fans import load_fans
 from mechlearn.evaluation.growth_fits import CROSS_FIT, run_growth_fits
+from mechlearn.evaluation.population_fit import FILE as POPULATION_FILE
 from mechlearn.evaluation.population_fit import CrossFit, run_population
-from mechlearn.evaluation.rows import Row, read_table
+from mechlearn.evaluation.rows import Row, read_table, write_bytes, write_table
+from mechlearn.evaluation.size_comparison import compare
+from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
+from mechlearn.growth.size_prior import load_size_prior
+from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.report.growth_figures import Fan, fans_figure, scores_figure
 from mechlearn.report.style import save
 
@@ -34,7 +39,24 @@ def _growth_fits(cfg: DictConfig, task: TaskConfig) -> Row:
         about=series.about,
     )  # fmt: skip
     _draw(folder, series, row)
+    if growth.law == LEARNED:
+        row |= _compared(cfg, task, growth, series, folder)
     return row
+
+
+def _compared(
+    cfg: DictConfig, task: TaskConfig, growth: GrowthSpec, series: CohortSeries, folder: Path
+) -> Row:
+    """Print the table of the learned forecast beside its baselines; keep its rows and text."""
+    prior = None if growth.population == CROSS_FIT else load_size_prior(
+        growth.population, series.timelines[0].compartment)  # fmt: skip
+    found = compare(series.timelines, holdouts=task.holdouts, prior=prior, n_folds=task.folds,
+                    learned=LearnedSpec(seed=cfg.seed), seed=cfg.seed)  # fmt: skip
+    text = found.table(seed=cfg.seed)
+    write_table(folder / "comparison.csv", found.rows, first=("series", "patient", "model"))
+    write_bytes(folder / "comparison.txt", f"{text}\n".encode())
+    log.info("%s\n%s", series.name, text)
+    return {f"compared_{k}": v for k, v in found.summary(seed=cfg.seed).items()}
 
 
 def _draw(folder: Path, series: CohortSeries, row: Row) -> None:
@@ -59,6 +81,8 @@ def _draw(folder: Path, series: CohortSeries, row: Row) -> None:
 
 def _population(cfg: DictConfig, task: TaskConfig) -> Row:
     series = open_series(cfg, task)
+    if cfg.growth.law == LEARNED:
+        return _size_prior(cfg, series)
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     about = {
         "cohort": series.name, "version": mechlearn.__version__,
@@ -70,6 +94,19 @@ def _population(cfg: DictConfig, task: TaskConfig) -> Row:
         alpha_beta_gy=growth_spec(cfg).dose_model, about=about,
     )  # fmt: skip
     return row | series.about
+
+
+def _size_prior(cfg: DictConfig, series: CohortSeries) -> Row:
+    """Fit a size prior and write it where a population would be written."""
+    about = {"cohort": series.name, "version": mechlearn.__version__}
+    prior = fit_size_prior(series.timelines, LearnedSpec(seed=cfg.seed), about=about)
+    path = prior.save(output_dir() / POPULATION_FILE)
+    log.info("%s: %s; use it with growth=learned growth.population=%s", path, prior.describe(), path)
+    return {
+        "job": "population", "law": LEARNED, "unit": prior.unit, "population": str(path),
+        "n_patients": prior.about["n_patients"], "n_slices": prior.about["n_series"],
+        f"floor_{prior.unit}": prior.floor, "weight_learned": prior.weight, **series.about,
+    }  # fmt: skip
 
 
 GROWTH_TASKS = {"growth_fits": _growth_fits, "population": _population}

@@ -147,6 +147,9 @@ class TaskConfig:
     multiples: list[float] = field(default_factory=list)  # sizes: requested over initial size
     examples: int = 4  # grid: pictures kept
     series: str | None = None  # CSV of tumour sizes, in place of the slices of data
+    companion: str | None = None  # CSV of another compartment's sizes of the same patients
+    patients_table: str | None = None  # CSV of covariates and treatments, one row a patient
+    holdouts: int = 1  # growth=learned: the last so many visits are forecast in turn
     folds: int = 5  # cross-fits over patients, behind a population
     laws: list[str] = field(default_factory=lambda: list(POOL_LAWS))  # of a population
     floor: float | None = None  # its size for "nothing", in the series' unit; null: from the cohort

@@ -14,6 +14,7 @@ from mechlearn.checks import one_of
 from mechlearn.config.growth_config import PACKAGED, growth_spec
 from mechlearn.config.schema import TaskConfig
 from mechlearn.config.stores import check_store, data_config, open_store
+from mechlearn.data.patients_table import complete
 from mechlearn.data.selection import spread
 from mechlearn.data.size_table import read_series, store_series
 from mechlearn.evaluation.rows import Row
@@ -40,7 +41,8 @@ class CohortSeries:
 def check_series(cfg: DictConfig, task: TaskConfig) -> None:
     """All that the source of series can be refused for in seconds."""
     if task.series is not None:
-        read_series(_path(task))
+        table = read_series(_path(task))
+        complete(table.timelines, companion=task.companion, patients=task.patients_table)
         return
     phantom = data_config(cfg).kind == "phantom"
     splits = ("train", "val", "test", *((SERIES,) if phantom else (ALL,)))
@@ -68,7 +70,8 @@ def open_series(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
     rt_duration_days = growth_spec(cfg).rt_duration_days
     if task.series is not None:
         table = read_series(_path(task), rt_duration_days=rt_duration_days)
-        found = CohortSeries(table.timelines, table.unit, _path(task).name, {"data": "series"})
+        known = complete(table.timelines, companion=task.companion, patients=task.patients_table)
+        found = CohortSeries(known, table.unit, _path(task).name, {"data": "series"})
     elif data_config(cfg).kind == "phantom":
         found = _phantoms(cfg, task)
     else:

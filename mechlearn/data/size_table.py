@@ -14,6 +14,7 @@ from itertools import count as counter
 from pathlib import Path
 
 from mechlearn.checks import one_of
+from mechlearn.data.compartments import COMPARTMENT_OF, with_companions
 from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
 from mechlearn.data.selection import growth_zs
 from mechlearn.data.store import SliceStore
@@ -55,6 +56,9 @@ def read_series(
 ) -> SeriesTable:
     """Read a table of tumour sizes: one series a slice, in the order of the file.
 
+    A slice of volumes called whole (or total), flair, enhancing or core is that compartment; those
+    of one patient are companions of each other.
+
     Args:
         path: CSV file.
         rt_duration_days: of a course of which only the end is known.
@@ -84,6 +88,9 @@ def read_series(
         _timeline(patient, name, group, treated[patient], unit)
         for (patient, name), group in by_slice.items()
     )
+    if unit == "mm3":  # compartments of one tumour stand side by side
+        named = [t for t in timelines if _slice_of(t).lower() in COMPARTMENT_OF]
+        timelines = with_companions(timelines, named)
     return SeriesTable(timelines, unit, path)
 
 
@@ -148,8 +155,14 @@ def _timeline(
                 f"below day {earlier.visit.day:g}; the rows of a slice must be sorted by day. "
                 "Sort them."
             )
-    visits = tuple(row.visit for row in rows)
-    return SizeSeries(f"{patient}/{name}", patient, visits, treated, unit=unit)
+    return SizeSeries(
+        f"{patient}/{name}", patient, tuple(row.visit for row in rows), treated, unit=unit,
+        compartment=COMPARTMENT_OF.get(name.lower(), "whole"),
+    )  # fmt: skip
+
+
+def _slice_of(series: SizeSeries) -> str:
+    return series.name.removeprefix(f"{series.patient}/")
 
 
 def write_series(

@@ -14,14 +14,16 @@ from typing import Any
 from mechlearn.evaluation.countdown import countdown
 from mechlearn.evaluation.fans import save_fans
 from mechlearn.evaluation.growth_scores import RIVALS, slice_row, summarise_fits
+from mechlearn.evaluation.learned_folds import learned_groups
 from mechlearn.evaluation.population_fit import CrossFit, check_unseen, cross_fitted, in_order
 from mechlearn.evaluation.rows import Row, write_table
-from mechlearn.growth.growth_spec import POOLED, GrowthSpec
+from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
+from mechlearn.growth.learned_prior import SizePrior
 from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.size_forecast import forecasts
 from mechlearn.records import SizeForecast, SizeSeries
 
-__all__ = ["CROSS_FIT", "run_growth_fits"]
+__all__ = ["CROSS_FIT", "quiet_fits", "run_growth_fits"]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ _BLOCK = 32  # slices between two words on progress
 _FIRST = ("slice_id", "patient", "law", "skipped", "n_visits", "horizon_days")
 
 Made = SizeForecast | Exception
-Groups = Sequence[tuple["Pool | None", list[int]]]
+Groups = Sequence[tuple["Pool | SizePrior | None", list[int]]]
 
 
 def run_growth_fits(
@@ -76,9 +78,9 @@ def run_growth_fits(
     methods |= {rival: _Method(_rival_spec(growth, rival), plain) for rival in RIVALS}
     report = countdown(f"growth fits, {growth.law} and rivals", log=log)
     steps = _Steps(report, 2 * len(series) * len(methods))
-    with _counted_not_told():
+    with quiet_fits():
         made = {name: method.run(series, steps.advance) for name, method in methods.items()}
-    law = POOLED if growth.law == POOLED else growth.resolve().name
+    law = growth.law if growth.law in (LEARNED, POOLED) else growth.resolve().name
     rows = [
         slice_row(t, {name: (train[i], every[i]) for name, (train, every, _) in made.items()},
                   law=law, unit=unit)
@@ -118,6 +120,8 @@ def _populations(
         raise ValueError("growth_fits: a pool and a cross_fit are two populations. Give one.")
     if cross_fit is None and pool is None and growth.population == CROSS_FIT:
         cross_fit = CrossFit()
+    if growth.law == LEARNED:
+        return growth, learned_groups(series, growth.population, cross_fit)
     if cross_fit is not None:
         laws = cross_fit.laws if growth.law == POOLED else (growth.law,)
         growth = dataclasses.replace(growth, population=CROSS_FIT)
@@ -174,7 +178,7 @@ class _Method:
 
 
 @contextmanager
-def _counted_not_told() -> Iterator[None]:
+def quiet_fits() -> Iterator[None]:
     """Words on each of hundreds of fits would drown the progress; failures stand in the table."""
     growth = logging.getLogger("mechlearn.growth")
     before = growth.level

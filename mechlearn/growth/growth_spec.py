@@ -10,13 +10,14 @@ from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.treatment import RT_DURATION_DAYS
 
-__all__ = ["POOL_LAWS", "POOLED", "GrowthSpec"]
+__all__ = ["LEARNED", "POOLED", "POOL_LAWS", "GrowthSpec"]
 
 NOISE_MODELS = ("multiplicative", "additive")
 SETUPS = ("train", "all")
 RESIDUALS = ("area", "log")
 SURVIVALS = ("fraction", "linear_quadratic")
 ENGINE_NAMES = ("batched", "lmfit")
+LEARNED = "learned"  # in place of a law: a size prior, `size_prior.forecast_size`
 POOLED = "pooled"  # in place of a law: all laws of the population, weighted
 
 POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
@@ -27,8 +28,8 @@ class GrowthSpec:
     """How a series is fitted and extrapolated. Not frozen, so that it can serve as a schema.
 
     Attributes:
-        law: name in `growth.laws.LAWS`, the dotted path of your own, or `pooled`: every law of
-            the population by its weight.
+        law: name in `growth.laws.LAWS`, the dotted path of your own, `pooled`: every law of the
+            population by its weight, or `learned`: a size prior, for series of sizes.
         population: what a cohort says before the patient is seen: `phantom` (packaged) or a file
             of `python -m mechlearn.evaluate +experiment=population`. None is the paper's way:
             least squares and a parametric bootstrap.
@@ -120,6 +121,13 @@ class GrowthSpec:
                 f"growth.population={self.population!r}: a population speaks of every parameter. "
                 "Use growth.population=null and one growth.law with them."
             )
+        if self.law == LEARNED:
+            if self.population is None:
+                raise ValueError(
+                    "growth.law='learned', growth.population=None: it learns from a cohort. Give "
+                    "growth.population=glioma, cross_fit or a file."
+                )
+            return
         if self.law != POOLED:
             check_constraints(self.resolve(), self.fixed, self.tied, self.engine)
             return

@@ -12,10 +12,12 @@ import numpy as np
 
 from mechlearn.checks import finite
 from mechlearn.growth.bootstrap import Bootstrap, bootstraps
-from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
+from mechlearn.growth.learned_prior import SizePrior
 from mechlearn.growth.outlook import pooled
 from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.size_prior import forecast_size
 from mechlearn.growth.treatment import effect_gy
 from mechlearn.records import SizeForecast, SizeSeries
 
@@ -83,7 +85,7 @@ def forecast(
 
 def forecasts(
     timelines: Sequence[SizeSeries], days: Sequence[float], *, spec: GrowthSpec,
-    pool: Pool | None = None,
+    pool: Pool | SizePrior | None = None,
 ) -> list[SizeForecast | Exception]:
     """`forecast` of many slices at once, each to its own day.
 
@@ -91,6 +93,11 @@ def forecasts(
     result of a slice does not depend on the others.
     """
     pairs = list(zip(timelines, days, strict=True))
+    if spec.law == LEARNED:
+        prior = pool if isinstance(pool, SizePrior) else spec.population
+        return [_caught(forecast_size, t, day, prior=prior) for t, day in pairs]
+    if isinstance(pool, SizePrior):
+        raise ValueError(f"growth.law={spec.law!r}: a size prior is for growth.law=learned.")
     if pool is None and spec.population is not None:
         pool = load_pool(spec.population)
     known = pool is not None
@@ -107,9 +114,9 @@ def forecasts(
     ]
 
 
-def _caught(job: Callable[..., T], *arguments: object) -> T | Exception:
+def _caught(job: Callable[..., T], *arguments: object, **named: object) -> T | Exception:
     try:
-        return job(*arguments)
+        return job(*arguments, **named)
     except (ValueError, RuntimeError) as error:
         return error
 

@@ -9,7 +9,7 @@ import scoringrules
 
 from mechlearn.checks import finite, same_shape
 
-__all__ = ["coverage", "crps", "interval_covers", "interval_width", "nrmse", "r_squared"]
+__all__ = ["coverage", "crps", "interval_covers", "interval_width", "nrmse", "r_squared", "winkler"]
 
 
 def r_squared(
@@ -60,6 +60,13 @@ def interval_width(interval: tuple[float, float], *, relative_to: float | None =
     """high - low, in the areas' unit; with `relative_to` (say, the truth) divided by it."""
     low, high = _ordered(interval)
     return high - low if relative_to is None else (high - low) / relative_to
+
+
+def winkler(interval: tuple[float, float], truth: float, *, level: float = 0.95) -> float:
+    """Interval score: width + 2 / (1 - level) * how far the truth lies outside (Winkler 1972)."""
+    low, high = _ordered(interval)
+    outside = max(low - truth, truth - high, 0.0)
+    return high - low + 2 / (1 - level) * outside
 
 
 def coverage(covered: Sequence[bool]) -> float | None:

@@ -1,0 +1,118 @@
+"""What else is known of the patients of a table of sizes: covariates, treatments, compartments.
+
+A patients table is a CSV with one row a patient. Columns that are read: patient; age, sex, grade,
+idh, mgmt, diagnosis; surgery_day; chemo_start_day, chemo_end_day, adjuvant_chemo_start_day,
+adjuvant_chemo_end_day; immunotherapy_start_day, immunotherapy_end_day. Days count from the
+patient's first visit; an empty cell is unknown. Other columns are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mechlearn.data.compartments import with_companions
+from mechlearn.data.size_table import read_series
+from mechlearn.data.tables import number
+from mechlearn.records import SizeSeries, Treatment
+
+__all__ = ["PatientFacts", "complete", "read_patients", "with_patients"]
+
+COVARIATES = ("age", "sex", "grade", "idh", "mgmt", "diagnosis")
+# kind -> (column of the first day, column of the last day)
+_DAYS = (
+    ("surgery", "surgery_day", ""),
+    ("chemotherapy", "chemo_start_day", "chemo_end_day"),
+    ("chemotherapy", "adjuvant_chemo_start_day", "adjuvant_chemo_end_day"),
+    ("immunotherapy", "immunotherapy_start_day", "immunotherapy_end_day"),
+)
+@dataclasses.dataclass(frozen=True)
+class PatientFacts:
+    """Covariates and treatments of one patient."""
+
+    covariates: Mapping[str, float | str]
+    treatments: tuple[Treatment, ...]
+
+
+def read_patients(path: str | Path) -> dict[str, PatientFacts]:
+    """Read a patients table.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no column `patient`, a patient twice, or a day that is not a finite number.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"patients table {path}: no such file. Give the path of the CSV.")
+    found: dict[str, PatientFacts] = {}
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle, skipinitialspace=True)
+        if "patient" not in (reader.fieldnames or []):
+            raise ValueError(
+                f"{path}: columns {reader.fieldnames}: a patients table needs a column patient."
+            )
+        for row in reader:
+            cells = {k: (v or "").strip() for k, v in row.items() if k}
+            where = f"{path}, row {reader.line_num}: patient={cells['patient']}"
+            if cells["patient"] in found:
+                raise ValueError(f"{where}: stands twice. Keep one row a patient.")
+            found[cells["patient"]] = PatientFacts(
+                {k: cells[k] for k in COVARIATES if cells.get(k)}, _treatments(where, cells)
+            )
+    return found
+
+
+def _treatments(where: str, cells: Mapping[str, str]) -> tuple[Treatment, ...]:
+    given = []
+    for kind, start_key, end_key in _DAYS:
+        start = _day(where, start_key, cells)
+        end = _day(where, end_key, cells)
+        if start is None:
+            continue
+        try:
+            given.append(Treatment(kind, start, end))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+    return tuple(sorted(given, key=lambda t: t.start_day))
+
+
+def _day(where: str, key: str, cells: Mapping[str, str]) -> float | None:
+    value = number(where, key, cells.get(key, "")) if key else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{where}: {key}={value}: must be a finite number or empty.")
+    return value
+
+
+def with_patients(
+    series: Sequence[SizeSeries], facts: Mapping[str, PatientFacts]
+) -> tuple[SizeSeries, ...]:
+    """The series with their patients' covariates and treatments.
+
+    Raises:
+        ValueError: not one patient of the series stands in the table.
+    """
+    if not any(s.patient in facts for s in series):
+        raise ValueError(
+            f"patients table: holds {len(facts)} patients, none of the {len(series)} series "
+            f"(such as {series[0].patient!r}). Check that both files name patients alike."
+        )
+    return tuple(
+        dataclasses.replace(s, covariates=facts[s.patient].covariates,
+                            treatments=facts[s.patient].treatments)
+        if s.patient in facts else s
+        for s in series
+    )  # fmt: skip
+
+
+def complete(
+    series: Sequence[SizeSeries], *, companion: str | Path | None = None,
+    patients: str | Path | None = None,
+) -> tuple[SizeSeries, ...]:
+    """The series with what a second table of sizes and a patients table add, where given."""
+    found = tuple(series)
+    if companion is not None:
+        found = with_companions(found, read_series(companion).timelines)
+    return found if patients is None else with_patients(found, read_patients(patients))

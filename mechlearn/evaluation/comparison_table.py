@@ -1,0 +1,160 @@
+"""The table of a comparison of size forecasts: scores, intervals over patients, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.evaluation.rows import Row
+from mechlearn.metrics.rank import clustered_interval
+
+__all__ = ["REFERENCE", "SCORES", "SizeComparison"]
+
+REFERENCE = "cohort_ratio"
+# score -> (statistic over held-out visits, heading)
+SCORES = {
+    "crps_relative": ("mean", "CRPS rel."), "crps_log": ("mean", "CRPS log"),
+    "nrmse": ("median", "nRMSE"), "covered": ("mean", "coverage"), "width": ("median", "width"),
+    "winkler": ("mean", "Winkler"),
+}  # fmt: skip
+_GROUPED = ("crps_relative", "crps_log", "nrmse")
+
+
+@dataclass(frozen=True)
+class SizeComparison:
+    """Scores of every model on every held-out visit.
+
+    `crps_relative`, `width` and `winkler` are divided by the largest size seen before; they are
+    undefined where that is 0. `crps_log` is of log(size + floor). Failures are counted; the scores
+    of all models are taken over the visits that all of them could forecast.
+    """
+
+    rows: tuple[Row, ...]
+    models: tuple[str, ...]
+    unit: str
+
+    @property
+    def n_patients(self) -> int:
+        return len({r["patient"] for r in self.rows})
+
+    def failed(self, model: str) -> int:
+        """How many held-out visits the model could not forecast."""
+        return sum(r["failed"] is not None for r in self.rows if r["model"] == model)
+
+    def values(self, model: str, score: str, tasks: set[str] | None = None) -> dict[str, float]:
+        """Held-out visit -> score, where all models have one."""
+        bad = {r["task"] for r in self.rows if r["failed"] is not None}
+        return {
+            r["task"]: float(r[score]) for r in self.rows
+            if r["model"] == model and r["task"] not in bad and r[score] is not None
+            and (tasks is None or r["task"] in tasks)
+        }  # fmt: skip
+
+    def summary(self, *, seed: int = 0) -> Row:
+        """One flat row: `<score>_<model>`, its interval over patients, and for the two CRPS the
+        ratio to the cohort ratio's and the interval of the difference."""
+        out: Row = {"n_patients": self.n_patients,
+                    "n_held_out": len({r["task"] for r in self.rows})}  # fmt: skip
+        for model in self.models:
+            out[f"n_failed_{model}"] = self.failed(model)
+            for score, (statistic, _) in SCORES.items():
+                low, middle, high = self._interval(self.values(model, score), statistic, seed)
+                key = f"{score}_{model}"
+                out |= {key: middle, f"{key}_low": low, f"{key}_high": high}
+                if model != REFERENCE and REFERENCE in self.models and score.startswith("crps"):
+                    out |= self._against(model, score, seed)
+        return out
+
+    def _against(self, model: str, score: str, seed: int) -> Row:
+        ours, theirs = self.values(model, score), self.values(REFERENCE, score)
+        if not ours:
+            return {}
+        difference = {task: ours[task] - theirs[task] for task in ours}
+        low, middle, high = self._interval(difference, "mean", seed)
+        key = f"{score}_{model}_minus_{REFERENCE}"
+        return {
+            f"{score}_{model}_over_{REFERENCE}":
+                float(np.mean(list(ours.values())) / np.mean([theirs[t] for t in ours])),
+            key: middle, f"{key}_low": low, f"{key}_high": high,
+        }  # fmt: skip
+
+    def _interval(
+        self, values: dict[str, float], statistic: str, seed: int
+    ) -> tuple[float | None, float | None, float | None]:
+        if not values:
+            return None, None, None
+        patient = {r["task"]: r["patient"] for r in self.rows}
+        found = clustered_interval(
+            list(values.values()), [patient[t] for t in values], rng=np.random.default_rng(seed),
+            statistic="median" if statistic == "median" else "mean",
+        )  # fmt: skip
+        return found.low, found.estimate, found.high
+
+    def table(self, *, seed: int = 0) -> str:
+        """The text: all models and scores, then by days ahead and by number of visits seen."""
+        row = self.summary(seed=seed)
+        heads = [head for _, head in SCORES.values()]
+        lines = [
+            f"{row['n_held_out']} held-out visits of {row['n_patients']} patients; patients apart; "
+            "intervals resample patients",
+            f"{'model':<14}" + "".join(f"{head:>22}" for head in heads),
+        ]
+        for model in self.models:
+            cells = [_cell(row, f"{score}_{model}") for score in SCORES]
+            failed = row[f"n_failed_{model}"]
+            note = f"  {failed} failed" if failed else ""
+            lines.append(f"{model:<14}" + "".join(f"{cell:>22}" for cell in cells) + note)
+        lines += self._differences(row)
+        for key, name in (("horizon_days", "days ahead"), ("n_seen", "visits seen")):
+            lines += self._by(key, name)
+        return "\n".join(lines)
+
+    def _differences(self, row: Row) -> list[str]:
+        lines = []
+        for model in self.models:
+            key = f"crps_relative_{model}_over_{REFERENCE}"
+            if key not in row:
+                continue
+            parts = [
+                f"{SCORES[score][1]} {row[f'{score}_{model}_over_{REFERENCE}']:.3f} of it, "
+                f"difference {_cell(row, f'{score}_{model}_minus_{REFERENCE}', sign='+')}"
+                for score in ("crps_relative", "crps_log")
+            ]  # fmt: skip
+            lines.append(f"{model} against {REFERENCE}: " + "; ".join(parts))
+        return lines
+
+    def _by(self, key: str, name: str) -> list[str]:
+        found = {r["task"]: float(r[key]) for r in self.rows}
+        lines = []
+        for label, tasks in _groups(found):
+            shown = [f"{name} {label} (n={len(tasks)}):"]
+            for model in self.models:
+                scores = [self.values(model, score, tasks) for score in _GROUPED]
+                cells = [
+                    f"{(np.median if score == 'nrmse' else np.mean)(list(v.values())):.3f}"
+                    if v else "-" for score, v in zip(_GROUPED, scores, strict=True)
+                ]  # fmt: skip
+                shown.append(f"{model} {' / '.join(cells)}")
+            lines.append("  ".join(shown))
+        return [f"By {name} (CRPS rel. / CRPS log / nRMSE):", *lines]
+
+
+def _groups(found: dict[str, float]) -> Sequence[tuple[str, set[str]]]:
+    """Up to three groups of held-out visits with about as many in each."""
+    cuts = np.unique(np.quantile(list(found.values()), [1 / 3, 2 / 3]))
+    edges = [-np.inf, *cuts.tolist(), np.inf]
+    out = []
+    for low, high in zip(edges, edges[1:], strict=False):
+        tasks = {task for task, value in found.items() if low < value <= high}
+        inside = [found[t] for t in tasks]
+        if tasks:
+            out.append((f"{min(inside):g} to {max(inside):g}", tasks))
+    return out
+
+
+def _cell(row: Row, key: str, *, sign: str = "") -> str:
+    ends = [row[key], row[f"{key}_low"], row[f"{key}_high"]]
+    shown = ["-" if v is None else f"{v:{sign}.3f}" for v in ends]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"

@@ -1,0 +1,167 @@
+"""Size forecasts compared on one cohort: models side by side, patients apart, one table.
+
+The last visit of every series is held out (and, with `holdouts` k, the last k in turn); everything
+strictly before its day is seen. What a model learns comes from patients of other folds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mechlearn.checks import in_range
+from mechlearn.data.patients_table import complete
+from mechlearn.data.size_table import read_series
+from mechlearn.evaluation.comparison_table import SizeComparison
+from mechlearn.evaluation.growth_fits import quiet_fits
+from mechlearn.evaluation.population_fit import in_order
+from mechlearn.evaluation.rows import Row
+from mechlearn.growth.cohort_fit import POOL_LAWS, fit_pool
+from mechlearn.growth.cohort_ratio import cohort_floor
+from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
+from mechlearn.growth.learned_prior import BASELINES, SizePrior
+from mechlearn.growth.residual_model import patient_folds
+from mechlearn.growth.size_forecast import forecasts
+from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
+from mechlearn.metrics.size_scores import crps, interval_covers, nrmse, winkler
+from mechlearn.records import SizeForecast, SizeSeries
+
+__all__ = ["MODELS", "compare"]
+
+log = logging.getLogger(__name__)
+
+MODELS = (LEARNED, "cohort_ratio", "carry_forward", "linear", "exponential")
+_POOL_NAMES = (POOLED, "ensemble")
+Made = SizeForecast | Exception
+# Forecasts of some patients' series by models that learned from the others.
+Run = Callable[[Sequence[SizeSeries], Sequence[float]], list[Made]]
+
+
+def compare(
+    sizes: str | Path | Sequence[SizeSeries], *, models: Sequence[str] = MODELS, holdouts: int = 1,
+    prior: SizePrior | None = None, learned: LearnedSpec | None = None, n_folds: int = 5,
+    seed: int = 0, patients: str | Path | None = None, companion: str | Path | None = None,
+) -> SizeComparison:
+    """Compare size forecasts on held-out visits of a cohort.
+
+    Args:
+        sizes: CSV of `data.size_table`, or series.
+        models: `learned`, `cohort_ratio`, `carry_forward` (both of the cohort), `ensemble` (the
+            growth models under a population of the cohort), or a growth model fitted the paper's
+            way, such as `linear`, `exponential`, `gompertz` or `ode`.
+        holdouts: the last so many visits of every series are forecast, each from those before it.
+        prior: forecasts with this prior, fitted elsewhere, in place of cross-fitted ones: external
+            validation. `cohort_ratio` and `carry_forward` are then of its cohort.
+        learned: how the learned forecast is fitted.
+        n_folds, seed: of the folds over patients.
+        patients: a patients table (covariates, treatments), where `sizes` is a file.
+        companion: sizes of another compartment of the same patients, where `sizes` is a file.
+
+    Returns:
+        The scores, one row a model and held-out visit; `.table()` is the text.
+
+    Raises:
+        ValueError: too few patients; an unknown model.
+
+    Example:
+        >>> compare("sizes.csv", models=["learned", "cohort_ratio"]).table()  # doctest: +SKIP
+    """
+    in_range("holdouts", holdouts, 1, 100)
+    if isinstance(sizes, (str, Path)):
+        sizes = complete(read_series(sizes).timelines, companion=companion, patients=patients)
+    series = in_order(sizes)
+    tasks = [
+        (i, k) for i, s in enumerate(series) for k in range(1, holdouts + 1)
+        if k < len(s.visits) and s.visits[0].day < s.visits[-k].day
+    ]  # fmt: skip
+    if not tasks:
+        raise ValueError("compare: no series has two visits on different days.")
+    floor = cohort_floor(np.concatenate([s.sizes for s in series]))
+    fold = patient_folds(np.array([s.patient for s in series]), n_folds, seed)
+    rows: list[Row] = []
+    for k in range(1 if prior is not None else int(fold.max()) + 1):
+        here = [t for t in tasks if prior is not None or fold[t[0]] == k]
+        others = [s for s, f in zip(series, fold, strict=True) if f != k]
+        with quiet_fits():
+            rows += _fold(series, here, _runs(models, others, prior, learned, seed), floor)
+        log.info("compare: %d of %d held-out visits", len({r["task"] for r in rows}), len(tasks))
+    return SizeComparison(tuple(rows), tuple(models), series[0].unit)
+
+
+def _runs(
+    models: Sequence[str], others: Sequence[SizeSeries], prior: SizePrior | None,
+    learned: LearnedSpec | None, seed: int,
+) -> dict[str, Run]:
+    """Model -> its forecasts, fitted to the other patients where it learns."""
+    runs: dict[str, Run] = {}
+    if prior is None and any(m in (LEARNED, *BASELINES) for m in models):
+        prior = fit_size_prior(others, learned)
+    for name in models:
+        if name in (LEARNED, *BASELINES):
+            assert prior is not None
+            runs[name] = _of_prior(prior if name == LEARNED else prior.baseline(name))
+        elif name in _POOL_NAMES:
+            pool = fit_pool(others, POOL_LAWS, unit=others[0].unit, seed=seed)
+            spec = GrowthSpec(law=POOLED, population="given", n_bootstrap=400, seed=seed)
+            runs[name] = lambda s, d, spec=spec, pool=pool: forecasts(s, d, spec=spec, pool=pool)
+        else:
+            spec = GrowthSpec(law=name, min_visits=2, fallback="carry_forward", seed=seed)
+            runs[name] = lambda s, d, spec=spec: forecasts(s, d, spec=spec)
+    return runs
+
+
+def _of_prior(prior: SizePrior) -> Run:
+    def one(series: SizeSeries, day: float) -> Made:
+        try:
+            return prior.forecast(series, day)
+        except ValueError as error:
+            return error
+
+    return lambda series, days: [one(s, d) for s, d in zip(series, days, strict=True)]
+
+
+def _fold(
+    series: Sequence[SizeSeries], tasks: Sequence[tuple[int, int]], runs: dict[str, Run],
+    floor: float,
+) -> list[Row]:
+    cut = [_until(series[i], k) for i, k in tasks]
+    days = [s.visits[-1].day for s in cut]
+    rows = []
+    for name, run in runs.items():
+        for s, (_, k), made in zip(cut, tasks, run(cut, days), strict=True):
+            rows.append(_row(s, k, name, made, floor))
+    return rows
+
+
+def _until(series: SizeSeries, k: int) -> SizeSeries:
+    """The series up to its k-th visit from the end."""
+    visits = series.visits[: len(series.visits) - k + 1]
+    return dataclasses.replace(series, visits=visits)
+
+
+def _row(series: SizeSeries, holdout: int, model: str, made: Made, floor: float) -> Row:
+    last = series.visits[-1]
+    seen = series.before(last.day)
+    row: Row = {
+        "task": f"{series.name}#{holdout}", "series": series.name, "patient": series.patient,
+        "model": model, "holdout": holdout, "n_seen": int(np.unique(seen.days).size),
+        "horizon_days": last.day - seen.visits[-1].day, "size_true": last.size, "failed": None,
+    }  # fmt: skip
+    if isinstance(made, Exception):
+        return row | {"failed": str(made)}
+    largest = float(seen.sizes.max())
+    low, high = made.interval()
+    logs = np.log(made.samples + floor)
+    return row | {
+        "median": made.median, "low": low, "high": high,
+        "crps_relative": crps(made.samples, last.size) / largest if largest > 0 else None,
+        "crps_log": crps(logs, float(np.log(last.size + floor))),
+        "nrmse": nrmse(made.median, last.size),
+        "covered": float(interval_covers((low, high), last.size)),
+        "width": (high - low) / largest if largest > 0 else None,
+        "winkler": winkler((low, high), last.size) / largest if largest > 0 else None,
+    }

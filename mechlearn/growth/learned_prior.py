@@ -1,0 +1,201 @@
+"""A size forecast that learns from a cohort, and what it keeps of the cohort: a prior.
+
+Members: the residual model (growth model, history, covariates -> change of the log size) and the
+cohort ratio. Their mixture is weighted by the scores of held-out patients and corrected by those
+patients' ranks. All quantiles are exact: no random number, and no dependence on a name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mechlearn.checks import one_of
+from mechlearn.files import write_json
+from mechlearn.growth.cohort_ratio import CohortRatio
+from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
+from mechlearn.growth.growth_spec import LEARNED
+from mechlearn.growth.residual_model import ResidualModel
+from mechlearn.growth.size_history import FEATURES, History, check_dates
+from mechlearn.growth.weighted import LEVELS, mixture
+from mechlearn.records import SizeForecast, SizeSeries
+
+__all__ = ["BASELINES", "MECHANISTIC", "SizePrior"]
+
+BASELINES = ("cohort_ratio", "carry_forward")
+MECHANISTIC = ("gompertz_change", "gompertz_spread")  # beside `FEATURES`
+HEADROOM = 1.5  # forecasts stay below so many times the largest size of cohort and series
+_FORMAT, _VERSION = "mechlearn size prior", 1
+_PAST_POINTS, _FUTURE_POINTS = 16, 24
+
+
+@dataclass(frozen=True)
+class SizePrior:
+    """What a cohort taught.
+
+    Attributes:
+        unit: of the sizes.
+        floor, companion_floor: sizes that stand for "nothing".
+        ceiling: largest size of the cohort.
+        gompertz: growth model.
+        residual: learned change of the log size.
+        ratio: the baseline, member of the mixture.
+        weight: of the residual model in the mixture.
+        ranks: level -> level of the mixture at which held-out patients lie, at `LEVELS`.
+        nearest: the median moves towards "no change" by so much (log units), at most to it.
+        features: which of `FEATURES` and `MECHANISTIC` are used.
+        about: cohort, numbers of patients and readings, source, held-out scores.
+    """
+
+    unit: str
+    floor: float
+    companion_floor: float
+    ceiling: float
+    gompertz: GompertzDiffusion
+    residual: ResidualModel
+    ratio: CohortRatio
+    weight: float
+    ranks: np.ndarray
+    nearest: float
+    features: tuple[str, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    name: str = LEARNED
+
+    def baseline(self, name: str) -> SizePrior:
+        """`cohort_ratio`, or `carry_forward` with the cohort's interval, of the same cohort."""
+        one_of("baseline", name, BASELINES)
+        ratio = self.ratio.centred if name == "carry_forward" else self.ratio
+        return replace(self, ratio=ratio, weight=0.0, ranks=LEVELS, nearest=0.0, name=name)
+
+    def forecast(self, series: SizeSeries, day: float) -> SizeForecast:
+        """Distribution of the size on `day`, from the readings strictly before it.
+
+        Args:
+            series: in the unit of the prior; see `size_prior.forecast_size` for slices.
+            day: days since the patient's first visit.
+
+        Raises:
+            ValueError: no visit before `day`; another unit; what no tumour of the brain can be.
+        """
+        check_dates(series, day)
+        if series.unit != self.unit:
+            raise ValueError(
+                f"series {series.name}: unit={series.unit}; this prior knows {self.unit}. "
+                "Give sizes in that unit, or fit a prior to series in yours."
+            )
+        history = History.of(series.before(day))
+        last = float(history.days[-1])
+        ahead = last + (day - last) * np.linspace(0, 1, _FUTURE_POINTS + 1)[1:]
+        later = self.sizes(history, ahead)
+        past = np.linspace(history.days[0], last, _PAST_POINTS if last > history.days[0] else 1)
+        seen = np.interp(past, history.days, history.sizes)
+        curves = np.concatenate([np.broadcast_to(seen, (LEVELS.size, seen.size)), later.T], axis=1)
+        return SizeForecast(
+            name=series.name, day=float(day), samples=later[-1].copy(),
+            curve_days=np.concatenate([past, ahead]), curves=curves, law=self.name,
+            population=self.describe(), unit=self.unit,
+            weights={LEARNED: self.weight, "cohort_ratio": 1 - self.weight} if self.weight else {},
+        )  # fmt: skip
+
+    def describe(self) -> str:
+        """The prior in one line: cohort and number of patients."""
+        about = self.about
+        return f"{about.get('cohort', 'unnamed cohort')}, {about.get('n_patients', '?')} patients"
+
+    def sizes(self, history: History, days: np.ndarray) -> np.ndarray:
+        """Equally likely sizes, ascending, (T, L) on days (T,) after all of a history's visits."""
+        changes = self.changes(history, history.days.size, days)
+        last = math.log(history.sizes[-1] + self.floor)
+        limit = HEADROOM * max(self.ceiling, float(history.sizes.max()))
+        sizes = np.exp(np.minimum(last + changes, 300.0)) - self.floor
+        return np.asarray(np.clip(sizes, 0.0, limit))
+
+    def changes(self, history: History, n: int, days: np.ndarray) -> np.ndarray:
+        """Equally likely changes of the log size, ascending, (T, L), from the first n readings."""
+        rows = feature_rows(history, n, days, self.floor, self.companion_floor, self.gompertz)
+        learned = self.residual.changes(rows[:, columns(self.features)], LEVELS)
+        return np.stack([self._mixed(row) for row in learned])
+
+    def _mixed(self, learned: np.ndarray) -> np.ndarray:
+        mixed = mixture([learned, self.ratio.changes], [self.weight, 1 - self.weight])
+        mixed = np.interp(self.ranks, LEVELS, mixed)
+        middle = float(np.median(mixed))
+        return mixed - math.copysign(min(abs(middle), self.nearest), middle)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON: parameters alone, no patient's row."""
+        write_json(Path(path), self.plain())
+        return Path(path)
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain content."""
+        return {
+            "format": _FORMAT, "version": _VERSION, "unit": self.unit, "about": dict(self.about),
+            "floor": _short(self.floor), "companion_floor": _short(self.companion_floor),
+            "ceiling": _short(self.ceiling), "weight": _short(self.weight),
+            "nearest": self.nearest, "features": list(self.features),
+            "gompertz": {k: _short(v) for k, v in vars(self.gompertz).items()},
+            "residual": self.residual.plain(),
+            "ratio": [_short(v) for v in self.ratio.changes],
+            "ranks": [_short(v) for v in self.ranks],
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any], *, source: str) -> SizePrior:
+        """From what `plain` gave; ValueError, naming `source`, for anything else."""
+        try:
+            if (held["format"], held["version"]) != (_FORMAT, _VERSION):
+                raise ValueError(f"format {held['format']!r}, version {held['version']!r}")
+            return cls(
+                held["unit"], held["floor"], held["companion_floor"], held["ceiling"],
+                GompertzDiffusion(**held["gompertz"]), ResidualModel.of(held["residual"]),
+                CohortRatio(np.array(held["ratio"])), held["weight"], np.array(held["ranks"]),
+                held["nearest"], tuple(held["features"]), held["about"],
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"growth.population={source}: not a size prior of version {_VERSION} ({error}). "
+                "Make one with `python -m mechlearn.evaluate +experiment=population "
+                "growth=learned task.series=sizes.csv`."
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> SizePrior:
+        """Read a file that `save` wrote."""
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"growth.population={path}: no such file.")
+        try:
+            held = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"growth.population={path}: not JSON ({error}).") from error
+        return cls.of(held, source=str(path))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def columns(features: Sequence[str]) -> list[int]:
+    """Places of features in a row of `feature_rows`."""
+    return [(*FEATURES, *MECHANISTIC).index(name) for name in features]
+
+
+def feature_rows(
+    history: History, n: int, days: np.ndarray, floor: float, companion_floor: float,
+    gompertz: GompertzDiffusion,
+) -> np.ndarray:
+    """(T, F) features of forecasts to days (T,), the growth model's forecast behind the others."""
+    seen, logs = history.days[:n], np.log(history.sizes[:n] + floor)
+    rows = []
+    for day in days:
+        plain = history.features(n, float(day), floor=floor, companion_floor=companion_floor)
+        middle, width = gompertz.predict(seen, logs, float(day))
+        rows.append(np.concatenate([plain, [middle - logs[-1], width]]))
+    return np.array(rows)

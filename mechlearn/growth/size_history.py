@@ -1,0 +1,161 @@
+"""What one series tells a learned size forecast: readings checked and merged, then features.
+
+The features of a forecast from the last seen visit to `day` (logs are of size + floor):
+
+    log_size      log of the last size          log_days     log of the days ahead
+    below_peak    last log - largest log        above_low    last log - smallest log
+    log_visits    log of the number of visits   last_change  last log - the one before
+    companion     log of the other compartment - last log, and companion_change, its last change
+    since_rt      asinh of days since the end of radiotherapy over 60 (negative: it is to come)
+    since_surgery the same for the last operation before the visit
+    chemotherapy, immunotherapy   1 while it runs, 0.5 after its end, 0 before or without
+    age, idh_mutant, mgmt_methylated, grade
+
+What is not known is NaN; the model puts the cohort's median in its place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.checks import finite
+from mechlearn.growth.treatment import RT_DURATION_DAYS
+from mechlearn.records import SizeReading, SizeSeries, Treatment
+
+__all__ = ["COMPANION", "COVARIATES", "FEATURES", "History", "check_brain", "check_dates"]
+
+COVARIATES = ("since_surgery", "chemotherapy", "immunotherapy", "age", "idh_mutant",
+              "mgmt_methylated", "grade")  # fmt: skip
+COMPANION = ("companion", "companion_change")
+FEATURES = ("log_size", "log_days", "below_peak", "above_low", "log_visits", "last_change",
+            *COMPANION, "since_rt", *COVARIATES)  # fmt: skip
+LARGEST = {"mm3": 2.5e6, "mm2": 4e4}  # above a whole adult brain, and its largest axial slice
+MOST_DAYS = 36525.0  # a hundred years: a larger number is a date, not a count of days
+MOST_GY = 150.0  # no course of brain radiotherapy reaches it; 6000 is written in cGy
+_TIME_SCALE = 60.0  # days; where asinh turns from linear to logarithmic
+_UNKNOWN = ("", "unknown", "indeterminate", "nan", "none", "na", "n/a")
+
+
+def check_dates(series: SizeSeries, day: float) -> None:
+    """ValueError, by name, for days that are dates and doses that are in cGy."""
+    where = f"series {series.name}"
+    finite(f"{where}: forecast day", day)
+    named = [(f"visit on day {v.day:.0f}", v.day) for v in series.visits]
+    for name, value in (*named, ("forecast day", day)):
+        if abs(value) > MOST_DAYS:
+            raise ValueError(
+                f"{where}: {name}: day={value:.0f} is more than a hundred years. Days count from "
+                "the first visit; convert a date such as 20210105 to days."
+            )
+    for course in series.courses:
+        if course.dose_gy is not None and course.dose_gy > MOST_GY:
+            raise ValueError(
+                f"{where}: dose_gy={course.dose_gy:g} of the course on day {course.start_day:g}: "
+                f"must be at most {MOST_GY:g} Gy. Divide by 100 if it is written in cGy."
+            )
+
+
+def check_brain(series: SizeSeries) -> None:
+    """ValueError, by name, for a size that no brain can hold."""
+    limit = LARGEST[series.unit]
+    for v in series.visits:
+        if v.size > limit:
+            raise ValueError(
+                f"series {series.name}: visit on day {v.day:g}: size={v.size:g} {series.unit} is "
+                f"larger than a brain ({limit:g} {series.unit}). Check the unit of the column."
+            )
+
+
+def merged(readings: tuple[SizeReading, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Days and sizes, one a day: a day with several readings has their mean."""
+    days = np.array([v.day for v in readings], float)
+    sizes = np.array([v.size for v in readings], float)
+    known, which, counts = np.unique(days, return_inverse=True, return_counts=True)
+    return known, np.bincount(which, weights=sizes) / counts
+
+
+@dataclass(frozen=True)
+class History:
+    """A series with one reading a day, ready for features; sizes in the series' unit."""
+
+    series: SizeSeries
+    days: np.ndarray  # (V,)
+    sizes: np.ndarray  # (V,)
+    companion_days: np.ndarray  # (W,)
+    companion_sizes: np.ndarray  # (W,)
+
+    @classmethod
+    def of(cls, series: SizeSeries) -> History:
+        """The first companion by name is used: one other compartment is what cohorts have."""
+        companions = [series.companions[k] for k in sorted(series.companions)]
+        other = merged(companions[0]) if companions else (np.zeros(0), np.zeros(0))
+        return cls(series, *merged(series.visits), *other)
+
+    def features(self, n: int, day: float, *, floor: float, companion_floor: float) -> np.ndarray:
+        """(len(FEATURES),) of a forecast to `day` from the first `n` readings."""
+        now = self.days[n - 1]
+        logs = np.log(self.sizes[:n] + floor)
+        seen = self.companion_days <= now
+        other = np.log(self.companion_sizes[seen] + companion_floor)
+        return np.array([
+            logs[-1],
+            math.log(max(day - now, 1.0)),
+            logs[-1] - logs.max(),
+            logs[-1] - logs.min(),
+            math.log(n),
+            logs[-1] - logs[-2] if n > 1 else math.nan,
+            other[-1] - logs[-1] if other.size else math.nan,
+            other[-1] - other[-2] if other.size > 1 else math.nan,
+            self._since_rt(now),
+            *self._treatments(now),
+            *_covariates(self.series),
+        ])  # fmt: skip
+
+    def _since_rt(self, now: float) -> float:
+        if not self.series.courses:
+            return math.nan
+        course = self.series.courses[-1]
+        end = course.start_day + RT_DURATION_DAYS if course.end_day is None else course.end_day
+        return math.asinh((now - end) / _TIME_SCALE)
+
+    def _treatments(self, now: float) -> tuple[float, float, float]:
+        given = self.series.treatments
+        operations = [t.start_day for t in given if t.kind == "surgery" and t.start_day <= now]
+        since = math.asinh((now - max(operations)) / _TIME_SCALE) if operations else math.nan
+        known = bool(given) or None
+        drugs = [
+            math.nan if known is None
+            else max((_running(t, now) for t in given if t.kind == kind), default=0.0)
+            for kind in ("chemotherapy", "immunotherapy")
+        ]  # fmt: skip
+        return since, drugs[0], drugs[1]
+
+
+def _running(treatment: Treatment, now: float) -> float:
+    if treatment.start_day > now:
+        return 0.0
+    return 1.0 if treatment.end_day is None or treatment.end_day >= now else 0.5
+
+
+def _covariates(series: SizeSeries) -> tuple[float, float, float, float]:
+    c = series.covariates
+    return (
+        _number(c.get("age")), _flag(c.get("idh"), ("mut",)),
+        _flag(c.get("mgmt"), ("methyl", "positive")), _number(c.get("grade")),
+    )  # fmt: skip
+
+
+def _number(value: float | str | None) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except ValueError:
+        return math.nan
+
+
+def _flag(value: float | str | None, yes: tuple[str, ...]) -> float:
+    """1 where the text begins with one of `yes` (or is 1), 0 otherwise, NaN if unknown."""
+    text = str(value).strip().lower() if value is not None else ""
+    return math.nan if text in _UNKNOWN else float(text.startswith((*yes, "1", "true")))

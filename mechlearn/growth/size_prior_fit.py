@@ -1,0 +1,244 @@
+"""Fit a size prior to a cohort: growth model, residual model, mixture, ranks of held-out patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mechlearn.checks import in_range
+from mechlearn.growth.cohort_ratio import CohortRatio, cohort_floor
+from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
+from mechlearn.growth.residual_model import ResidualModel, patient_folds
+from mechlearn.growth.size_history import FEATURES, History, check_dates
+from mechlearn.growth.learned_prior import MECHANISTIC, SizePrior, columns, feature_rows
+from mechlearn.growth.weighted import LEVELS, crps_sorted, mixture
+from mechlearn.records import SizeSeries
+
+__all__ = ["LearnedSpec", "fit_size_prior"]
+
+_FEWEST_PATIENTS = 5
+_WEIGHTS = np.linspace(0.0, 1.0, 21)
+_UNCORRECTED_PATIENTS = 20.0  # the mixture's own ranks are believed as if so many spoke for them
+
+
+@dataclass(frozen=True)
+class LearnedSpec:
+    """How a size prior is fitted; the defaults were chosen by cross-validation over patients.
+
+    Attributes:
+        features: of `size_history.FEATURES` and `learned_prior.MECHANISTIC`.
+        max_gap: pairs of visits up to so many visits apart teach the change.
+        last_share: share of a patient's weight on the pairs that end at the last visit. Series
+            end where the disease progresses, and it is the next last visit that is forecast.
+        nearest: the median moves towards "no change" by so much (log units), at most to it.
+        usual_weight, usual_patients: weight of the residual model in the mixture that is believed
+            before the cohort is seen, as if so many patients spoke for it.
+        stack: False keeps the residual model alone.
+        n_folds, seed: of the held-out patients behind weight and ranks.
+    """
+
+    features: tuple[str, ...] = (*FEATURES, *MECHANISTIC)
+    max_gap: int = 2
+    last_share: float = 0.5
+    nearest: float = 0.05
+    usual_weight: float = 0.8
+    usual_patients: float = 20.0
+    stack: bool = True
+    n_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        in_range("learned.max_gap", self.max_gap, 1, 100)
+        in_range("learned.last_share", self.last_share, 0.0, 1.0)
+        in_range("learned.nearest", self.nearest, 0.0, 1.0)
+        in_range("learned.n_folds", self.n_folds, 2, 1000)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Pairs of visits of a cohort."""
+
+    features: np.ndarray  # (N, F)
+    change: np.ndarray  # (N,)
+    weights: np.ndarray  # (N,): 1 a patient
+    patients: np.ndarray  # (N,) str
+    owner: np.ndarray  # (N,) index of the series
+    final: np.ndarray  # (N,) bool: from the visit before the last to the last
+
+    def of(self, kept: np.ndarray) -> _Rows:
+        return _Rows(*(getattr(self, name)[kept] for name in self.__annotations__))
+
+
+def fit_size_prior(
+    cohort: Sequence[SizeSeries], spec: LearnedSpec | None = None, *,
+    about: Mapping[str, Any] | None = None,
+) -> SizePrior:
+    """Learn from a cohort what becomes of a size.
+
+    Args:
+        cohort: series with all their visits, in one unit; those with one day only are left out.
+        spec: how.
+        about: stands in the prior, beside the numbers of patients and readings.
+
+    Returns:
+        The prior, fitted to all patients; weight and ranks come from patients held out in turn.
+
+    Raises:
+        ValueError: fewer than five patients with two visits; different units.
+
+    Example:
+        >>> from mechlearn.records import SizeReading, SizeSeries
+        >>> cohort = [SizeSeries(f"{i}", f"{i}", (SizeReading(0, 1e3 + i), SizeReading(60, 2e3)),
+        ...                      unit="mm3") for i in range(8)]
+        >>> fit_size_prior(cohort).about["n_patients"]
+        8
+    """
+    spec = spec or LearnedSpec()
+    histories = _usable(cohort)
+    sizes = np.concatenate([h.sizes for h in histories])
+    others = np.concatenate([h.companion_sizes for h in histories])
+    floor = cohort_floor(sizes)
+    companion_floor = cohort_floor(others)
+    gompertz = GompertzDiffusion.fit([(h.days, np.log(h.sizes + floor)) for h in histories])
+    rows = _pairs(histories, floor, companion_floor, gompertz, spec)
+    prior = SizePrior(
+        histories[0].series.unit, floor, companion_floor, float(sizes.max()), gompertz,
+        _residual(rows, spec), CohortRatio.fit(histories, floor), 1.0, LEVELS, spec.nearest,
+        spec.features,
+        {"n_patients": len({h.series.patient for h in histories}), "n_series": len(histories),
+         "n_readings": int(sizes.size), **(about or {})},
+    )  # fmt: skip
+    return _stacked(prior, histories, rows, spec)
+
+
+def _usable(cohort: Sequence[SizeSeries]) -> list[History]:
+    histories = []
+    for series in cohort:
+        check_dates(series, series.visits[-1].day)
+        history = History.of(series)
+        if history.days.size > 1:
+            histories.append(history)
+    patients = {h.series.patient for h in histories}
+    if len(patients) < _FEWEST_PATIENTS:
+        raise ValueError(
+            f"size prior: {len(patients)} patient(s) with visits on two days; at least "
+            f"{_FEWEST_PATIENTS} are needed. Give a larger cohort or growth.population=glioma."
+        )
+    if len({h.series.unit for h in histories}) > 1:
+        raise ValueError("size prior: series in mm2 and in mm3. Fit one prior to each unit.")
+    return histories
+
+
+def _pairs(
+    histories: Sequence[History], floor: float, companion_floor: float,
+    gompertz: GompertzDiffusion, spec: LearnedSpec,
+) -> _Rows:
+    features, change, share, patients, owner, final = [], [], [], [], [], []
+    per_patient: dict[str, int] = {}
+    for i, history in enumerate(histories):
+        name, logs = history.series.patient, np.log(history.sizes + floor)
+        per_patient[name] = per_patient.get(name, 0) + 1
+        n_all, start = logs.size, len(change)
+        for n in range(1, n_all):
+            ends = range(n, min(n + spec.max_gap, n_all))
+            found = feature_rows(history, n, history.days[list(ends)], floor, companion_floor,
+                                 gompertz)  # fmt: skip
+            for row, end in zip(found, ends, strict=True):
+                features.append(row)
+                change.append(logs[end] - logs[n - 1])
+                gap = end - n + 1
+                share.append(1.0 if gap == 1 else 0.5 / gap)
+                final.append(end == n_all - 1 and gap == 1)
+                patients.append(name)
+                owner.append(i)
+        _balance(share, final, start, spec.last_share)
+    divide = np.array([per_patient[p] for p in patients])
+    return _Rows(np.array(features), np.array(change), np.array(share) / divide,
+                 np.array(patients), np.array(owner), np.array(final))  # fmt: skip
+
+
+def _balance(share: list[float], final: list[bool], start: int, last_share: float) -> None:
+    """Scale the weights of one series to 1, `last_share` of it on the last pair."""
+    last = [i for i in range(start, len(share)) if final[i]]
+    rest = [i for i in range(start, len(share)) if not final[i]]
+    for places, total in ((last, last_share if rest else 1.0), (rest, 1.0 - last_share)):
+        scale = total / sum(share[i] for i in places) if places else 0.0
+        for i in places:
+            share[i] *= scale
+
+
+def _residual(rows: _Rows, spec: LearnedSpec) -> ResidualModel:
+    return ResidualModel.fit(
+        rows.features[:, columns(spec.features)], rows.change, rows.weights, rows.patients,
+        n_folds=spec.n_folds, seed=spec.seed,
+    )  # fmt: skip
+
+
+def _stacked(
+    prior: SizePrior, histories: Sequence[History], rows: _Rows, spec: LearnedSpec
+) -> SizePrior:
+    """Weight and ranks from forecasts of patients that were held out in turn.
+
+    The floor and the growth model's five numbers are those of all patients.
+    """
+    patients = np.array([h.series.patient for h in histories])
+    fold = patient_folds(patients, min(spec.n_folds, np.unique(patients).size), spec.seed)
+    learned = np.empty((len(histories), LEVELS.size))
+    ratio = np.empty_like(learned)
+    for k in range(fold.max() + 1):
+        rest = [h for h, f in zip(histories, fold, strict=True) if f != k]
+        model = _residual(rows.of(fold[rows.owner] != k), spec)
+        here = rows.of((fold[rows.owner] == k) & rows.final)
+        learned[here.owner] = model.changes(here.features[:, columns(spec.features)], LEVELS)
+        ratio[here.owner] = CohortRatio.fit(rest, prior.floor).changes
+    truth = np.empty(len(histories))
+    truth[rows.owner[rows.final]] = rows.change[rows.final]
+    share = 1 / np.array([np.sum(patients == p) for p in patients])
+    weight = 1.0
+    if spec.stack:
+        weight = _weight(prior, histories, learned, ratio, truth, share, spec)
+    mixed = [
+        mixture([a, b], [weight, 1 - weight]) for a, b in zip(learned, ratio, strict=True)
+    ]
+    place = np.array([
+        (np.searchsorted(m, z, "left") + np.searchsorted(m, z, "right")) / 2 / m.size
+        for m, z in zip(mixed, truth, strict=True)
+    ])  # fmt: skip
+    return replace(prior, weight=weight, ranks=_ranks(place, share))
+
+
+def _weight(
+    prior: SizePrior, histories: Sequence[History], learned: np.ndarray, ratio: np.ndarray,
+    truth: np.ndarray, share: np.ndarray, spec: LearnedSpec,
+) -> float:
+    """Weight of the residual model with the least score: CRPS of the log and relative, both in
+    multiples of the cohort ratio's, drawn towards `usual_weight`."""
+    scores = np.zeros((2, _WEIGHTS.size))
+    for i, history in enumerate(histories):
+        largest = float(history.sizes[:-1].max())
+        last = np.log(history.sizes[-2] + prior.floor)
+        for j, w in enumerate(_WEIGHTS):
+            z = mixture([learned[i], ratio[i]], [w, 1 - w])
+            scores[0, j] += share[i] * crps_sorted(z, truth[i])
+            if largest > 0:
+                sizes = np.maximum(np.exp(last + z) - prior.floor, 0.0)
+                scores[1, j] += share[i] * crps_sorted(sizes, history.sizes[-1]) / largest
+    relative = (scores / np.maximum(scores[:, :1], 1e-12)).mean(axis=0)
+    pull = spec.usual_patients / (share.sum() + spec.usual_patients)
+    away = (_WEIGHTS - spec.usual_weight) ** 2
+    return float(_WEIGHTS[np.argmin(relative + pull * away)])
+
+
+def _ranks(place: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Where held-out patients lie in the mixture, at `LEVELS`: (n + 1) places, as in conformal
+    prediction, drawn towards the mixture's own ranks where patients are few."""
+    order = np.argsort(place, kind="stable")
+    total = np.cumsum(share[order])
+    position = (total - share[order] / 2 + 0.5) / (total[-1] + 1)
+    found = np.interp(LEVELS, np.concatenate([[0.0], position, [1.0]]),
+                      np.concatenate([[0.0], place[order], [1.0]]))  # fmt: skip
+    known = share.sum() / (share.sum() + _UNCORRECTED_PATIENTS)
+    return np.asarray(known * found + (1 - known) * LEVELS)
