@@ -42,7 +42,8 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
                 "give its file, or phantom or null."
             )
     elif spec.law == LEARNED:
-        load_size_prior(spec.population)
+        if task != "population":  # which makes one
+            load_size_prior(spec.population)
     elif spec.population is not None:
         pool = load_pool(spec.population)
         members_for(spec, pool)

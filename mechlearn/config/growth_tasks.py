@@ -101,7 +101,7 @@ def _size_prior(cfg: DictConfig, series: CohortSeries) -> Row:
     about = {"cohort": series.name, "version": mechlearn.__version__}
     prior = fit_size_prior(series.timelines, LearnedSpec(seed=cfg.seed), about=about)
     path = prior.save(output_dir() / POPULATION_FILE)
-    log.info("%s: %s; use it with growth=learned growth.population=%s", path, prior.describe(), path)
+    log.info("%s: use it with growth=learned growth.population=%s", prior.describe(), path)
     return {
         "job": "population", "law": LEARNED, "unit": prior.unit, "population": str(path),
         "n_patients": prior.about["n_patients"], "n_slices": prior.about["n_series"],

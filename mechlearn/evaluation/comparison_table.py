@@ -99,13 +99,13 @@ class SizeComparison:
         lines = [
             f"{row['n_held_out']} held-out visits of {row['n_patients']} patients; patients apart; "
             "intervals resample patients",
-            f"{'model':<14}" + "".join(f"{head:>22}" for head in heads),
+            f"{'model':<14}" + "".join(f"{head:>25}" for head in heads),
         ]
         for model in self.models:
             cells = [_cell(row, f"{score}_{model}") for score in SCORES]
             failed = row[f"n_failed_{model}"]
             note = f"  {failed} failed" if failed else ""
-            lines.append(f"{model:<14}" + "".join(f"{cell:>22}" for cell in cells) + note)
+            lines.append(f"{model:<14}" + "".join(f"{cell:>25}" for cell in cells) + note)
         lines += self._differences(row)
         for key, name in (("horizon_days", "days ahead"), ("n_seen", "visits seen")):
             lines += self._by(key, name)

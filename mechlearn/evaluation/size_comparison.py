@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from mechlearn.growth.cohort_fit import POOL_LAWS, fit_pool
 from mechlearn.growth.cohort_ratio import cohort_floor
 from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
 from mechlearn.growth.learned_prior import BASELINES, SizePrior
+from mechlearn.growth.pool import Pool
 from mechlearn.growth.residual_model import patient_folds
 from mechlearn.growth.size_forecast import forecasts
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
@@ -107,11 +109,17 @@ def _runs(
         elif name in _POOL_NAMES:
             pool = fit_pool(others, POOL_LAWS, unit=others[0].unit, seed=seed)
             spec = GrowthSpec(law=POOLED, population="given", n_bootstrap=400, seed=seed)
-            runs[name] = lambda s, d, spec=spec, pool=pool: forecasts(s, d, spec=spec, pool=pool)
+            runs[name] = partial(_of_law, spec, pool)
         else:
             spec = GrowthSpec(law=name, min_visits=2, fallback="carry_forward", seed=seed)
-            runs[name] = lambda s, d, spec=spec: forecasts(s, d, spec=spec)
+            runs[name] = partial(_of_law, spec, None)
     return runs
+
+
+def _of_law(
+    spec: GrowthSpec, pool: Pool | None, series: Sequence[SizeSeries], days: Sequence[float]
+) -> list[Made]:
+    return forecasts(series, days, spec=spec, pool=pool)
 
 
 def _of_prior(prior: SizePrior) -> Run:

@@ -134,16 +134,16 @@ class SizePrior:
         return Path(path)
 
     def plain(self) -> dict[str, Any]:
-        """All of it as plain content."""
+        """All of it as plain content; log ratios are rounded to 0.01."""
         return {
             "format": _FORMAT, "version": _VERSION, "unit": self.unit, "about": dict(self.about),
             "floor": _short(self.floor), "companion_floor": _short(self.companion_floor),
-            "ceiling": _short(self.ceiling), "weight": _short(self.weight),
+            "ceiling": float(f"{self.ceiling:.2g}"), "weight": _short(self.weight),
             "nearest": self.nearest, "features": list(self.features),
             "gompertz": {k: _short(v) for k, v in vars(self.gompertz).items()},
             "residual": self.residual.plain(),
-            "ratio": [_short(v) for v in self.ratio.changes],
-            "ranks": [_short(v) for v in self.ranks],
+            "ratio": [round(float(v), 2) for v in self.ratio.changes],
+            "ranks": [round(float(v), 4) for v in self.ranks],
         }  # fmt: skip
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Fit a size prior to a cohort: growth model, residual model, mixture, ranks of held-out patients."""
+"""Fit a size prior to a cohort: growth model, residual model, mixture, ranks held out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from mechlearn.checks import in_range
 from mechlearn.growth.cohort_ratio import CohortRatio, cohort_floor
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
+from mechlearn.growth.learned_prior import MECHANISTIC, SizePrior, columns, feature_rows
 from mechlearn.growth.residual_model import ResidualModel, patient_folds
 from mechlearn.growth.size_history import FEATURES, History, check_dates
-from mechlearn.growth.learned_prior import MECHANISTIC, SizePrior, columns, feature_rows
 from mechlearn.growth.weighted import LEVELS, crps_sorted, mixture
 from mechlearn.records import SizeSeries
 
@@ -136,7 +136,10 @@ def _pairs(
     histories: Sequence[History], floor: float, companion_floor: float,
     gompertz: GompertzDiffusion, spec: LearnedSpec,
 ) -> _Rows:
-    features, change, share, patients, owner, final = [], [], [], [], [], []
+    features: list[np.ndarray] = []
+    change: list[float] = []
+    share: list[float] = []
+    patients, owner, final = [], [], []
     per_patient: dict[str, int] = {}
     for i, history in enumerate(histories):
         name, logs = history.series.patient, np.log(history.sizes + floor)
