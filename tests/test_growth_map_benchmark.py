@@ -68,3 +68,12 @@ def test_reference_way_is_the_sampler_target_by_target() -> None:
     mapped = growth_map(x0, same, brain=brain, kind="dynamic", spacing_mm=(1.0, 1.0), floor=0.0,
                         median_px=1).probability  # fmt: skip
     np.testing.assert_allclose(way.growth_map(x0, TARGETS, brain=brain), mapped, atol=1e-9)
+
+
+def test_exact_map_is_the_mean_of_the_masks_at_all_targets() -> None:
+    sys.path.insert(0, str(HERE))
+    try:
+        found = module("arrival").arrival_row(module("cases").synthetic_case(48), rounds=1)
+    finally:
+        sys.path.remove(str(HERE))
+    assert found["arrival_off_masks"] == 0.0

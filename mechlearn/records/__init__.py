@@ -12,7 +12,7 @@ from mechlearn.records.images import (
     Surroundings,
 )
 from mechlearn.records.longitudinal_slice import LongitudinalSlice
-from mechlearn.records.maps import ArrivalMap, GrowthMap
+from mechlearn.records.maps import ArrivalMap, GrowthMap, PlaceSpread
 from mechlearn.records.patient import TREATMENTS, Patient, Radiotherapy, Treatment, Visit
 from mechlearn.records.sizes import (
     COMPARTMENTS,
@@ -36,6 +36,7 @@ __all__ = [
     "GuidanceTarget",
     "LongitudinalSlice",
     "Patient",
+    "PlaceSpread",
     "Radiotherapy",
     "SizeForecast",
     "SizeReading",

@@ -7,10 +7,41 @@ from typing import Literal
 
 import numpy as np
 
-from mechlearn.checks import in_range, one_of, positive, same_shape
+from mechlearn.checks import finite, in_range, one_of, positive, same_shape
 from mechlearn.records.sizes import UNITS, SizeForecast
 
-__all__ = ["ArrivalMap", "GrowthMap"]
+__all__ = ["ArrivalMap", "GrowthMap", "PlaceSpread"]
+
+_GRID = 1024  # arrival sizes at which a smooth growth map is computed before it is interpolated
+
+
+@dataclass(frozen=True)
+class PlaceSpread:
+    """How certain the order of arrival is, as measured on pairs of visits of other patients.
+
+        P(v is tumour | size s) = 1 / (1 + exp((u - shift) / scale)),    u = log(arrival(v) / s)
+
+    `scale` is `inner` for u < shift and `outer` beyond. An order that is always right would have
+    shift 0 and scales 0: a step at arrival(v) = s.
+
+    Attributes:
+        shift, inner, outer: natural logarithms of size ratios.
+    """
+
+    shift: float
+    inner: float
+    outer: float
+
+    def __post_init__(self) -> None:
+        finite("PlaceSpread.shift", self.shift)
+        positive("PlaceSpread.inner", self.inner)
+        positive("PlaceSpread.outer", self.outer)
+
+    def probability(self, log_ratio: np.ndarray) -> np.ndarray:
+        """P(tumour) at u = log(arrival / size), any shape."""
+        off = np.asarray(log_ratio, float) - self.shift
+        scaled = off / np.where(off < 0, self.inner, self.outer)
+        return np.asarray(1 / (1 + np.exp(np.clip(scaled, -60, 60))))
 
 
 @dataclass(frozen=True)
@@ -27,6 +58,7 @@ class ArrivalMap:
         present: the present tumour, bool of the same shape.
         spacing_mm: voxel size along each axis of `arrival`.
         unit: mm3 of a volume, mm2 of a slice.
+        spread: how certain the order is; None takes it as certain.
 
     Raises:
         ValueError: shapes differ; NaN among the arrival sizes.
@@ -43,6 +75,7 @@ class ArrivalMap:
     present: np.ndarray
     spacing_mm: tuple[float, ...]
     unit: str = "mm3"
+    spread: PlaceSpread | None = None
 
     def __post_init__(self) -> None:
         same_shape("arrival", self.arrival, "present", self.present)
@@ -71,27 +104,48 @@ class ArrivalMap:
         return np.asarray(self.arrival <= size)
 
     def growth_map(self, forecast: SizeForecast) -> GrowthMap:
-        """Exact growth map p(v) = P(size >= arrival(v)) of a size forecast in the same unit.
+        """Growth map of a size forecast in the same unit.
+
+        Without `spread` exactly p(v) = P(size >= arrival(v)); with it, the mean over the sizes of
+        `PlaceSpread.probability`, which widens the front by what the order has got wrong before.
 
         Raises:
             ValueError: the forecast is in another unit.
         """
         one_of("size forecast unit", forecast.unit, (self.unit,),
                remedy="Forecast the size in the unit of the arrival map.")  # fmt: skip
-        probability = forecast.survival(self.arrival)
-        return GrowthMap(probability, "exact", len(forecast.samples), self.spacing_mm)
+        kind: Literal["exact", "spread"] = "exact" if self.spread is None else "spread"
+        if self.spread is None:
+            probability = forecast.survival(self.arrival)
+        else:
+            probability = self._spread_over(self.spread, forecast.samples)
+        return GrowthMap(probability, kind, len(forecast.samples), self.spacing_mm)
+
+    def _spread_over(self, spread: PlaceSpread, sizes: np.ndarray) -> np.ndarray:
+        """Mean probability over sizes: a smooth function of log(arrival), read off a fine grid."""
+        out = np.zeros(self.arrival.shape, np.float32)
+        reached = np.isfinite(self.arrival)
+        if not reached.any():
+            return out
+        log_arrival = np.log(self.arrival[reached].astype(np.float32))
+        grid = np.linspace(float(log_arrival.min()), float(log_arrival.max()), _GRID)
+        known = np.log(np.maximum(np.asarray(sizes, float), self.voxel_size))
+        mean = spread.probability(grid[:, None] - known[None, :])[:, np.asarray(sizes) > 0].sum(1)
+        out[reached] = np.interp(log_arrival, grid, mean / len(sizes))
+        return out
 
 
 @dataclass(frozen=True)
 class GrowthMap:
     """Growth probability, (H, W) or (Z, Y, X) in [0, 1], 0 outside the brain.
 
-    `exact`: from a size forecast and an arrival map. `dynamic` and `static`: share of generations
+    `exact`: from a size forecast and an arrival map; `spread`: the same with the order's
+    uncertainty. `dynamic` and `static`: share of generations
     that change a pixel, over forecast targets or over seeds at one target (section 3.3).
     """
 
     probability: np.ndarray
-    kind: Literal["dynamic", "static", "exact"]
+    kind: Literal["dynamic", "static", "exact", "spread"]
     n_generations: int
     spacing_mm: tuple[float, ...]
     n_unchanged: int = 0  # generations whose change stayed under the floor: they vote "no growth"

@@ -21,6 +21,7 @@ from scipy import ndimage
 from mechlearn.checks import finite, in_range, one_of, positive, same_shape
 from mechlearn.records import ArrivalMap
 from mechlearn.spatial.front import front_time_mm
+from mechlearn.spatial.place_spread import packaged_spread
 from mechlearn.spatial.regions import signed_distance
 from mechlearn.spatial.travel import tissue_speed
 
@@ -90,7 +91,8 @@ def volume_arrival(
         spec: how the front runs under `auto`; None for the default.
 
     Returns:
-        Sizes in mm3 (mm2 in a plane). A resection cavity is closed: inf, as outside the brain.
+        Sizes in mm3 (mm2 in a plane); under `auto` in space with the spread measured on pairs.
+        A resection cavity is closed: inf, as outside the brain.
 
     Raises:
         ValueError: no tumour, an unknown order, or shapes that differ.
@@ -128,7 +130,10 @@ def volume_arrival(
         score = front_score(pace, tumour, spacing, spec=chosen)
     sizes = np.full(labels.shape, np.inf)
     sizes[box] = arrival_from_score(score, tumour, inner, spacing)
-    return ArrivalMap(sizes, present, spacing, "mm3" if labels.ndim == 3 else "mm2")
+    if labels.ndim == 2:
+        return ArrivalMap(sizes, present, spacing, "mm2")
+    spread = packaged_spread() if order == "auto" else None
+    return ArrivalMap(sizes, present, spacing, "mm3", spread)
 
 
 def image_speed(

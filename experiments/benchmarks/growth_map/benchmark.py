@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from agreement import against, mean_row
+from arrival import arrival_row
 from cases import Case, Models, Recipe, cases, load_pair, nodes_of, recipe, synthetic_case
 from lines import Line, draw, lines_of
 from race import Entry, race
@@ -56,6 +57,9 @@ def raced(given: argparse.Namespace, recipes: dict[str, Recipe], case: Case) -> 
     for name in recipes:
         for key in ("seconds", "cpu_seconds", "denoiser", "gradients"):
             row[f"{name}_ratio_{key}"] = row[f"reference_{key}"] / row[f"{name}_{key}"]
+    row |= arrival_row(case)
+    for key in ("seconds", "cpu_seconds"):
+        row[f"arrival_ratio_{key}"] = row[f"reference_{key}"] / max(row[f"arrival_{key}"], 1e-9)
     if given.size is None:  # random weights draw nothing
         theirs, mine = (found[way][0]["map"] for way in ("reference", next(iter(recipes))))
         row["raced_mad"] = float(np.abs(mine - theirs)[case.reference.brain].mean())

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from mechlearn.config import recipes, schema
-from mechlearn.config.build import map_spec, sampler_spec
 from mechlearn.config.growth_config import growth_spec
+from mechlearn.config.specs import map_spec, sampler_spec
 from mechlearn.config.stores import open_store, phantom_patients
 from mechlearn.data.selection import growth_slices, spread
 from mechlearn.data.store import SliceStore
