@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -84,12 +85,15 @@ def test_the_ten_lines_keep_the_patients_own_space(tmp_path: Path, codes: str) -
     assert "http" not in page.split("</style>")[1]
 
 
-def test_the_map_is_the_mean_of_the_masks_of_all_sizes(tmp_path: Path) -> None:
+def test_a_certain_order_gives_the_mean_of_the_masks_of_all_sizes(tmp_path: Path) -> None:
     result = ml.forecast(write_manifest(tmp_path, "LPS"), 100)
     arrival = result.details.arrival
     assert arrival is not None
     masks = [arrival.mask(size) for size in result.size.samples]
-    np.testing.assert_allclose(result.growth_map.probability, np.mean(masks, 0), atol=1e-6)
+    certain = replace(arrival, spread=None).growth_map(result.size)
+    np.testing.assert_allclose(certain.probability, np.mean(masks, 0), atol=1e-6)
+    widened = arrival.growth_map(result.size).probability
+    np.testing.assert_allclose(result.growth_map.probability, widened, atol=1e-6)
 
 
 def test_sizes_alone_are_forecast_and_the_map_says_what_is_missing() -> None:
