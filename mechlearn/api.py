@@ -21,6 +21,7 @@ from mechlearn import records
 from mechlearn.data import patients
 from mechlearn.evaluation.forecast_day import day_of
 from mechlearn.evaluation.volume_forecast import LEVELS, VolumeForecast, forecast_volume
+from mechlearn.extras import explained
 from mechlearn.records import Visit
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ class Forecast:
 
     def report(self, path: str | Path, *, commands: Sequence[str] = ()) -> Path:
         """Write one self-contained HTML page."""
-        from mechlearn.report.volume_page import write_volume_page
+        with explained():
+            from mechlearn.report.volume_page import write_volume_page
 
         d = self.details
         scan = None if d.scan is None else dict(zip(d.contrasts, d.scan.volumes, strict=True))
@@ -198,7 +200,8 @@ def forecast(
         ValueError: input that breaks a rule; the message names it with the remedy.
 
     Example:
-        >>> from mechlearn.records import Visit
+        >>> from mechlearn.extras import explained
+from mechlearn.records import Visit
         >>> visits = [Visit("a", 0.0, volumes_mm3={"whole": 9100.0}),
         ...           Visit("b", 61.0, volumes_mm3={"whole": 12400.0})]
         >>> result = forecast(Patient.from_visits("P01", visits), day="+60")
@@ -246,6 +249,8 @@ def load_pretrained(
         ImportError: the extra `mechlearn[diffusion]` is not installed.
     """
     from mechlearn.diffusion.sampler_spec import SamplerSpec
-    from mechlearn.evaluation.model_pair import load_models
+
+    with explained():
+        from mechlearn.evaluation.model_pair import load_models
 
     return load_models(denoiser, guide, spec=sampler or SamplerSpec(), device=device)

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console  # --help needs none of these
 
     from mechlearn.evaluation.scoring import score
-    from mechlearn.report.score_figure import draw_scores
+    from mechlearn.extras import missing_extra
     from mechlearn.report.score_table import score_table
 
     console, errors = Console(), Console(stderr=True)
@@ -46,10 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     console.print(score_table(result.table(), len(result.patients)))
     paths = result.write(args.out)
-    bins = result.reliability
-    picture = draw_scores(result.table(), bins.predicted, bins.observed, f"{args.out}/score.png")
-    for path in (*paths.values(), picture):
-        console.print(str(path), highlight=False, soft_wrap=True)
+    console.print(*map(str, paths.values()), sep="\n", highlight=False, soft_wrap=True)
+    try:
+        from mechlearn.report.score_figure import draw_scores
+    except ModuleNotFoundError as error:
+        errors.print(f"score: no figure: {missing_extra(error) or error}", highlight=False)
+        return 0
+    picture = draw_scores(result.table(), result.reliability, f"{args.out}/score.png")
+    console.print(str(picture), highlight=False, soft_wrap=True)
     return 0
 
 

@@ -12,7 +12,7 @@ import pytest
 import mechlearn
 
 PACKAGE = Path(mechlearn.__file__).parent
-HELPERS = ("checks", "files", "progress")
+HELPERS = ("checks", "extras", "files", "progress")
 FLOORS = {
     "records": 0, **dict.fromkeys(HELPERS, 0),
     "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,
@@ -27,6 +27,7 @@ STANDARD = frozenset(sys.stdlib_module_names)
 THIRD_PARTY = {
     "records": {"numpy", "torch"},  # torch for type checking alone
     "checks": {"numpy"},
+    "extras": set(),
     "files": {"filelock"},
     "progress": {"rich"},
     "growth": {"numpy", "scipy", "lmfit"},

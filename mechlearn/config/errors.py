@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mechlearn.config.names import in_multirun
 from mechlearn.evaluation.rows import write_failure
+from mechlearn.extras import missing_extra
 
 __all__ = ["UserError", "clear_errors"]
 
@@ -37,6 +38,8 @@ def _raised_by_us(trace: TracebackType | None) -> bool:
 
 def _shorten(error: Exception) -> Exception:
     expected = isinstance(error, (ValueError, FileNotFoundError))
+    if isinstance(error, ImportError) and (text := missing_extra(error)) is not None:
+        return UserError(text)
     if isinstance(error, OmegaConfBaseException):
         return UserError(str(error).splitlines()[0])
     if expected and _raised_by_us(error.__traceback__):

@@ -15,7 +15,6 @@ from mechlearn.checks import one_of
 from mechlearn.config.given_day import given_day
 from mechlearn.config.growth_config import course_change
 from mechlearn.config.specs import output_dir, sampler_spec
-from mechlearn.config.stores import data_config
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
 from mechlearn.evaluation.rows import write_row, write_table
 
@@ -37,7 +36,7 @@ def forecast_mode(cfg: DictConfig) -> str:
     if mode != "auto":
         return mode
     asked = any(value is not None for value in cfg.what_if.values())
-    return "slices" if asked or data_config(cfg).kind == "phantom" else "volume"
+    return "slices" if asked or cfg.data.kind == "phantom" else "volume"
 
 
 def forecast_and_show(cfg: DictConfig) -> None:
@@ -64,13 +63,13 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
         ValueError: several patients and no `patient_id`; a row that breaks a rule.
     """
     name = None if cfg.patient_id is None else str(cfg.patient_id)
-    source = cfg.patient if cfg.patient is not None else data_config(cfg).manifest
+    source = cfg.patient if cfg.patient is not None else cfg.data.manifest
     if source is not None and Path(str(source)).expanduser().is_dir():
         return Patient.from_folder(str(source), name)
     if source is not None:
         found, where = patients_of_table(str(source)), str(source)
     else:
-        from mechlearn.config.stores import source_records
+        from mechlearn.config.stores import data_config, source_records
 
         data = data_config(cfg)
         found = patients_of_records(source_records(data, None), where=str(data.root))
@@ -101,8 +100,11 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[P
     write_table(folder / "forecast.csv", rows, first=("quantity", "value", "unit"))
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     command = " ".join(["python -m mechlearn.forecast", *given])
-    written = [result.report(folder / "forecast.html", commands=[command])]
-    written += result.to_nifti(folder)
+    written = result.to_nifti(folder)
+    try:
+        written.insert(0, result.report(folder / "forecast.html", commands=[command]))
+    except ModuleNotFoundError as error:
+        log.warning("no page is written: %s", error)
     low, high = result.size.interval(0.95)
     write_row(folder, {
         "job": "forecast", "mode": "volume", "patient": patient.name, "day": result.size.day,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import nibabel as nib
 import numpy as np
@@ -14,8 +14,10 @@ from numpy.typing import DTypeLike
 
 from mechlearn.checks import one_of
 from mechlearn.data.model_grid import reorient, reorient_back
-from mechlearn.data.stored_visit import StoredVisit
 from mechlearn.records import GrowthMap
+
+if TYPE_CHECKING:
+    from mechlearn.data.stored_visit import StoredVisit
 
 __all__ = ["save_volume", "write_growth_map", "write_labels", "write_scans", "write_slices"]
 

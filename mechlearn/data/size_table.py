@@ -12,14 +12,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count as counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mechlearn.checks import one_of
 from mechlearn.data.compartments import COMPARTMENT_OF, with_companions
 from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
-from mechlearn.data.selection import growth_zs
-from mechlearn.data.store import SliceStore
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
+
+if TYPE_CHECKING:
+    from mechlearn.data.store import SliceStore
 
 __all__ = ["COLUMNS", "UNITS", "SeriesTable", "read_series", "store_series", "write_series"]
 
@@ -254,6 +256,8 @@ def store_series(
     Raises:
         ValueError: a patient that is not in the split, or a visit without a day.
     """
+    from mechlearn.data.selection import growth_zs
+
     names = store.patients(split)
     absent = sorted(set(patients or ()) - set(names))
     if absent:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
+
+from mechlearn.metrics.calibration import Reliability
 
 __all__ = ["draw_scores"]
 
@@ -16,15 +17,14 @@ OWN, OTHER = "#0072B2", "#999999"  # of a palette that the colour-blind tell apa
 
 def draw_scores(
     table: Sequence[Mapping[str, Any]],
-    predicted: np.ndarray,
-    observed: np.ndarray,
+    reliability: Reliability,
     path: str | Path,
 ) -> Path:
     """Write the figure.
 
     Args:
         table: rows of `evaluation.scoring.summary_of`.
-        predicted, observed: (B,) reliability of the prediction, voxels outside the last tumour.
+        reliability: of the prediction, over voxels outside the last tumour.
         path: of the picture.
     """
     figure = Figure(figsize=(11, 0.3 * len(table) + 1.6), layout="constrained")
@@ -43,7 +43,7 @@ def draw_scores(
         axes.set_xlabel(f"{title}, mean over patients (95%)")
         axes.grid(axis="x", alpha=0.3)
     right.plot([0, 1], [0, 1], "--", color=OTHER)
-    right.plot(predicted, observed, "o-", color=OWN)
+    right.plot(reliability.predicted, reliability.observed, "o-", color=OWN)
     right.set_xlabel("predicted probability")
     right.set_ylabel("observed share of tumour")
     right.set_aspect("equal")
