@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -79,6 +80,12 @@ class ForecastCase:
         """Speed of a front, 0 outside `where`."""
         even = np.ones(self.last.shape, np.float32)
         return np.where(self.where, even if self.speed is None else self.speed, 0.0)
+
+    @cached_property
+    def treated_voxels(self) -> int:
+        """Voxels outside the last tumour within a uniform 15 mm margin."""
+        grown = uniform_margin(self.last, self.where, self.spacing_mm, TREATED_MARGIN_MM)
+        return int((grown & ~self.last).sum())
 
     def cropped(self) -> ForecastCase:
         """The same case in a box around all that counts."""
@@ -175,7 +182,6 @@ def scores_of(
     p = mask.astype(float) if probability is None else probability
     order = p if ranking is None else ranking
     region = case.where & ~case.last
-    treated = uniform_margin(case.last, case.where, case.spacing_mm, TREATED_MARGIN_MM)
     spread = np.ptp(order)
     scaled = (order - order.min()) / (spread if spread > 0 else 1.0)  # ranks alone count
     return {
@@ -188,7 +194,7 @@ def scores_of(
         "brier": brier(p, case.truth, region=region),
         "ece": ece(p, case.truth, region=region),
         "coverage_15mm": coverage_at_volume(
-            order, case.truth, region=region, n_voxels=int((treated & ~case.last).sum())
+            order, case.truth, region=region, n_voxels=case.treated_voxels
         ),
     }
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from mechlearn.checks import finite, positive, same_shape
+from mechlearn.spatial.masked_mean import masked_mean
 from mechlearn.spatial.regions import dilate_to_area
 
 __all__ = ["dilation", "heat_kernel", "no_change"]
@@ -75,7 +75,5 @@ def heat_kernel(
 
 
 def _blur_inside(mask: np.ndarray, brain: np.ndarray, sigma: float) -> np.ndarray:
-    blurred = ndimage.gaussian_filter(mask.astype(float), sigma, mode="constant")
-    weight = ndimage.gaussian_filter(brain.astype(float), sigma, mode="constant")
-    heat = np.divide(blurred, weight, out=np.zeros_like(blurred), where=brain & (weight > 0))
-    return np.clip(np.asarray(heat), 0.0, 1.0)
+    heat = masked_mean(mask.astype(float), brain, sigma, mode="constant")
+    return np.where(brain, np.clip(heat, 0.0, 1.0), 0.0)

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from mechlearn.checks import positive, same_shape
 from mechlearn.records import CONTRASTS
+from mechlearn.spatial.masked_mean import masked_mean
 
 __all__ = ["FlairMeter", "as_image", "smooth_inside"]
 
@@ -41,9 +42,7 @@ def smooth_inside(values: np.ndarray, brain: np.ndarray, sigma_px: float) -> np.
     """Gaussian mean over brain pixels alone: no background leaks in. (H, W), 0 outside."""
     if sigma_px <= 0:
         return np.where(brain, values, 0.0)
-    summed = ndimage.gaussian_filter(np.where(brain, values, 0.0), sigma_px)
-    weight = ndimage.gaussian_filter(brain.astype(float), sigma_px)
-    return np.asarray(np.divide(summed, weight, out=np.zeros_like(summed), where=brain))
+    return np.where(brain, masked_mean(np.asarray(values, float), brain, sigma_px), 0.0)
 
 
 @dataclass(frozen=True)

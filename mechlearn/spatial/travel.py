@@ -15,6 +15,7 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 from mechlearn.checks import same_shape
+from mechlearn.spatial.masked_mean import masked_mean
 
 __all__ = ["LIMIT_MM", "blurred_inside", "standardised", "tissue_speed", "travel_mm"]
 
@@ -120,6 +121,4 @@ def blurred_inside(
 ) -> np.ndarray:
     """Gaussian mean over a region alone, (...) float32; 0 far from it."""
     sigma = [sigma_mm / step for step in spacing_mm]
-    weight = ndimage.gaussian_filter(region.astype(np.float32), sigma)
-    blurred = ndimage.gaussian_filter(np.where(region, image, 0.0).astype(np.float32), sigma)
-    return np.asarray(blurred / np.maximum(weight, 1e-3), np.float32)
+    return masked_mean(np.asarray(image, np.float32), region, sigma, least_weight=1e-3)

@@ -118,8 +118,9 @@ def volume_arrival(
     box = box_around(where)
     inner, tumour = where[box], present[box]
     spacing = tuple(float(s) for s in spacing_mm)
+    edge_mm = _signed_mm(tumour, spacing)
     if order == "distance":
-        score = _signed_mm(tumour, spacing)
+        score = edge_mm
     else:
         chosen = (spec or FrontSpec()) if order == "auto" else PLAIN
         if speed is None:
@@ -127,9 +128,9 @@ def volume_arrival(
             pace = image_speed(cut, inner, tumour, spacing_mm=spacing, spec=chosen)
         else:
             pace = np.where(inner, np.asarray(speed)[box], 0.0)
-        score = front_score(pace, tumour, spacing, spec=chosen)
+        score = front_score(pace, tumour, spacing, spec=chosen, edge_mm=edge_mm)
     sizes = np.full(labels.shape, np.inf)
-    sizes[box] = arrival_from_score(score, tumour, inner, spacing)
+    sizes[box] = arrival_from_score(score, tumour, inner, spacing, edge_mm=edge_mm)
     if labels.ndim == 2:
         return ArrivalMap(sizes, present, spacing, "mm2")
     spread = packaged_spread() if order == "auto" else None
@@ -157,17 +158,23 @@ def image_speed(
 
 
 def front_score(
-    speed: np.ndarray, tumour: np.ndarray, spacing_mm: Sequence[float], *, spec: FrontSpec
+    speed: np.ndarray,
+    tumour: np.ndarray,
+    spacing_mm: Sequence[float],
+    *,
+    spec: FrontSpec,
+    edge_mm: np.ndarray | None = None,
 ) -> np.ndarray:
     """Score of every voxel, mm: outside the tumour when it joins, inside when it leaves.
 
     Outside: travel time from the edge plus the weighted one from the deep part. Inside: the
-    weighted travel time from the deep part less the depth below the edge.
+    weighted travel time from the deep part less the depth below the edge. `edge_mm` as in
+    `arrival_from_score`.
     """
     axes = [1.0] * tumour.ndim
     axes[-2] = spec.front_back
     outside = front_time_mm(speed, tumour, spacing_mm, axis_speed=axes)
-    depth = -_signed_mm(tumour, spacing_mm)
+    depth = -(_signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm)
     if spec.deep_weight == 0 and spec.shrink_weight == 0:
         return np.where(tumour, -depth, outside)
     deep = tumour & (depth >= spec.deep_share * depth.max())
@@ -177,7 +184,12 @@ def front_score(
 
 
 def arrival_from_score(
-    score: np.ndarray, tumour: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float]
+    score: np.ndarray,
+    tumour: np.ndarray,
+    where: np.ndarray,
+    spacing_mm: Sequence[float],
+    *,
+    edge_mm: np.ndarray | None = None,
 ) -> np.ndarray:
     """Arrival sizes from a score: first the tumour, then the rest of `where`, each by the score.
 
@@ -185,6 +197,7 @@ def arrival_from_score(
         score: lower joins sooner and leaves later; only its order counts, inf joins last.
         tumour, where: bool; the tumour lies in `where`; nothing outside `where` is ever reached.
         spacing_mm: voxel size along each axis.
+        edge_mm: distance to the tumour's edge, negative inside, where it is already known.
 
     Returns:
         float64: rank times voxel size, inf outside `where`. Voxels of equal score are ordered by
@@ -198,9 +211,11 @@ def arrival_from_score(
     if np.isnan(key).any():
         raise ValueError(f"score is NaN at {int(np.isnan(key).sum())} voxels: use inf for what "
                          "joins last.")  # fmt: skip
-    ties = _signed_mm(tumour, spacing_mm).ravel()[candidates]
-    later = ~tumour.ravel()[candidates]
-    order = np.lexsort((candidates, np.round(ties, 6), np.round(key, 6), later))
+    edge_mm = _signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm
+    key, ties = np.round(key, 6), np.round(np.ravel(edge_mm)[candidates], 6)
+    inside = tumour.ravel()[candidates]
+    blocks = (np.flatnonzero(inside), np.flatnonzero(~inside))
+    order = np.concatenate([block[np.lexsort((ties[block], key[block]))] for block in blocks])
     sizes = np.full(where.size, np.inf)
     voxel = float(np.prod(np.asarray(spacing_mm, float)))
     sizes[candidates[order]] = np.arange(1, candidates.size + 1) * voxel

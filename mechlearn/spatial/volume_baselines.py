@@ -29,8 +29,8 @@ RISE = 0.5  # density at which a voxel counts as tumour
 def dilation_map(present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float]) -> ArrivalMap:
     """Isotropic growth by distance to the tumour, inside `where` (all true: everywhere)."""
     spacing, inside = tuple(map(float, spacing_mm)), where | present
-    score = signed_distance(present, spacing_mm=spacing)
-    return _map(arrival_from_score(score, present, inside, spacing), present, spacing)
+    far = signed_distance(present, spacing_mm=spacing)
+    return _map(far, present, inside, spacing, far)
 
 
 def heat_map(
@@ -48,9 +48,9 @@ def heat_map(
     now = float(present.sum()) * math.prod(spacing)
     sigma = max(abs(_radius(size, present.ndim) - _radius(now, present.ndim)), max(spacing))
     score = -blurred_inside(present.astype(np.float32), inside, sigma, spacing)
-    far = score > -1e-6  # beyond the kernel's reach, by distance
-    score = np.where(far, signed_distance(present, spacing_mm=spacing), score)
-    return _map(arrival_from_score(score, present, inside, spacing), present, spacing)
+    far = signed_distance(present, spacing_mm=spacing)
+    score = np.where(score > -1e-6, far, score)  # beyond the kernel's reach, by distance
+    return _map(score, present, inside, spacing, far)
 
 
 def uniform_margin(
@@ -98,8 +98,8 @@ def fisher_kpp_map(
     score = np.full(present.shape, np.inf)
     score[box] = fine
     inside = (speed > 0) | present
-    score = np.where(present, signed_distance(present, spacing_mm=spacing), score)
-    return _map(arrival_from_score(score, present, inside, spacing), present, spacing)
+    far = signed_distance(present, spacing_mm=spacing)
+    return _map(np.where(present, far, score), present, inside, spacing, far)
 
 
 def _arrival_times(
@@ -145,5 +145,13 @@ def _radius(size: float, ndim: int) -> float:
     return (3 * size / (4 * math.pi)) ** (1 / 3) if ndim == 3 else math.sqrt(size / math.pi)
 
 
-def _map(sizes: np.ndarray, present: np.ndarray, spacing: tuple[float, ...]) -> ArrivalMap:
+def _map(
+    score: np.ndarray,
+    present: np.ndarray,
+    inside: np.ndarray,
+    spacing: tuple[float, ...],
+    far: np.ndarray,
+) -> ArrivalMap:
+    """Arrival map of a score; `far` is the signed distance to the present tumour's edge."""
+    sizes = arrival_from_score(score, present, inside, spacing, edge_mm=far)
     return ArrivalMap(sizes, present, spacing, "mm3" if present.ndim == 3 else "mm2")
