@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 __all__ = ["score_table"]
 
 COLUMNS = (
-    ("dice", "Dice", True), ("hd95_mm", "HD95 mm", False),
-    ("surface_dice_2mm", "surface 2 mm", True), ("continuous_dice", "cont. Dice", True),
-    ("average_precision", "AP", True), ("brier", "Brier", False), ("ece", "ECE", False),
-    ("coverage_15mm", "coverage", True),
+    ("dice", "Dice", True), ("hd95_mm", "HD95", False), ("surface_dice_2mm", "sDice", True),
+    ("continuous_dice", "cDice", True), ("average_precision", "AP", True),
+    ("brier", "Brier", False), ("ece", "ECE", False), ("coverage_15mm", "cover", True),
 )  # fmt: skip
+CAPTION = (
+    "HD95 in mm, sDice: surface Dice at 2 mm, cDice: continuous Dice, AP: average precision, "
+    "cover: share of the new tumour within the volume of a 15 mm margin"
+)
 
 
 def score_table(table: Sequence[Mapping[str, Any]], n_patients: int) -> Table:
@@ -24,8 +28,9 @@ def score_table(table: Sequence[Mapping[str, Any]], n_patients: int) -> Table:
         table: rows of `evaluation.scoring.summary_of`.
         n_patients: for the title.
     """
-    out = Table("method", "size", *(head for _, head, _ in COLUMNS),
-                title=f"{n_patients} patient(s), means")  # fmt: skip
+    out = Table("method", "size", *(head for _, head, _ in COLUMNS), padding=(0, 1, 0, 0),
+                box=SIMPLE_HEAD, title=f"{n_patients} patient(s), means", caption=CAPTION)  # fmt: skip
+    out.columns[0].no_wrap = True
     best = {}
     for key, _, higher in COLUMNS:
         known = [row[key] for row in table if row[key] is not None]
@@ -34,7 +39,7 @@ def score_table(table: Sequence[Mapping[str, Any]], n_patients: int) -> Table:
         cells = []
         for key, _, _ in COLUMNS:
             value, missing = row[key], row[f"{key}_undefined"]
-            text = "-" if value is None else f"{value:.3f}"
+            text = "-" if value is None else f"{value:.{1 if key == 'hd95_mm' else 3}f}"
             text = f"[bold]{text}[/bold]" if value is not None and value == best[key] else text
             cells.append(
                 text + (f" ({missing} undefined)" if missing and value is not None else "")
