@@ -99,7 +99,7 @@ def test_years_of_one_challenge_are_joined_and_a_number_is_one_patient(tmp_path)
 def test_people_under_two_names_are_refused(tmp_path, later):
     make_2021(tmp_path / "a")
     make_2023(tmp_path / "b", later)
-    with pytest.raises(ValueError, match="BraTS 2021 under new names.*in place of 2021's"):
+    with pytest.raises(ValueError, match="share patients under other names.*one release alone"):
         find_brats([tmp_path / "a", tmp_path / "b"])
 
 
@@ -166,3 +166,32 @@ def test_real_cases_are_found(real_brats):
     assert [r.patient[-5:] for r in find_brats(real_brats)] == [
         "01476", "01477", "01478", "01480", "01482", "01484",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "patient", "session", "source"),
+    [
+        ("Brats17_TCIA_192_1", "Brats17_TCIA_192", "1", "BraTS2017"),
+        ("Brats18_2013_11_1", "Brats18_2013_11", "1", "BraTS2018"),
+        ("BraTS19_CBICA_ABM_1", "BraTS19_CBICA_ABM", "1", "BraTS2019"),
+        ("BraTS20_Training_001", "BraTS20_Training_001", "000", "BraTS2020"),
+    ],
+)
+def test_names_of_2017_to_2020_below_hgg_and_lgg(tmp_path, name, patient, session, source):
+    case = tmp_path / "LGG" / name
+    case.mkdir(parents=True)
+    for suffix in ("t1", "t1ce", "t2", "flair", "seg"):
+        (case / f"{name}_{suffix}.nii.gz").touch()
+    (record,) = find_brats(tmp_path)
+    assert (record.patient, record.session, record.source) == (patient, session, source)
+    assert record.label_scheme == "brats2021"
+    assert record.images["t2f"] == case / f"{name}_flair.nii.gz"
+
+
+def test_two_releases_of_adults_are_refused(tmp_path):
+    for name in ("Brats18_2013_11_1", "BraTS20_Training_001"):
+        (tmp_path / name).mkdir()
+        for suffix in ("t1", "t1ce", "t2", "flair", "seg"):
+            (tmp_path / name / f"{name}_{suffix}.nii.gz").touch()
+    with pytest.raises(ValueError, match="one release alone"):
+        find_brats(tmp_path)
