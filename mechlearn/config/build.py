@@ -49,7 +49,7 @@ def build_module(
     model = plain_values(cfg.model)
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # of the averaging callback
-    vlb_weight = model.pop("vlb_weight")
+    of_ddpm = {k: model.pop(k) for k in ("vlb_weight", "label_dropout")}
     adversarial = {k: model.pop(k) for k in ("adversarial_l2", "adversarial_smooth_px")}
     options: dict[str, Any] = {
         "schedule": noise_schedule(cfg), "data": data, "seed": cfg.seed, "lr": cfg.optimizer.lr,
@@ -58,7 +58,7 @@ def build_module(
     network["contrasts"] = len(data["contrasts"])
     module: NoisedModule
     if kind == "ddpm":
-        module = DDPMModule(network, vlb_weight=vlb_weight, **options, **model)
+        module = DDPMModule(network, **of_ddpm, **options, **model)
     else:
         module = GuideModule(kind, network, **adversarial, **options, **model)
     if trained_on:
@@ -88,6 +88,7 @@ def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
     """Loaders over a store, as `cfg.data.loader` says."""
     contrasts = None if cfg.data.contrasts is None else list(cfg.data.contrasts)
     loader = plain_values(cfg.data.loader)
+    loader["augment"] = OmegaConf.to_object(cfg.data.loader.augment)
     return SliceDataModule(store.root, contrasts=contrasts, seed=cfg.seed, **loader)
 
 

@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from mechlearn.config.names import register_resolvers
+from mechlearn.data.augmentation import AugmentationSpec
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.map_spec import MapSpec
@@ -60,6 +61,8 @@ class LoaderConfig:
     val_slices: int | None = None  # evenly spaced over all validation patients; null for every one
     tumour_share: float | None = None  # of the drawn slices; null draws each slice once a pass
     drop_contrasts: float = 0.0  # probability that a contrast of a training slice is left out
+    shares: dict[str, float] = field(default_factory=dict)  # data set -> share of training slices
+    augment: AugmentationSpec = field(default_factory=AugmentationSpec)
 
 
 @dataclass
@@ -90,6 +93,7 @@ class ModelConfig:
     network: dict[str, Any] = MISSING
     ema_decay: float = 0.9999
     vlb_weight: float = 0.001  # ddpm alone
+    label_dropout: float = 0.1  # ddpm with a label map alone: share of images without one
     adversarial_l2: float = 0.0  # guides alone: trained on the worst image so near to each slice
     adversarial_smooth_px: float = 0.0  # half of these along the gradient smoothed as in sampling
     levels: str = "uniform"  # or importance, by the losses so far (Nichol & Dhariwal)

@@ -19,6 +19,7 @@ from mechlearn.spatial.intensity import BACKGROUND
 __all__ = ["SliceDataset", "as_floats"]
 
 Batch = dict[str, Any]
+LABEL_SHIFT = 2  # canonical labels stand above the bits of tumour and brain
 
 
 class SliceDataset(Dataset[Any]):
@@ -29,8 +30,9 @@ class SliceDataset(Dataset[Any]):
     there; the others are background everywhere), all float32.
 
     A batch, `dataset.__getitems__(indices or draws)`, is compact: image (B, C, H, W) float16 and
-    mask (B, H, W) uint8 (bit 0 tumour, bit 1 brain), both in memory that loader processes share
-    with the one that trains, and lists of draw, present and fraction. `as_floats` unpacks it.
+    mask (B, H, W) uint8 (bit 0 tumour, bit 1 brain, then the canonical label), both in memory that
+    loader processes share with the one that trains, and lists of draw, present and fraction.
+    `as_floats` unpacks it.
 
     Args:
         store: the slice store.
@@ -67,6 +69,7 @@ class SliceDataset(Dataset[Any]):
         image, labels, brain = self.store.batch(rows, out=images.numpy())
         mask = masks.numpy()
         np.bitwise_or(whole_tumour(labels), brain.view(np.uint8) << 1, out=mask)
+        mask |= labels << LABEL_SHIFT
         present = np.array([row.present for row in rows])
         kept = present & np.array([draw.kept for draw in draws])
         kept = np.where(kept.any(1, keepdims=True), kept, present)
@@ -98,12 +101,13 @@ def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 def as_floats(batch: Batch) -> Batch:
     """A compact batch as float32 on the device where it lies: image (B, C, H, W), tumour and brain
-    (B, 1, H, W), present (B, C), fraction (B,); draw stays a list."""
+    (B, 1, H, W), labels (B, H, W) int64, present (B, C), fraction (B,); draw stays a list."""
     image, mask = batch["image"], batch["mask"]
     return {
         "image": image.float(),
         "tumour": (mask & 1).float()[:, None],
-        "brain": (mask >> 1).float()[:, None],
+        "brain": (mask >> 1 & 1).float()[:, None],
+        "labels": (mask >> LABEL_SHIFT).long(),
         "present": torch.tensor(batch["present"], dtype=torch.float32, device=image.device),
         "fraction": torch.tensor(batch["fraction"], dtype=torch.float32, device=image.device),
         "draw": batch["draw"],

@@ -8,7 +8,7 @@ W * B reads, and a resumed run goes on with the draw after the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,6 +41,8 @@ class Draws:
         drop_contrasts: probability that a contrast is left out; one is always kept.
         tumour_share: share of draws with tumour, drawn with replacement; None shows each slice
             once a pass.
+        sources, shares: data set of each slice, (n,), and the share of the draws that comes from
+            each of them; the rest is spread over the others. None follows the numbers of slices.
 
     Raises:
         ValueError: a share outside (0, 1), or a tumour_share where all slices are of one kind.
@@ -55,12 +57,17 @@ class Draws:
         flip: bool = False,
         drop_contrasts: float = 0.0,
         tumour_share: float | None = None,
+        sources: Sequence[str] | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.tumour = np.asarray(tumour, bool)
         self.seed, self.contrasts, self.flip = seed, contrasts, flip
         in_range("data.loader.drop_contrasts", drop_contrasts, 0.0, 0.95)
         self.drop_contrasts = drop_contrasts
         self.weights = None if tumour_share is None else _weights(self.tumour, tumour_share)
+        if sources is not None and shares:
+            given = np.ones(len(self)) if self.weights is None else self.weights
+            self.weights = _shared_out(given, np.asarray(sources), shares)
         # Loader workers are sent the draws themselves, so one cache serves the process that draws.
         self._pass = lru_cache(maxsize=2)(self._make_pass)
 
@@ -99,6 +106,26 @@ def _weights(tumour: np.ndarray, share: float) -> np.ndarray:
             "balanced drawing needs both kinds. Use data.loader.tumour_share=null."
         )
     return np.where(tumour, share / n_tumour, (1 - share) / (len(tumour) - n_tumour))
+
+
+def _shared_out(
+    weights: np.ndarray, sources: np.ndarray, shares: Mapping[str, float]
+) -> np.ndarray:
+    """Weights, (n,), whose sum over each named source is its share and whose sum is 1."""
+    out, rest = weights.copy(), ~np.isin(sources, list(shares))
+    left = 1.0 - sum(shares.values())
+    for name, share in shares.items():
+        mine = sources == name
+        if not mine.any() or not 0 <= share <= 1 or left < -1e-9:
+            raise ValueError(
+                f"data.loader.shares={dict(shares)}: must be shares of 0 to 1, together at most 1, "
+                f"of sources that are there ({', '.join(sorted(set(sources)))})."
+            )
+        out[mine] *= share / out[mine].sum()
+    if rest.any():
+        out[rest] *= left / out[rest].sum()
+    total: np.ndarray = out / out.sum()
+    return total
 
 
 class DrawBatches(Sampler[list[Draw]]):

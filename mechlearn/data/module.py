@@ -6,7 +6,8 @@ import logging
 import signal
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from mechlearn.data.augmentation import AugmentationSpec, augmented
 from mechlearn.data.datasets import Batch, SliceDataset, as_floats
 from mechlearn.data.draws import DrawBatches, Draws
 from mechlearn.data.store import SliceStore
@@ -75,6 +77,8 @@ class SliceDataModule(pl.LightningDataModule):
             for every one.
         tumour_share: share of training slices with tumour, drawn with replacement; None draws
             every slice once a pass.
+        shares: of the training draws that come from each data set (`VisitRecord.source`).
+        augment: what is done to training slices.
         seed: of the draws.
 
     Raises:
@@ -92,6 +96,8 @@ class SliceDataModule(pl.LightningDataModule):
         drop_contrasts: float = 0.0,
         val_slices: int | None = None,
         tumour_share: float | None = None,
+        shares: Mapping[str, float] | None = None,
+        augment: AugmentationSpec | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -105,6 +111,8 @@ class SliceDataModule(pl.LightningDataModule):
         self.drop_contrasts = drop_contrasts
         self.val_slices = val_slices
         self.tumour_share = tumour_share
+        self.shares = dict(shares or {})
+        self.augment = augment or AugmentationSpec()
         self.seed = seed
         self._resumed_draw = 0
         self._training: ResumableLoader | None = None
@@ -147,7 +155,8 @@ class SliceDataModule(pl.LightningDataModule):
         draws = Draws(
             [row.tumour_fraction > 0 for row in dataset.rows], seed=self.seed,
             contrasts=len(self.store.contrasts), flip=self.flip, drop_contrasts=self.drop_contrasts,
-            tumour_share=self.tumour_share,
+            tumour_share=self.tumour_share, shares=self.shares,
+            sources=self._sources(dataset) if self.shares else None,
         )  # fmt: skip
         rank, ranks = self._ranks
         batches = DrawBatches(
@@ -157,6 +166,11 @@ class SliceDataModule(pl.LightningDataModule):
         batches.first_draw = self._resumed_draw
         self._training = ResumableLoader(dataset, batch_sampler=batches, **self._options())
         return self._training
+
+    def _sources(self, dataset: SliceDataset) -> list[str]:
+        visits = {(v.patient, v.session): v.record.source
+                  for p in self.store.patients("train") for v in self.store.visits(p)}
+        return [visits[row.patient, row.session] for row in dataset.rows]
 
     def state_dict(self) -> dict[str, Any]:
         """How many draws were handed out (Lightning forgets a loader's state between epochs), and
@@ -178,8 +192,8 @@ class SliceDataModule(pl.LightningDataModule):
                 "from its weights: init=PATH resume=null."
             )
         for key, value in self._settings.items():
-            if before[key] != value:
-                log.warning("resume: data %s was %s, is %s from here", key, before[key], value)
+            if before.get(key) != value:
+                log.warning("resume: data %s was %s, is %s from here", key, before.get(key), value)
         self._resumed_draw = state_dict["draws"]
 
     @cached_property
@@ -194,6 +208,8 @@ class SliceDataModule(pl.LightningDataModule):
             "flip": self.flip,
             "drop_contrasts": self.drop_contrasts,
             "tumour_share": self.tumour_share,
+            "shares": self.shares,
+            "augment": asdict(self.augment),
             "seed": self.seed,
         }
 
@@ -224,7 +240,9 @@ class SliceDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Unpack a batch where it is used: loader processes and bus carry the compact one."""
-        return as_floats(batch)
+        floats = as_floats(batch)
+        training = self.trainer is not None and self.trainer.training
+        return augmented(floats, self.augment, seed=self.seed) if training else floats
 
     def _ordered(self, dataset: SliceDataset, indices: list[int]) -> DataLoader[Batch]:
         batches = [

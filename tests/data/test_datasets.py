@@ -18,6 +18,7 @@ def test_item_has_the_documented_shapes(store):
         "image": (torch.float32, (4, 48, 48)),
         "tumour": (torch.float32, (1, 48, 48)),
         "brain": (torch.float32, (1, 48, 48)),
+        "labels": (torch.int64, (48, 48)),
         "present": (torch.float32, (4,)),
         "fraction": (torch.float32, ()),
     }
