@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from mechlearn.diffusion.losses import HybridLoss, hybrid_loss
 from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.diffusion.steps import col
+from mechlearn.models.label_networks import label_map
 from mechlearn.models.noised_module import Noised, NoisedModule
 from mechlearn.models.quartiles import Quartiles
 
 __all__ = ["DDPMModule"]
 
+STREAM = 5  # of a draw; see `data.augmentation`
+
 
 class DDPMModule(NoisedModule):
     """Trains epsilon and its variance with the hybrid loss (section 3.1).
 
-    A network with `classes` is told of each slice whether it holds tumour (label 1) or not (0).
+    A network with `classes` is told of each slice whether it holds tumour (label 1) or not (0),
+    a `LabelDenoiser` its label map.
 
     Args:
         vlb_weight: weight of L_vlb, 0.001 in Nichol & Dhariwal.
+        label_dropout: share of training images whose label map is left out.
         options: see NoisedModule.
     """
 
@@ -34,23 +42,35 @@ class DDPMModule(NoisedModule):
         schedule: NoiseSchedule,
         data: Mapping[str, Any],
         vlb_weight: float = 0.001,
+        label_dropout: float = 0.1,
         **options: Any,
     ) -> None:
         super().__init__("ddpm", network, schedule=schedule, data=data, **options)
-        self.vlb_weight = vlb_weight
+        self.vlb_weight, self.label_dropout = vlb_weight, label_dropout
         self.quartiles = Quartiles(schedule.levels, of="mse")
 
     def _losses(
         self, batch: dict[str, Any], *, validation: bool = False
     ) -> tuple[HybridLoss, Noised]:
         noised = self.noised(batch["image"], batch["draw"], validation=validation)
-        label = (batch["fraction"] > 0).long() if self.card["network"].get("classes") else None
-        given = (noised.x_l, noised.l) if label is None else (noised.x_l, noised.l, label)
+        told = self._told(batch, validation=validation)
         loss = hybrid_loss(
-            self.network(*given), batch["image"], noised.epsilon, l=noised.l, x_l=noised.x_l,
-            schedule=self.schedule, present=batch["present"],
+            self.network(noised.x_l, noised.l, *told), batch["image"], noised.epsilon,
+            l=noised.l, x_l=noised.x_l, schedule=self.schedule, present=batch["present"],
         )  # fmt: skip
         return loss, noised
+
+    def _told(self, batch: dict[str, Any], *, validation: bool) -> tuple[Tensor, ...]:
+        """What the network is told of each slice besides image and level."""
+        if self.card["network"].get("classes"):
+            return ((batch["fraction"] > 0).long(),)
+        if not hasattr(self.network, "label_channels"):
+            return ()
+        labels = label_map(batch["labels"], batch["brain"])
+        dropout = 0.0 if validation else self.label_dropout
+        words = [np.random.default_rng([self.seed, STREAM, d]).random() for d in batch["draw"]]
+        kept = torch.tensor([w >= dropout for w in words], device=labels.device)
+        return (labels * col(kept),)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         loss, noised = self._losses(batch)

@@ -8,7 +8,7 @@ from typing import Any
 from monai.networks import nets
 from torch import nn
 
-from mechlearn.models import networks
+from mechlearn.models import label_networks, networks
 
 __all__ = ["NETWORKS", "build_network"]
 
@@ -16,6 +16,7 @@ OURS = ("Denoiser", "Regressor", "Segmenter")
 MONAI = ("AttentionUnet", "BasicUNet", "DiffusionModelUNet", "DynUNet", "SegResNet", "UNet")
 NETWORKS: Mapping[str, type[nn.Module]] = {
     **{f"mechlearn.models.networks.{name}": getattr(networks, name) for name in OURS},
+    "mechlearn.models.label_networks.LabelDenoiser": label_networks.LabelDenoiser,
     # Where they were in version 0.1.
     **{f"mechlearn.diffusion.networks.{name}": getattr(networks, name) for name in OURS},
     **{f"monai.networks.nets.{name}": getattr(nets, name) for name in MONAI},
