@@ -39,7 +39,7 @@ THIRD_PARTY = {
     "phantom": {"numpy", "scipy", "torch", "nibabel", "nilearn", "rich"},
     "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
                "safetensors", "huggingface_hub", "yaml"},
-    "evaluation": {"numpy", "torch", "yaml", "rich"},
+    "evaluation": {"numpy", "scipy", "torch", "yaml", "rich"},
     "report": {"numpy", "matplotlib", "jinja2", "rich", "torch"},
 }
 HYDRA = ("hydra", "omegaconf")

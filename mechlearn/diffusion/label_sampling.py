@@ -1,0 +1,194 @@
+"""Draw a slice under a label map: encode a first guess to a low noise level, denoise under labels.
+
+Only the changed region is drawn. Beside it, each level is that of the encoded scan itself (the same
+noise), so that what is drawn joins it, and at the end the scan stands there unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mechlearn.checks import in_range, one_of
+from mechlearn.diffusion.levels import visited_levels
+from mechlearn.diffusion.sampler_spec import SOLVERS, SPACINGS
+from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.diffusion.steps import (
+    ORDERS,
+    add_noise,
+    ddim_step,
+    predict_epsilon,
+    predict_x0,
+    second_order,
+)
+
+__all__ = ["LabelSamplingSpec", "Window", "draw_under_labels", "window_of"]
+
+LabelledEpsilon = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+FACTOR = 16  # sides of a window are multiples of it: the network halves them a few times
+
+
+@dataclass
+class LabelSamplingSpec:
+    """How a slice is drawn under labels.
+
+    Attributes:
+        level: noise level that the first guess is encoded to; higher changes more of it.
+        steps: levels visited.
+        solver: `ddim`, or `dpmpp_2m` of second order.
+        spacing: of the levels, see `diffusion.levels`.
+        label_weight: 1 follows the labels as trained; w > 1 goes w times as far from the
+            prediction without labels (classifier-free guidance, Ho & Salimans 2022).
+        keep_low: weight with which the first guess's intensities smoothed over low_px pixels are
+            kept at each step (Choi et al. 2021, ILVR): the model draws texture and edges, the
+            patient's own tumour says how bright.
+        low_px: that width.
+        seam_px: width over which the drawn region fades into the scan.
+        margin_px: the window that is denoised reaches so far beyond the changed region.
+        precision: of the denoiser, float32 or bf16.
+        batch_size: windows denoised at once.
+    """
+
+    level: int = 200
+    steps: int = 10
+    solver: str = "ddim"
+    spacing: str = "uniform"
+    label_weight: float = 1.0
+    keep_low: float = 1.0
+    low_px: float = 2.0
+    seam_px: float = 1.0
+    margin_px: int = 16
+    precision: str = "float32"
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        in_range("sampler.labels.level", self.level, 1, 1000)
+        in_range("sampler.labels.steps", self.steps, 1, self.level)
+        one_of("sampler.labels.solver", self.solver, SOLVERS)
+        one_of("sampler.labels.spacing", self.spacing, SPACINGS)
+        one_of("sampler.labels.precision", self.precision, ("float32", "bf16"))
+        in_range("sampler.labels.label_weight", self.label_weight, 0.0, 20.0)
+        in_range("sampler.labels.keep_low", self.keep_low, 0.0, 1.0)
+        in_range("sampler.labels.low_px", self.low_px, 0.1, 100.0)
+        in_range("sampler.labels.seam_px", self.seam_px, 0.0, 20.0)
+        in_range("sampler.labels.margin_px", self.margin_px, 0, 512)
+        in_range("sampler.labels.batch_size", self.batch_size, 1, 4096)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows and columns of the square that is denoised."""
+
+    top: int
+    left: int
+    side: int
+
+    def of(self, x: Tensor) -> Tensor:
+        """The part of (..., H, W)."""
+        return x[..., self.top : self.top + self.side, self.left : self.left + self.side]
+
+
+def window_of(region: Tensor, *, margin_px: int, least_px: int = 80) -> Window:
+    """The square around a region, (H, W) bool, with a margin; its side a multiple of 16.
+
+    ValueError for an empty region.
+    """
+    if not bool(region.any()):
+        raise ValueError("region: no pixel changes, so there is nothing to draw.")
+    height, width = region.shape
+    rows, columns = (torch.nonzero(region.any(d)).flatten() for d in (1, 0))
+    spans = [int(v[-1] - v[0]) + 1 for v in (rows, columns)]
+    side = max(max(spans) + 2 * margin_px, least_px)
+    side = min(-(-side // FACTOR) * FACTOR, min(height, width) // FACTOR * FACTOR)
+    top, left = (
+        max(0, min(int(v[0] + v[-1] + 1) // 2 - side // 2, size - side))
+        for v, size in ((rows, height), (columns, width))
+    )
+    return Window(top, left, side)
+
+
+@torch.inference_mode()
+def draw_under_labels(
+    epsilon: LabelledEpsilon,
+    scan: Tensor,
+    guess: Tensor,
+    labels: Tensor,
+    region: Tensor,
+    brain: Tensor,
+    *,
+    schedule: NoiseSchedule,
+    spec: LabelSamplingSpec,
+    seeds: Sequence[int],
+) -> Tensor:
+    """The scan with the region drawn anew, (B, C, H, W) float32.
+
+    Args:
+        epsilon: network of (x_l, l, label map or None); its first C channels are the noise.
+        scan, guess: (B, C, H, W) in [-1, 1]; the guess differs from the scan in the region.
+        labels: label maps, (B, K, H, W), of what is wanted.
+        region, brain: (B, H, W) bool: what may change; background outside the brain.
+        seeds: B, one for the noise of each.
+
+    All B windows are of one size, and each picture is a function of its seed alone.
+    """
+    shape = scan.shape[1:]
+    noise = torch.stack([
+        torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds
+    ])
+    soft = _soft(region, spec.seam_px) * brain[:, None]
+    inside = (soft > 0).float()
+    levels = visited_levels(schedule, spec.level, steps=spec.steps, spacing=spec.spacing)
+    x = add_noise(guess, noise, alpha_bar=schedule.alpha_bar(levels[-1]))
+    before: tuple[Tensor, Tensor] | None = None
+    for k in range(len(levels) - 1, 0, -1):
+        here, to = (schedule.alpha_bar(levels[i]) for i in (k, k - 1))
+        predicted = _predicted(epsilon, x, levels[k], labels, spec)
+        x0 = predict_x0(x, predicted, alpha_bar=here)
+        if spec.keep_low > 0:
+            x0 = x0 + spec.keep_low * _smooth(torch.where(inside > 0, guess - x0, 0.0), spec.low_px)
+            predicted = predict_epsilon(x, x0, alpha_bar=here)
+        out = ddim_step(x, predicted, alpha_bar=here, alpha_bar_to=to)
+        if ORDERS[spec.solver] == 2 and before is not None:
+            out = out + second_order(
+                x0, before[0], alpha_bar_before=before[1], alpha_bar=here, alpha_bar_to=to
+            )
+        before = (x0, here)
+        x = torch.where(inside > 0, out, add_noise(scan, noise, alpha_bar=to))
+    drawn = soft * x.clamp(-1, 1) + (1 - soft) * scan
+    return torch.where(inside > 0, drawn, scan)
+
+
+def _predicted(
+    epsilon: LabelledEpsilon, x: Tensor, level: int, labels: Tensor, spec: LabelSamplingSpec
+) -> Tensor:
+    l = torch.full((x.shape[0],), level, device=x.device)
+    inner = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
+        told = epsilon(inner, l, labels)[:, : x.shape[1]].float()
+        if spec.label_weight == 1.0:
+            return told
+        untold = epsilon(inner, l, None)[:, : x.shape[1]].float()
+    return untold + spec.label_weight * (told - untold)
+
+
+def _smooth(x: Tensor, width_px: float) -> Tensor:
+    """Gaussian mean, (B, C, H, W); background beyond the borders counts as 0."""
+    reach = max(1, round(3 * width_px))
+    at = torch.arange(-reach, reach + 1, dtype=x.dtype)
+    kernel = torch.exp(-0.5 * (at / width_px) ** 2)
+    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
+    rows = F.conv2d(x, kernel[..., None], padding=(reach, 0), groups=x.shape[1])
+    return F.conv2d(rows, kernel[:, :, None], padding=(0, reach), groups=x.shape[1])
+
+
+def _soft(region: Tensor, width_px: float) -> Tensor:
+    """Weight of the drawn picture, (B, 1, H, W): 1 in the region, falling to 0 around it."""
+    hard = region.float()[:, None]
+    if width_px <= 0:
+        return hard
+    blurred = _smooth(hard, width_px)
+    return torch.maximum(hard, (2 * blurred).clamp(0, 1) * (blurred > 0.05))

@@ -1,0 +1,218 @@
+"""Draw a prepared slice with another tumour, and say whether the picture can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mechlearn.checks import same_shape
+from mechlearn.diffusion.label_sampling import LabelSamplingSpec, draw_under_labels, window_of
+from mechlearn.diffusion.sampler import member_seed
+from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.scan_guard import ScanVerdict, judge_scan, scan_statistics
+from mechlearn.metrics.realism import drawn_realism
+from mechlearn.models.checkpoints import LoadedModel, load_model
+from mechlearn.models.label_networks import label_map
+from mechlearn.records import AxialSlice
+from mechlearn.spatial.first_guess import GuessSpec, first_guess
+from mechlearn.spatial.label_transport import transported_labels
+
+__all__ = ["DrawnSlice", "DrawnVerdict", "GuardLimits", "draw_slice", "draw_slices", "load_drawer"]
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """When a drawn picture is called failed; shares, and distances in brain ranges.
+
+    darkened: of the new region, in FLAIR. distance: to the patient's own tumour, FLAIR and T2; a
+    picture also fails where the distance is above two thirds of that of untouched tissue. outside:
+    share of the other brain that changed by more than a twentieth of the range.
+    """
+
+    darkened: float = 0.05
+    distance: float = 0.15
+    outside: float = 0.02
+
+
+@dataclass(frozen=True)
+class DrawnVerdict:
+    """What is known of a picture: figures, and in plain words what is wrong with it.
+
+    scan: whether the scan itself is like the training data, where that was asked. figures may be
+    None where the new region is too small to tell. asked_mm2 and drawn_mm2: the size that was
+    asked for, and that of the region which was drawn as tumour.
+    """
+
+    scan: ScanVerdict | None
+    figures: Row
+    problems: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        return not self.problems
+
+    @property
+    def words(self) -> str:
+        """One or two sentences for a reader."""
+        return "; ".join(self.problems) + "." if self.problems else "No fault was found."
+
+
+@dataclass(frozen=True)
+class DrawnSlice:
+    """image (C, H, W) float32 in [-1, 1], the labels it was drawn under, and the verdict."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    verdict: DrawnVerdict = field(repr=False)
+
+
+def load_drawer(path: str | Path = "demo") -> LoadedModel:
+    """The denoiser that draws under labels; ValueError for one that knows no labels."""
+    model = load_model(path, demo_kind="ddpm_labels" if str(path) == "demo" else "ddpm")
+    if not hasattr(model.module, "label_channels"):
+        raise ValueError(
+            f"checkpoints.drawer={path}: this denoiser knows no labels. Train one with "
+            "+experiment=ddpm_labels, or take the packaged one: demo."
+        )
+    model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def draw_slice(
+    scan: AxialSlice,
+    target: np.ndarray,
+    *,
+    model: LoadedModel,
+    seed: int = 0,
+    spec: LabelSamplingSpec | None = None,
+    guess: GuessSpec | None = None,
+    limits: GuardLimits | None = None,
+) -> DrawnSlice:
+    """One slice with a tumour that fills `target`: see `draw_slices`.
+
+    Example:
+        >>> model = load_drawer()                                           # doctest: +SKIP
+        >>> drawn = draw_slice(scan, forecast_mask, model=model, seed=0)    # doctest: +SKIP
+        >>> drawn.verdict.words                                             # doctest: +SKIP
+        'No fault was found.'
+    """
+    return draw_slices(
+        scan, [target], model=model, seed=seed, spec=spec, guess=guess, limits=limits
+    )[0]
+
+
+def draw_slices(
+    scan: AxialSlice,
+    targets: Sequence[np.ndarray],
+    *,
+    model: LoadedModel,
+    seed: int = 0,
+    spec: LabelSamplingSpec | None = None,
+    guess: GuessSpec | None = None,
+    limits: GuardLimits | None = None,
+) -> list[DrawnSlice]:
+    """One slice under several targets, each drawn by itself: the order does not matter.
+
+    Args:
+        scan: prepared slice with labels, on the model's grid, with its contrasts.
+        targets: masks, (H, W) bool, which `transported_labels` fills, or label maps (H, W) of
+            canonical integers.
+        model: of `load_drawer`.
+        seed: of the noise, together with the slice's name; targets of a slice share it, so that
+            pictures of growing sizes agree where they overlap.
+        spec, guess, limits: how it is drawn, first painted and judged.
+
+    Raises:
+        ValueError: another grid or contrasts than the model's, a target of another shape, no
+            tumour in the slice.
+    """
+    _check(scan, model)
+    spec, guess, limits = spec or LabelSamplingSpec(), guess or GuessSpec(), limits or GuardLimits()
+    statement = _scan_verdict(scan, model)
+    out = []
+    for target in targets:
+        same_shape("target", np.asarray(target), "labels", scan.labels)
+        labels = _labels(scan, np.asarray(target))
+        image = _drawn(scan, labels, model, spec, guess, member_seed(seed, scan.slice_id, 0))
+        out.append(DrawnSlice(image, labels, _verdict(scan, image, labels, statement, limits)))
+    return out
+
+
+def _check(scan: AxialSlice, model: LoadedModel) -> None:
+    mine = (scan.contrasts, scan.brain.shape, round(scan.spacing_mm[0], 3))
+    theirs = (model.contrasts, (model.size, model.size), round(model.pixel_mm, 3))
+    if mine != theirs:
+        raise ValueError(
+            f"slice {scan.slice_id}: contrasts, size and pixels are {mine}, the model was trained "
+            f"on {theirs} ({model.source}). Prepare the scan on the model's grid."
+        )
+
+
+def _scan_verdict(scan: AxialSlice, model: LoadedModel) -> ScanVerdict | None:
+    groups = model.card.get("guard")
+    if not groups:
+        return None
+    return judge_scan(scan_statistics(scan, model.epsilon, schedule=model.schedule), groups)
+
+
+def _labels(scan: AxialSlice, target: np.ndarray) -> np.ndarray:
+    if target.dtype == bool:
+        return transported_labels(scan.labels, target, scan.brain)
+    return np.where(scan.brain, target, 0).astype(np.uint8)
+
+
+def _drawn(
+    scan: AxialSlice, labels: np.ndarray, model: LoadedModel, spec: LabelSamplingSpec,
+    guess: GuessSpec, seed: int,
+) -> np.ndarray:
+    painted, region = first_guess(scan.image, scan.labels, labels, scan.brain, spec=guess)
+    region &= scan.brain
+    if not region.any():
+        return scan.image.copy()
+    images, masks = torch.from_numpy(np.stack([scan.image, painted])), torch.from_numpy(
+        np.stack([region, scan.brain])
+    )  # fmt: skip
+    window = window_of(masks[0], margin_px=spec.margin_px)
+    inside = window.of(masks)
+    wanted = label_map(window.of(torch.from_numpy(labels.astype(np.int64)))[None],
+                       inside[None, 1:].float())
+    scans = window.of(images)
+    made = draw_under_labels(
+        model.module, scans[:1], scans[1:], wanted, inside[:1], inside[1:],
+        schedule=model.schedule, spec=spec, seeds=[seed],
+    )  # fmt: skip
+    out = scan.image.copy()
+    window.of(torch.from_numpy(out))[:] = made[0]
+    return out
+
+
+def _verdict(
+    scan: AxialSlice, image: np.ndarray, labels: np.ndarray, statement: ScanVerdict | None,
+    limits: GuardLimits,
+) -> DrawnVerdict:
+    """Figures of a picture and what they say against it."""
+    real = drawn_realism(image, scan.image, scan.labels, labels, scan.brain)
+    tumour = (labels > 0) & (labels != 4)
+    figures: Row = {"asked_mm2": float(tumour.sum()) * scan.pixel_mm2}
+    problems = [statement.reason] if statement is not None and not statement.is_familiar else []
+    figures["outside_changed"] = real.outside_changed
+    if real.outside_changed is not None and real.outside_changed > limits.outside:
+        problems.append(f"{real.outside_changed:.0%} of the brain outside the tumour changed")
+    for name, number in ((c, i) for i, c in enumerate(scan.contrasts)):
+        if real.distance is None or real.untouched is None or real.darkened is None:
+            continue
+        distance, untouched = real.distance[number], real.untouched[number]
+        figures |= {
+            f"distance_{name}": distance, f"untouched_{name}": untouched,
+            f"darkened_{name}": real.darkened[number],
+        }  # fmt: skip
+        if name == "t2f" and real.darkened[number] > limits.darkened:
+            problems.append(f"{real.darkened[number]:.0%} of the new tumour became darker in FLAIR")
+        far = distance > max(limits.distance, 2 / 3 * untouched)
+        if name in ("t2w", "t2f") and far:
+            problems.append(f"the new tumour does not look like the patient's own in {name}")
+    return DrawnVerdict(statement, figures, tuple(problems))

@@ -1,0 +1,166 @@
+"""Is a scan like those that the models were trained on? Statistics beside stored ranges.
+
+Each statistic of a slice is compared with its 1st to 99th percentile over training slices. Its
+excess is how far it lies outside, in widths of that range; a scan is unlike the training data where
+the largest excess passes a limit that was set on validation patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.diffusion.steps import add_noise
+from mechlearn.records import AxialSlice
+
+__all__ = ["GUARD_LEVELS", "ScanVerdict", "fit_ranges", "judge_scan", "scan_statistics"]
+
+GUARD_LEVELS = (100, 300)  # noise levels at which the denoising error is read
+EMPTY = 0.02  # spread of a contrast in [-1, 1] below which nothing is there
+FEW_PX = 20  # of oedema: fewer tell nothing of its brightness
+RIM_PX = 3  # outermost brain pixels: skull and scalp are bright there
+_WORDS = {
+    "median": "the usual brightness of {0}",
+    "spread": "the spread of brightness of {0}",
+    "rim": "the brightness at the rim of the brain in {0} (skull left on?)",
+    "detail": "the fine detail of {0}",
+    "error": "how well the denoiser knows {0}",
+    "lesion": "the brightness of the oedema in {0} (swapped contrasts?)",
+    "like": "how {0} compare (swapped or inverted contrasts?)",
+}
+
+
+@dataclass(frozen=True)
+class ScanVerdict:
+    """Whether a scan is like the training data; `excess` of the statistic that is furthest off.
+
+    reason: in plain words; empty where the scan is familiar.
+    """
+
+    is_familiar: bool
+    excess: float
+    statistic: str
+    reason: str = ""
+
+
+def scan_statistics(
+    scan: AxialSlice,
+    epsilon: Callable[[Tensor, Tensor], Tensor],
+    *,
+    schedule: NoiseSchedule,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Statistics of the brain outside the tumour, by name.
+
+    Args:
+        scan: prepared slice.
+        epsilon: unconditional predicted noise of (x_l, l).
+        seed: of the noise at `GUARD_LEVELS`.
+    """
+    healthy = scan.brain & ~scan.tumour
+    healthy = healthy if healthy.sum() > 100 else scan.brain
+    oedema = scan.brain & (scan.labels == 2)
+    rim = scan.brain & ~ndimage.binary_erosion(scan.brain, iterations=RIM_PX)
+    errors = _denoising_errors(scan, epsilon, schedule, seed)
+    out: dict[str, float] = {}
+    for number, name in enumerate(scan.contrasts):
+        values = scan.image[number]
+        low, middle, high = np.percentile(values[healthy], (5, 50, 95))
+        fine = values - ndimage.gaussian_filter(values, 1.0)
+        out[f"median {name}"] = float(middle)
+        out[f"spread {name}"] = float(high - low)
+        out[f"rim {name}"] = float(np.median(values[rim]) - middle)
+        if oedema.sum() >= FEW_PX:
+            width = max(float(high - low), EMPTY)
+            out[f"lesion {name}"] = float(np.median(values[oedema]) - middle) / width
+        out[f"detail {name}"] = float(fine[healthy].std())
+        for level, error in zip(GUARD_LEVELS, errors, strict=True):
+            out[f"error {name} {level}"] = float(error[number])
+        for other in range(number):
+            pair = np.stack([scan.image[other][healthy], values[healthy]])
+            flat = pair.std(1).min() < 1e-4
+            likeness = 0.0 if flat else float(np.corrcoef(pair)[0, 1])
+            out[f"like {scan.contrasts[other]}-{name}"] = likeness
+    return out
+
+
+@torch.inference_mode()
+def _denoising_errors(
+    scan: AxialSlice, epsilon: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule,
+    seed: int,
+) -> np.ndarray:
+    """Root mean square error of the predicted noise over the brain, (levels, C)."""
+    clean = torch.from_numpy(scan.image)[None].expand(len(GUARD_LEVELS), -1, -1, -1)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(scan.image.shape, generator=generator)[None].expand_as(clean)
+    l = torch.tensor(GUARD_LEVELS)
+    x_l = add_noise(clean, noise, alpha_bar=schedule.alpha_bar(l))
+    wrong = epsilon(x_l.contiguous(memory_format=torch.channels_last), l).float() - noise
+    return np.asarray(wrong[:, :, torch.from_numpy(scan.brain)].square().mean(2).sqrt())
+
+
+def fit_ranges(
+    statistics: Sequence[Mapping[str, float]], held_out: Sequence[Mapping[str, float]],
+    *, pass_share: float = 0.95,
+) -> dict[str, Any]:
+    """Ranges of training slices, and the limit that `pass_share` of held-out slices keep.
+
+    Returns:
+        {"ranges": {name: [low, high]}, "limit": excess}, plain builtins for a model's card.
+    """
+    names = dict.fromkeys(name for s in statistics for name in s)
+    ranges = {
+        name: [float(v) for v in np.percentile([s[name] for s in statistics if name in s], (1, 99))]
+        for name in names
+    }
+    excess = [_excess(s, ranges)[0] for s in held_out]
+    return {"ranges": ranges, "limit": float(np.quantile(excess, pass_share))}
+
+
+def judge_scan(statistics: Mapping[str, float], groups: Mapping[str, Any]) -> ScanVerdict:
+    """A scan beside each group of training data; it need be like one of them.
+
+    Args:
+        statistics: of `scan_statistics`.
+        groups: name -> what `fit_ranges` gave, from the model's card.
+    """
+    empty = [n for n, v in statistics.items() if n.startswith("spread ") and v < EMPTY]
+    if empty:
+        words = f"This scan holds no {empty[0].split()[1]}: it is the same value everywhere"
+        return ScanVerdict(False, float("inf"), empty[0], words)
+    best: ScanVerdict | None = None
+    for group in groups.values():
+        excess, name = _excess(statistics, group["ranges"])
+        familiar = excess <= group["limit"]
+        verdict = ScanVerdict(familiar, excess, name, "" if familiar else _reason(name))
+        if best is None or (verdict.is_familiar, -excess) > (best.is_familiar, -best.excess):
+            best = verdict
+    if best is None:
+        raise ValueError("groups: the model's card holds no ranges. Take a model that has them.")
+    return best
+
+
+def _excess(
+    statistics: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
+) -> tuple[float, str]:
+    found = []
+    for name, (low, high) in ranges.items():
+        if name not in statistics:  # a slice without oedema tells nothing of its brightness
+            continue
+        value = statistics[name]
+        beyond = max(low - value, value - high, 0.0) / max(high - low, 1e-6)
+        found.append((beyond if np.isfinite(beyond) else float("inf"), name))
+    return max(found)
+
+
+def _reason(name: str) -> str:
+    kind, what = name.split()[:2]
+    about = _WORDS[kind].format(what.replace("-", " and "))
+    return f"This scan is unlike those the models were trained on: {about} lies outside their range"

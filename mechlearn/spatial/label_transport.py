@@ -1,0 +1,90 @@
+"""The label map of a tumour that has another outline: which tissue fills the changed mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from mechlearn.checks import in_range, same_shape
+
+__all__ = ["CAVITY", "CORE", "ENHANCING", "OEDEMA", "transported_labels"]
+
+CORE, OEDEMA, ENHANCING, CAVITY = 1, 2, 3, 4
+_COMMON = 0.05  # share of the tumour's surface from which on a label is taken to spread there
+
+
+def transported_labels(
+    labels: np.ndarray, target: np.ndarray, brain: np.ndarray, *, inner: float = 0.0
+) -> np.ndarray:
+    """Labels of a tumour that fills `target`: what is there stays, what joins takes a label.
+
+    A pixel that joins is oedema where oedema is a part of the tumour's surface, and has the label
+    of the nearest surface pixel otherwise. Pixels that leave the tumour are 0. A resection cavity
+    stays a cavity unless the tumour fills it.
+
+    Args:
+        labels: canonical, (H, W) uint8: 0 none, 1 core, 2 oedema, 3 enhancing, 4 cavity.
+        target, brain: (H, W) bool; the target outside the brain is left out.
+        inner: how far core and enhancing tumour grow with the outline: 0 leaves them as they are,
+            1 keeps their share of the tumour's area. They spread into the nearest oedema, and the
+            inside of what enhanced becomes core, so that the rim keeps its width.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ValueError: shapes differ, or no tumour to take a label from.
+
+    Example:
+        >>> labels = np.zeros((9, 9), np.uint8); labels[3:6, 3:6] = 2; labels[4, 4] = 3
+        >>> grown = np.zeros((9, 9), bool); grown[2:7, 2:7] = True
+        >>> transported_labels(labels, grown, np.ones((9, 9), bool))[2, 2]
+        np.uint8(2)
+    """
+    target = np.asarray(target, bool) & np.asarray(brain, bool)
+    same_shape("target", target, "labels", labels)
+    in_range("inner", inner, 0.0, 1.0)
+    present = (labels > 0) & (labels != CAVITY)
+    if not present.any():
+        raise ValueError("labels: no tumour in the slice, so no label can spread. Drop the slice.")
+    out = np.where(target & present, labels, 0).astype(np.uint8)
+    out[(labels == CAVITY) & ~target] = CAVITY
+    joins = target & ~present
+    if joins.any():
+        out[joins] = _surface_label(labels, present)[joins]
+    return _grown_inside(out, labels, inner) if inner > 0 and joins.any() else out
+
+
+def _surface_label(labels: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Label that a tumour spreads with, (H, W): oedema where that is common at its surface."""
+    surface = present & ~ndimage.binary_erosion(present)
+    if (labels[surface] == OEDEMA).mean() >= _COMMON:
+        return np.full_like(labels, OEDEMA)
+    nearest = ndimage.distance_transform_edt(
+        ~surface, return_distances=False, return_indices=True
+    )
+    return np.asarray(labels[tuple(nearest)])
+
+
+def _grown_inside(out: np.ndarray, labels: np.ndarray, inner: float) -> np.ndarray:
+    """Core and enhancing tumour grown into the oedema around them."""
+    kernel = (labels == CORE) | (labels == ENHANCING)
+    tumour_before = kernel | (labels == OEDEMA)
+    tumour = (out > 0) & (out != CAVITY)
+    growth = tumour.sum() / tumour_before.sum() - 1.0
+    extra = round(inner * growth * kernel.sum())
+    free = tumour & (out == OEDEMA)
+    if not kernel.any() or extra <= 0 or not free.any():
+        return out
+    distance = np.where(free, ndimage.distance_transform_edt(~kernel), np.inf)
+    reached = distance <= np.sort(distance[free])[min(extra, int(free.sum())) - 1]
+    rim = ndimage.distance_transform_edt(labels == ENHANCING).max()
+    grown = out.copy()
+    nearest = ndimage.distance_transform_edt(
+        ~kernel, return_distances=False, return_indices=True
+    )
+    grown[reached] = labels[tuple(nearest)][reached]
+    if (grown[reached] == ENHANCING).any():
+        depth = ndimage.distance_transform_edt((grown == CORE) | (grown == ENHANCING))
+        grown[(depth > 2 * rim) & (grown == ENHANCING)] = CORE
+    return grown

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.evaluation.scan_drawing import draw_slice, draw_slices, load_drawer
+from mechlearn.models.checkpoints import LoadedModel, make_card
+from mechlearn.models.network_targets import build_network
+from mechlearn.records import CONTRASTS, AxialSlice
+
+SIDE = 96
+NETWORK = {
+    "_target_": "mechlearn.models.label_networks.LabelDenoiser", "contrasts": 4, "width": 8,
+    "channels": [8, 16], "attention_levels": [False, False], "norm_num_groups": 4,
+}
+
+
+def disc(radius: float) -> np.ndarray:
+    return np.hypot(*(np.indices((SIDE, SIDE)) - SIDE // 2)) <= radius
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    data = {"contrasts": list(CONTRASTS), "size": SIDE, "pixel_mm": 1.5, "intensity": {}}
+    card = make_card("ddpm", NETWORK, NoiseSchedule(), data)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LoadedModel(build_network(NETWORK).eval(), card, "a test's")
+
+
+@pytest.fixture(scope="module")
+def scan() -> AxialSlice:
+    rng = np.random.default_rng(0)
+    brain = disc(40)
+    image = rng.normal(-0.3, 0.03, (4, SIDE, SIDE))
+    labels = np.where(disc(10), 2, 0).astype(np.uint8)
+    image[2:, disc(10)] += 0.9
+    image = np.where(brain, image, -1).astype(np.float32)
+    return AxialSlice("p", "0", 0.0, 7, image, labels, brain, (1.5, 1.5))
+
+
+def test_the_labels_fill_the_target_and_the_rest_of_the_scan_comes_back(scan, model):
+    drawn = draw_slice(scan, disc(16), model=model)
+    assert np.array_equal(drawn.labels > 0, disc(16))
+    assert np.array_equal(drawn.image[:, ~disc(22)], scan.image[:, ~disc(22)])
+    assert not np.array_equal(drawn.image[:, disc(16)], scan.image[:, disc(16)])
+
+
+def test_a_slice_is_drawn_alike_beside_any_others(scan, model):
+    alone = draw_slice(scan, disc(16), model=model, seed=3)
+    among = draw_slices(scan, [disc(20), disc(16)], model=model, seed=3)[1]
+    assert np.array_equal(alone.image, among.image)
+    other = draw_slice(scan, disc(16), model=model, seed=4)
+    assert not np.array_equal(alone.image, other.image)
+
+
+def test_the_present_mask_changes_nothing(scan, model):
+    assert np.array_equal(draw_slice(scan, scan.tumour, model=model).image, scan.image)
+
+
+def test_a_label_map_is_taken_as_it_is(scan, model):
+    wanted = np.where(disc(14), 2, 0).astype(np.uint8)
+    wanted[disc(5)] = 3
+    assert np.array_equal(draw_slice(scan, wanted, model=model).labels, wanted)
+
+
+def test_figures_tell_the_size_and_the_distance_in_brain_ranges(scan, model):
+    verdict = draw_slice(scan, disc(16), model=model).verdict
+    assert verdict.figures["asked_mm2"] == pytest.approx(disc(16).sum() * 2.25)
+    assert verdict.figures["untouched_t2f"] > 0.5
+    assert verdict.scan is None  # this model's card holds no ranges
+
+
+def test_a_picture_of_no_tumour_is_marked(scan, model):
+    """A first guess of zero texture and a model that drew nothing would look like this."""
+    dark = scan.image.copy()
+    dark[:, scan.tumour] = -0.8  # its own tumour is darker than tissue: what joins must darken
+    verdict = draw_slice(replace(scan, image=dark), disc(16), model=model).verdict
+    assert not verdict.is_good
+    assert "darker in FLAIR" in verdict.words
+
+
+def test_another_grid_is_refused(scan, model):
+    with pytest.raises(ValueError, match="Prepare the scan on the model's grid"):
+        draw_slice(replace(scan, spacing_mm=(1.0, 1.0)), disc(16), model=model)
+
+
+def test_a_denoiser_without_labels_is_refused():
+    with pytest.raises(ValueError, match="knows no labels"):
+        load_drawer("mechlearn/weights/ddpm.pt")
+
+
+def test_the_packaged_drawer_knows_ranges_of_scans_and_phantoms():
+    assert set(load_drawer().card["guard"]) == {"scans", "phantoms"}

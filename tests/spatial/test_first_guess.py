@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mechlearn.spatial.first_guess import (
+    GuessSpec,
+    first_guess,
+    nearest_texture,
+    random_values,
+)
+from mechlearn.spatial.label_transport import transported_labels
+
+BRAIN = np.ones((41, 41), bool)
+
+
+def disc(radius: float) -> np.ndarray:
+    rows, columns = np.indices((41, 41)) - 20
+    return rows**2 + columns**2 <= radius**2
+
+
+def tumour() -> np.ndarray:
+    labels = np.zeros((41, 41), np.uint8)
+    for radius, label in ((10, 2), (6, 3), (4, 1)):
+        labels[disc(radius)] = label
+    return labels
+
+
+def scan() -> np.ndarray:
+    image = np.full((2, 41, 41), -0.5, np.float32)
+    for value, label in ((0.6, 2), (0.9, 3), (0.1, 1)):
+        image[:, tumour() == label] = value
+    return image
+
+
+def test_equal_labels_change_nothing():
+    guess, region = first_guess(scan(), tumour(), tumour(), BRAIN)
+    assert np.array_equal(guess, scan())
+    assert not region.any()
+
+
+def test_deep_new_oedema_takes_the_patients_own_intensity():
+    after = transported_labels(tumour(), disc(18), BRAIN)
+    guess, region = first_guess(scan(), tumour(), after, BRAIN, spec=GuessSpec(edge=0.4))
+    ring = disc(12) & ~disc(11)
+    assert guess[:, ring] == pytest.approx(0.6, abs=0.03)
+    assert region[ring].all()
+
+
+def test_the_outline_fades_to_the_tissue_around():
+    after = transported_labels(tumour(), disc(15), BRAIN)
+    guess, _ = first_guess(scan(), tumour(), after, BRAIN, spec=GuessSpec(edge=0.4, texture=0))
+    assert guess[0, 20, 5] == pytest.approx(-0.5 + 0.6 * 1.1, abs=0.05)
+
+
+def test_what_leaves_is_the_tissue_around_and_beyond_it_nothing_changes():
+    after = transported_labels(tumour(), disc(5), BRAIN)
+    guess, region = first_guess(scan(), tumour(), after, BRAIN)
+    assert guess[:, disc(10) & ~disc(8)] == pytest.approx(-0.5, abs=0.02)
+    assert np.array_equal(guess[:, ~region], scan()[:, ~region])
+
+
+def test_a_tiny_source_is_continued_however_far():
+    before, after = np.zeros((2, 41, 41), np.uint8)
+    before[20, 20], after[5:36, 5:36] = 2, 2
+    image = scan()
+    image[:, 20, 20] = 0.7
+    guess, _ = first_guess(image, before, after, BRAIN, spec=GuessSpec(edge=0.0, texture=0.0))
+    assert guess[:, 6, 6] == pytest.approx(0.7, abs=1e-3)
+
+
+@pytest.mark.parametrize("paint", [nearest_texture, random_values])
+def test_rivals_paint_the_new_region_with_values_of_its_label(paint):
+    after = transported_labels(tumour(), disc(14), BRAIN)
+    options = {"rng": np.random.default_rng(0)} if paint is random_values else {}
+    out = paint(scan(), tumour(), after, **options)
+    assert (out[:, disc(14) & ~disc(10)] == np.float32(0.6)).all()
+    assert np.array_equal(out[:, ~disc(14)], scan()[:, ~disc(14)])
