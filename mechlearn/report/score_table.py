@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 __all__ = ["score_table"]
@@ -28,8 +27,9 @@ def score_table(table: Sequence[Mapping[str, Any]], n_patients: int) -> Table:
         table: rows of `evaluation.scoring.summary_of`.
         n_patients: for the title.
     """
-    out = Table("method", "size", *(head for _, head, _ in COLUMNS), padding=(0, 1, 0, 0),
-                box=SIMPLE_HEAD, title=f"{n_patients} patient(s), means", caption=CAPTION)  # fmt: skip
+    out = Table("method", "size", *(head for _, head, _ in COLUMNS), box=None, pad_edge=False,
+                title=f"{n_patients} patient(s), means", caption=CAPTION)  # fmt: skip
+    out.padding = (0, 1, 0, 0)
     out.columns[0].no_wrap = True
     best = {}
     for key, _, higher in COLUMNS:
