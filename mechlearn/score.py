@@ -10,11 +10,8 @@ from collections.abc import Sequence
 def parser() -> argparse.ArgumentParser:
     """Arguments as `evaluation.scoring.score` documents them."""
     made = argparse.ArgumentParser(prog="python -m mechlearn.score", description=__doc__)
-    made.add_argument(
-        "pred",
-        help="NIfTI probability map or mask, a CSV with the columns patient, "
-        "pred, truth, last, brain, or a folder of <patient>.nii.gz (PREDICT-GBM)",
-    )
+    made.add_argument("pred", help="NIfTI probability map or mask, a CSV with the columns patient, "
+                      "pred, truth, last, brain, or a folder of <patient>.nii.gz (PREDICT-GBM)")
     made.add_argument("truth", nargs="?", help="segmentation at the forecast day; for a folder a "
                       "path with {patient}")  # fmt: skip
     made.add_argument("last", nargs="?", help="segmentation at the last visit; likewise")
@@ -36,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mechlearn.extras import missing_extra
     from mechlearn.report.score_table import score_table
 
-    console, errors = Console(), Console(stderr=True)
+    wide = None if sys.stdout.isatty() else 140  # a file takes whole names
+    console, errors = Console(width=wide), Console(stderr=True)
     try:
         result = score(args.pred, truth=args.truth, last=args.last, brain=args.brain,
                        cavity=args.cavity, threshold=args.threshold,
