@@ -35,12 +35,9 @@ class Patient(records.Patient):
     """A patient's visits, treatments and covariates, read from files.
 
     Example:
-        >>> import tempfile, pathlib
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "volumes.csv"
-        >>> _ = path.write_text("patient,slice,day,volume_mm3\\nP01,whole,0,9100\\n"
-        ...                     "P01,whole,61,12400\\n")
-        >>> [visit.day for visit in Patient.from_csv(path).visits]
-        [0.0, 61.0]
+        >>> visit = Visit("a", 0.0, volumes_mm3={"whole": 9100.0})
+        >>> Patient.from_visits("P01", [visit]).before(30).visits[0].session
+        'a'
     """
 
     @classmethod

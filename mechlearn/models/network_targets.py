@@ -36,7 +36,7 @@ def build_network(spec: Mapping[str, Any]) -> nn.Module:
     Example:
         >>> spec = {"_target_": "mechlearn.models.networks.Regressor", "contrasts": 4,
         ...         "channels": [8, 16], "attention_levels": [False, False], "stem": 2,
-        ...         "num_res_blocks": 1, "norm_num_groups": 4}
+        ...         "num_res_blocks": 1, "norm_num_groups": 4, "num_head_channels": 4}
         >>> type(build_network(spec)).__name__
         'Regressor'
     """
