@@ -197,8 +197,6 @@ def forecast(
         ValueError: input that breaks a rule; the message names it with the remedy.
 
     Example:
-        >>> from mechlearn.extras import explained
-from mechlearn.records import Visit
         >>> visits = [Visit("a", 0.0, volumes_mm3={"whole": 9100.0}),
         ...           Visit("b", 61.0, volumes_mm3={"whole": 12400.0})]
         >>> result = forecast(Patient.from_visits("P01", visits), day="+60")
