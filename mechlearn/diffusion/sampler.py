@@ -57,6 +57,11 @@ class GuidedSampler:
         gain: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
+        if spec.guidance == "labels":
+            raise ValueError(
+                "sampler.guidance=labels: this sampler guides. Use evaluation.label_sampler, or "
+                "sampler=placed."
+            )
         if spec.nl > schedule.levels:
             raise ValueError(
                 f"sampler.nl={spec.nl}: the models' schedule has {schedule.levels} levels only."

@@ -48,6 +48,7 @@ class SamplerSpec:
             Direct Inversion): without guidance the image comes back exactly.
         guidance: `paper`, eq. (2) with s_ct; `gap`: the remaining gap alone sets the size of a
             step, the gradient its direction, and `scale` multiplies (50k: 1). See `pull`.
+            `labels`: none; the denoiser sees the wanted label map (`evaluation.label_sampler`).
         where: `image`: the guide asks for a size alone, and images decide on the place. `order`:
             it asks, pixel by pixel, for the tumour of that size in an order of likely growth;
             needs a segmenter. 50k is then the weight that Bayes' rule gives the mask. Under `gap`
@@ -135,7 +136,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("invert", "noise"),
     "spacing": SPACINGS,
     "solver": SOLVERS,
-    "guidance": ("paper", "gap"),
+    "guidance": ("paper", "gap", "labels"),
     "where": ("image", "order"),
     "reading": ("absolute", "relative"),
     "guide_on": ("noisy", "clean"),

@@ -23,6 +23,7 @@ from mechlearn.data.preparation import prepare
 from mechlearn.data.single_scan import scan_record
 from mechlearn.data.store import SliceStore
 from mechlearn.data.store_spec import PrepareSpec
+from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.model_pair import ModelBundle, generate, meter_of
 from mechlearn.evaluation.rows import Row, write_bytes, write_table
@@ -105,10 +106,20 @@ def prepare_spec(model: LoadedModel) -> PrepareSpec:
     )  # fmt: skip
 
 
+def _guided(models: ModelBundle) -> GuidedSampler:
+    """The bundle's sampler; ValueError for one that needs labels, which a bundle has not."""
+    if not isinstance(models.sampler, GuidedSampler):
+        raise ValueError(
+            "sampler.guidance=labels: an exported bundle guides, it knows no labels. Take "
+            "sampler=placed or sampler=fast."
+        )
+    return models.sampler
+
+
 @torch.no_grad()
 def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
     """The guide's word on the clean slice, as the sampler reads it: tumour over brain area."""
-    sampler = models.sampler
+    sampler = _guided(models)
     image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
     brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
     level = torch.zeros(1, dtype=torch.long, device=sampler.device)
@@ -117,7 +128,7 @@ def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
 
 def read_mask(models: ModelBundle, reference: AxialSlice) -> np.ndarray:
     """Where the guide sees tumour on the clean slice, (H, W) bool; ValueError for a regressor."""
-    sampler = models.sampler
+    sampler = _guided(models)
     image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
     brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
     return (sampler.models.mask(image, 0, brain)[0, 0] > 0.5).cpu().numpy()

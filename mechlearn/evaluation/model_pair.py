@@ -14,7 +14,9 @@ from torch import Tensor
 
 from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import SamplerSpec
+from mechlearn.evaluation.label_sampler import LabelSampler
 from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.scan_drawing import load_drawer
 from mechlearn.models.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import order_from
@@ -60,7 +62,7 @@ class ModelBundle:
 
     denoiser: LoadedModel
     guide: LoadedModel
-    sampler: GuidedSampler
+    sampler: GuidedSampler | LabelSampler
 
     @property
     def name(self) -> str:
@@ -97,6 +99,9 @@ def load_models(
     """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
     if spec.where == "order" and spec.order != "travel":
         load_prior(spec.order)  # a wrong file is refused before anything is sampled
+    if spec.guidance == "labels":
+        drawer, reader = load_drawer(denoiser), load_guide(guide, kind=guide_kind)
+        return ModelBundle(drawer, reader, LabelSampler(drawer, reader, spec))
     pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
     return ModelBundle(*pair, build_sampler(*pair, spec, device=device))
 
@@ -121,6 +126,8 @@ def generate(
     sampler: Sampler, reference: AxialSlice, targets: Sequence[GuidanceTarget], *, seed: int
 ) -> list[Generation]:
     """Guided generations from one slice, one a target, in their order."""
+    if isinstance(sampler, LabelSampler):
+        return sampler.draw(reference, targets, seed=seed)
     ordered = sampler.spec.where == "order"
     return sampler.sample(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
