@@ -25,6 +25,7 @@ from mechlearn.extras import explained
 from mechlearn.records import Visit
 
 if TYPE_CHECKING:
+    from mechlearn.evaluation.forecast_scans import DrawnScans
     from mechlearn.evaluation.model_pair import ModelBundle
 
 __all__ = ["Forecast", "GrowthMap", "Patient", "forecast", "load_pretrained", "score"]
@@ -159,8 +160,38 @@ class Forecast:
         """Write growth map, arrival map and masks into a folder; see `VolumeForecast.write`."""
         return list(self.details.write(folder, levels=levels).values())
 
-    def report(self, path: str | Path, *, commands: Sequence[str] = ()) -> Path:
-        """Write one self-contained HTML page."""
+    def draw(
+        self,
+        *,
+        count: int = 3,
+        quantiles: Sequence[float] = (0.5, 0.9),
+        checkpoint: str | Path = "demo",
+        seed: int = 0,
+    ) -> DrawnScans:
+        """Draw tumour slices as they may look on the day; needs `mechlearn[diffusion]`.
+
+        Args:
+            count: slices, equally spaced over the present tumour.
+            quantiles: of the forecast volume.
+            checkpoint: denoiser that draws under labels; `demo` is the packaged one.
+            seed: of the noise.
+
+        Returns:
+            Pictures with verdicts; `.write(folder)` writes NIfTI, `.problems` says what is wrong.
+        """
+        with explained():
+            from mechlearn.evaluation.forecast_scans import draw_scans
+            from mechlearn.evaluation.scan_drawing import load_drawer
+
+        model = load_drawer(checkpoint)
+        return draw_scans(
+            self.details, model=model, count=count, quantiles=quantiles, seed=seed
+        )
+
+    def report(
+        self, path: str | Path, *, drawn: DrawnScans | None = None, commands: Sequence[str] = ()
+    ) -> Path:
+        """Write one self-contained HTML page, with drawn scans where they are given."""
         with explained():
             from mechlearn.report.volume_page import write_volume_page
 
@@ -169,9 +200,29 @@ class Forecast:
         return write_volume_page(
             path, patient=d.patient.name, series=d.series, size=d.size, growth_map=d.growth_map,
             scan=scan, present=None if d.arrival is None else d.arrival.present,
-            brain=None if d.scan is None else d.scan.brain, rows=d.table(), warnings=d.warnings,
-            commands=commands,
+            brain=None if d.scan is None else d.scan.brain, rows=d.table(),
+            warnings=[*d.warnings, *(drawn.problems if drawn is not None else [])],
+            pictures=_pictures(drawn) if drawn is not None else [], commands=commands,
         )  # fmt: skip
+
+
+def _pictures(drawn: DrawnScans) -> list[Any]:
+    """One picture a drawn slice, for the page."""
+    from mechlearn.report.drawn_figure import drawn_figure
+    from mechlearn.report.page import Picture
+    from mechlearn.report.style import png
+
+    out = []
+    for z, row in drawn.drawn.items():
+        shown = {q: (p.image, p.labels, p.verdict.is_good) for q, p in row.items()}
+        words = " ".join(f"{q:.0%} quantile: {p.verdict.words}" for q, p in row.items())
+        caption = (
+            f"Slice z={z}: the last scan, and the scan drawn for quantiles of the forecast volume. "
+            f"Blue: tumour of the last visit; red: tumour that was drawn. {words}"
+        )
+        alt = f"Slice {z} of the last scan beside drawn future scans"
+        out.append(Picture(png(drawn_figure(drawn.scans[z], shown)), caption, alt=alt))
+    return out
 
 
 def forecast(

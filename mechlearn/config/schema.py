@@ -119,6 +119,7 @@ class CheckpointsConfig:
 
     denoiser: str = "demo"
     guide: str = "demo"
+    drawer: str = "demo"  # of a volume forecast: denoiser that draws under labels
 
 
 @dataclass
@@ -198,6 +199,7 @@ class ForecastConfig(CommonConfig):
     patient_id: str | None = None  # which one, where the manifest holds several
     day: Any = None  # days since the first visit, or +60 after the last; null holds the last out
     prior: str | None = "auto"  # volume: packaged prior of gliomas, a file, or null
+    draw: int = 3  # volume: slices drawn at quantiles of the volume; 0 for none
     where: str = "auto"  # volume: order of growth, see spatial.volume_arrival
     count: int = 3  # slices
     maps: MapSpec = field(default_factory=MapSpec)

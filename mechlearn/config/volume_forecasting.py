@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +18,9 @@ from mechlearn.config.growth_config import course_change
 from mechlearn.config.specs import output_dir, sampler_spec
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
 from mechlearn.evaluation.rows import write_row, write_table
+
+if TYPE_CHECKING:
+    from mechlearn.evaluation.forecast_scans import DrawnScans
 
 __all__ = [
     "MODES",
@@ -81,6 +85,20 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
     )  # fmt: skip
 
 
+def _drawn(cfg: DictConfig, result: Forecast) -> DrawnScans | None:
+    """Drawn slices; None where none are asked for or can be drawn, with the reason in the log."""
+    if cfg.draw == 0 or result.details.scan is None:
+        return None
+    try:
+        drawn = result.draw(count=cfg.draw, checkpoint=cfg.checkpoints.drawer, seed=cfg.seed)
+    except (ModuleNotFoundError, ValueError) as error:
+        log.warning("no scan is drawn: %s", error)
+        return None
+    for text in drawn.problems:
+        log.warning("%s", text)
+    return drawn
+
+
 def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[Path]]:
     """Forecast, then write row.json, forecast.csv, NIfTI files and forecast.html."""
     patient = open_volume_patient(cfg)
@@ -101,8 +119,12 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[P
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     command = " ".join(["python -m mechlearn.forecast", *given])
     written = result.to_nifti(folder)
+    drawn = _drawn(cfg, result)
+    if drawn is not None:
+        written += drawn.write(folder)
     try:
-        written.insert(0, result.report(folder / "forecast.html", commands=[command]))
+        page = result.report(folder / "forecast.html", drawn=drawn, commands=[command])
+        written.insert(0, page)
     except ModuleNotFoundError as error:
         log.warning("no page is written: %s", error)
     low, high = result.size.interval(0.95)

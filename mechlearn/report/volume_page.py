@@ -49,7 +49,7 @@ def fan_of_volumes(series: SizeSeries, size: SizeForecast) -> Figure:
         ax.axvline(treatment.start_day, color="#767676", linestyle="--", linewidth=1)
         ax.annotate(treatment.kind, (treatment.start_day, 0.99), fontsize=8, rotation=90,
                     xycoords=("data", "axes fraction"), va="top", ha="right")  # fmt: skip
-    ax.legend(fontsize=8, loc="upper left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=5)
     return figure
 
 

@@ -1,0 +1,147 @@
+"""Future scans of a volume forecast: tumour slices drawn at quantiles of the forecast volume.
+
+    target mask(q) = {v : arrival(v) <= q-th quantile of the volume}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mechlearn.checks import in_range
+from mechlearn.data.manifest import VisitRecord
+from mechlearn.data.nifti import save_volume
+from mechlearn.data.patients import record_of
+from mechlearn.data.selection import equally_spaced
+from mechlearn.data.store_spec import PrepareSpec
+from mechlearn.data.volumes import PreparedVisit, prepare_visit
+from mechlearn.evaluation.scan_drawing import DrawnSlice, draw_slices
+from mechlearn.evaluation.volume_forecast import VolumeForecast
+from mechlearn.models.checkpoints import LoadedModel
+from mechlearn.records import AxialSlice
+
+__all__ = ["QUANTILES", "DrawnScans", "draw_scans"]
+
+QUANTILES = (0.5, 0.9)  # of the forecast volume
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnScans:
+    """Drawn slices of one forecast.
+
+    Attributes:
+        forecast: what was drawn.
+        visit: the last visit on the model's grid.
+        scans: z -> the slice that was drawn from.
+        drawn: z -> quantile -> picture with its verdict.
+    """
+
+    forecast: VolumeForecast
+    visit: PreparedVisit
+    scans: Mapping[int, AxialSlice]
+    drawn: Mapping[int, Mapping[float, DrawnSlice]]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with pictures, a sentence each; empty where nothing was found."""
+        return [
+            f"slice z={z} at the {q:.0%} quantile: {picture.verdict.words}"
+            for z, by_quantile in self.drawn.items() for q, picture in by_quantile.items()
+            if not picture.verdict.is_good
+        ]  # fmt: skip
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write one file a contrast and quantile in the last scan's own voxel grid.
+
+        Drawn slices are in the intensities of the last scan, all other slices are its own.
+
+        Returns:
+            The paths: forecast_q50-t2f.nii.gz and so on.
+        """
+        source = self.forecast.scan
+        assert source is not None
+        names = self.visit.intensity.contrasts
+        out = []
+        for q in sorted({q for row in self.drawn.values() for q in row}):
+            for k, name in enumerate(names):
+                volume = np.array(source.volumes[self.forecast.contrasts.index(name)], np.float32)
+                for z, row in self.drawn.items():
+                    volume[z] = self._on_source(row[q].image[k], z, k, volume[z])
+                path = Path(folder) / f"forecast_q{round(100 * q):02d}-{name}.nii.gz"
+                out.append(save_volume(volume, source.affine, path, dtype=source.volumes.dtype))
+        return out
+
+    def _on_source(self, image: np.ndarray, z: int, k: int, before: np.ndarray) -> np.ndarray:
+        """One contrast of a drawn slice, (H, W), where it differs from the scan it started from."""
+        row = self.visit.zs.index(z)
+        changed = image - self.scans[z].image[k]
+        brain = self.visit.brain[row][None]
+        moved, _ = self.visit.placement.images(
+            changed[None, None], brain, background=0.0, back=True
+        )
+        scale = self.visit.intensity
+        width = (scale.high[k] - scale.low[k]) / 2  # intensities of a step of 1 in [-1, 1]
+        return np.asarray(before + width * moved[0, 0])
+
+
+def draw_scans(
+    forecast: VolumeForecast,
+    *,
+    model: LoadedModel,
+    count: int = 3,
+    quantiles: Sequence[float] = QUANTILES,
+    seed: int = 0,
+) -> DrawnScans:
+    """Draw tumour slices of the last visit as they may look on the forecast day.
+
+    Args:
+        forecast: of a patient with images.
+        model: of `scan_drawing.load_drawer`.
+        count: slices, equally spaced over the present tumour.
+        quantiles: of the forecast volume, in (0, 1).
+        seed: of the noise.
+
+    Raises:
+        ValueError: no images, a contrast that the model needs and the visit lacks.
+    """
+    in_range("draw", count, 1, 1000)
+    for q in quantiles:
+        in_range("quantile", q, 0.0, 1.0)
+    if forecast.arrival is None or forecast.scan is None:
+        forecast.mask()  # says what is missing
+    assert forecast.arrival is not None
+    spec = PrepareSpec(
+        size=model.size, pixel_mm=model.pixel_mm, contrasts=model.contrasts,
+        percentiles=tuple(model.intensity["percentiles"]),
+    )  # fmt: skip
+    record = record_of(forecast.patient, forecast.patient.visits[-1])
+    visit = prepare_visit(record, spec)
+    sizes = {q: float(np.quantile(forecast.size.samples, q)) for q in quantiles}
+    scans, drawn = {}, {}
+    for z in _chosen(visit, count):
+        scan = scans[z] = _slice(visit, record, z, model)
+        targets = [
+            visit.placement.labels(forecast.arrival.mask(size)[z].astype(np.uint8)) > 0
+            for size in sizes.values()
+        ]
+        pictures = draw_slices(scan, targets, model=model, seed=seed)
+        drawn[z] = dict(zip(sizes, pictures, strict=True))
+    return DrawnScans(forecast, visit, scans, drawn)
+
+
+def _chosen(visit: PreparedVisit, count: int) -> list[int]:
+    tumour = ((visit.labels > 0) & (visit.labels != 4)).sum((1, 2))
+    with_tumour = [z for z, size in zip(visit.zs, tumour, strict=True) if size > 0]
+    return sorted(set(equally_spaced(with_tumour, count))) if with_tumour else []
+
+
+def _slice(visit: PreparedVisit, record: VisitRecord, z: int, model: LoadedModel) -> AxialSlice:
+    row = visit.zs.index(z)
+    return AxialSlice(
+        record.patient, record.session, float(record.day or 0.0), z,
+        visit.images[row].astype(np.float32), visit.labels[row], visit.brain[row],
+        (model.pixel_mm, model.pixel_mm), model.contrasts,
+    )  # fmt: skip

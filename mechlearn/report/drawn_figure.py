@@ -1,0 +1,47 @@
+"""Drawn slices beside the scan they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mechlearn.records import AxialSlice
+from mechlearn.report.slice_pictures import brain_window, contour, show, side_letters
+from mechlearn.report.style import SKY, VERMILION, new_figure
+
+__all__ = ["drawn_figure"]
+
+
+def drawn_figure(
+    scan: AxialSlice,
+    pictures: Mapping[float, tuple[np.ndarray, np.ndarray, bool]],
+    *,
+    contrasts: tuple[str, ...] = ("t2f", "t1c"),
+) -> Figure:
+    """One row a contrast: the last scan, then the drawn slice at each quantile.
+
+    Args:
+        scan: the slice that was drawn from.
+        pictures: quantile -> image (C, H, W), labels (H, W), whether no fault was found.
+        contrasts: rows; those that the scan lacks are left out.
+    """
+    rows = [name for name in contrasts if name in scan.contrasts] or [scan.contrasts[-1]]
+    figure = new_figure(3.0 * (1 + len(pictures)), 3.1 * len(rows))
+    axes = np.asarray(figure.subplots(len(rows), 1 + len(pictures)), object).reshape(len(rows), -1)
+    window = brain_window(scan.brain)
+    present = scan.tumour
+    for row, name in enumerate(rows):
+        k = scan.contrasts.index(name)
+        show(axes[row, 0], scan.image[k], window=window, title=f"last scan, {name}")
+        contour(axes[row, 0], present, colour=SKY, window=window)
+        side_letters(axes[row, 0])
+        for column, (q, (image, labels, good)) in enumerate(pictures.items(), start=1):
+            ax = axes[row, column]
+            title = f"drawn, {q:.0%} quantile" + ("" if good else "\n(fault found)")
+            show(ax, image[k], window=window, title=title)
+            contour(ax, (labels > 0) & (labels != 4), colour=VERMILION, window=window)
+            contour(ax, present, colour=SKY, window=window, dashed=True)
+            side_letters(ax)
+    return figure
