@@ -164,3 +164,22 @@ def test_help_and_configuration_load_nothing_heavy(name: str, word: str) -> None
         words += "; sys.argv.append('out=x')"
     run = f"{words}\nfrom mechlearn.{name} import main\ntry: main()\nexcept SystemExit: pass"
     assert loaded(run) == set()
+
+
+@pytest.mark.slow
+def test_drawn_scans_lie_on_the_patients_grid_and_keep_the_rest(tmp_path: Path) -> None:
+    result = ml.forecast(write_manifest(tmp_path, "LPS"), 120)
+    drawn = result.draw(count=1, quantiles=(0.9,), seed=0)
+    (z,) = drawn.drawn
+    paths = drawn.write(tmp_path / "scans")
+    assert {p.name for p in paths} == {f"forecast_q90-{c}.nii.gz" for c in
+                                       ("t1n", "t1c", "t2w", "t2f")}  # fmt: skip
+    before, after = (
+        np.asarray(nib.load(p).dataobj).astype(int)
+        for p in (tmp_path / "d60_t2f.nii.gz", tmp_path / "scans" / "forecast_q90-t2f.nii.gz")
+    )
+    other = [k for k in range(SHAPE[2]) if k != z]
+    np.testing.assert_array_equal(before[..., other], after[..., other])
+    assert (before[..., z] != after[..., z]).any()
+    page = result.report(tmp_path / "page.html", drawn=drawn).read_text()
+    assert "What it may look like" in page

@@ -115,7 +115,7 @@ def draw_scans(
     assert forecast.arrival is not None
     spec = PrepareSpec(
         size=model.size, pixel_mm=model.pixel_mm, contrasts=model.contrasts,
-        percentiles=tuple(model.intensity["percentiles"]),
+        percentiles=tuple(model.intensity["percentiles"]), min_brain_mm2=0.0,
     )  # fmt: skip
     record = record_of(forecast.patient, forecast.patient.visits[-1])
     visit = prepare_visit(record, spec)
