@@ -180,6 +180,8 @@ def front_score(
     deep = tumour & (depth >= spec.deep_share * depth.max())
     pace = np.where(tumour, 1.0, speed)
     far = front_time_mm(pace, deep, spacing_mm, axis_speed=axes)
+    # Tissue cut off from the deep part counts as far as the farthest that is not.
+    far = np.where(np.isfinite(far), far, far[np.isfinite(far)].max())
     return np.where(tumour, spec.shrink_weight * far - depth, outside + spec.deep_weight * far)
 
 

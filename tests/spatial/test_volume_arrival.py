@@ -109,3 +109,15 @@ def test_no_tumour_is_refused() -> None:
     labels = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="no tumour"):
         volume_arrival(labels, np.ones((4, 4), bool), {}, spacing_mm=(1, 1))
+
+
+def test_tissue_cut_off_from_the_tumour_joins_last_whatever_the_weight() -> None:
+    labels = np.zeros((21, 41), np.uint8)
+    labels[10, 5:9] = 2
+    speed = np.ones(labels.shape)
+    speed[:, 20] = 0
+    for weight in (0.0, 0.3):
+        spec = replace(FrontSpec(), deep_weight=weight)
+        arrival = volume_arrival(labels, np.ones(labels.shape, bool), {}, spacing_mm=(1, 1),
+                                 speed=speed, spec=spec)  # fmt: skip
+        assert arrival.arrival[:, 21:].min() > arrival.arrival[:, :20].max()
