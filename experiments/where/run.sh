@@ -8,11 +8,12 @@ cd "$(dirname "$0")/../.."
 out=outputs/experiments/where
 STORE="${STORE:-outputs/stores/phantom}"
 case "$profile" in
-  smoke) slices=96 ;;
-  full) slices=400 ;;
+  smoke) slices=96 volumes=1 ;;
+  full) slices=400 volumes=8 ;;
   *) echo "where: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 rm -rf "$out"
 mkdir -p "$out"
 [ -f "$STORE/store.json" ] || python -m mechlearn.prepare data=phantom
 python experiments/where/rungs.py "$STORE" "$out" --slices "$slices"
+python experiments/where/volumes.py "$out" --patients "$volumes"
