@@ -16,25 +16,67 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["die_with", "exclusive", "read_json", "replace_folder", "write_json"]
+__all__ = [
+    "die_with",
+    "exclusive",
+    "read_json",
+    "replace_folder",
+    "replacing",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 log = logging.getLogger(__name__)
 WATCH_S = 0.2  # between two looks whether the parent lives
 
 
-def write_json(path: Path, card: Any, *, indent: int | None = 1) -> None:
-    """Write JSON through a temporary file in the same folder and os.replace."""
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; move it to `path` when the block ends well.
+
+    The folder is made. The temporary name keeps the endings of `path`, so that a writer that goes
+    by them (nibabel) writes the same format. After an error nothing is left.
+
+    Example:
+        >>> import tempfile
+        >>> final = Path(tempfile.mkdtemp()) / "deep" / "a.txt"
+        >>> with replacing(final) as partial:
+        ...     _ = partial.write_text("whole")
+        >>> final.read_text(), len(list(final.parent.iterdir()))
+        ('whole', 1)
+    """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=f".{path.name}", dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(card, stream, indent=indent, allow_nan=False)
-            stream.write("\n")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        yield partial
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o666 & ~mask)  # mkstemp makes files that only the owner can read
+        os.replace(partial, path)
     except BaseException:
-        os.unlink(name)
+        partial.unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write bytes, at once or not at all; returns the path."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+    return Path(path)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write text as UTF-8, at once or not at all; returns the path."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: Path, card: Any, *, indent: int | None = 1) -> None:
+    """Write JSON, at once or not at all; NaN is refused."""
+    write_text(path, json.dumps(card, indent=indent, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from mechlearn.checks import one_of
 from mechlearn.data.model_grid import reorient, reorient_back
+from mechlearn.files import replacing
 from mechlearn.records import GrowthMap
 
 if TYPE_CHECKING:
@@ -198,8 +198,6 @@ def save_volume(
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    nib.save(image, partial)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        nib.save(image, partial)
     return path

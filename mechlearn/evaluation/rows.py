@@ -10,14 +10,14 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mechlearn.files import write_bytes
 
 __all__ = [
     "FAILED",
@@ -65,24 +65,6 @@ def _plain_row(row: Mapping[str, Any]) -> Row:
         if reason is not None:
             out.setdefault(f"{key}_reason", reason)
     return out
-
-
-def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write `content` to a temporary file in the same folder, then move it into place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp makes files that only the owner can read
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:

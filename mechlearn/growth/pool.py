@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from mechlearn.files import write_json
 from mechlearn.growth.laws import law_of_file
 from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.population import Population, population_law
@@ -151,12 +152,8 @@ class Pool:
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_text(json.dumps(self.card, indent=1) + "\n")
-        partial.replace(path)
-        return path
+        write_json(Path(path), self.card)
+        return Path(path)
 
 
 def _plain(member: Member) -> dict[str, Any]:

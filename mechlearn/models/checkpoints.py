@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from mechlearn.checks import one_of
 from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
+from mechlearn.files import replacing
 from mechlearn.models.checkpoint_files import CARD_KEY, packaged, read_checkpoint
 from mechlearn.models.exports.folder import local_path, read_member
 from mechlearn.models.network_targets import build_network
@@ -229,8 +229,8 @@ def export(checkpoint: str | Path, path: str | Path, *, half: bool = True, **car
     dtype = torch.float16 if half else torch.float32
     weights = {k: v.to(dtype).contiguous() for k, v in model.module.state_dict().items()}
     out = Path(path)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({CARD_KEY: {**model.card, **card}, "state_dict": weights}, out)
+    with replacing(out) as partial:
+        torch.save({CARD_KEY: {**model.card, **card}, "state_dict": weights}, partial)
     return out
 
 
@@ -238,6 +238,5 @@ def set_gain(path: str | Path, gain: float, **notes: Any) -> None:
     """Store a guide's measured gain (and how it was measured) in its checkpoint."""
     content = torch.load(path, map_location="cpu", weights_only=True)
     content[CARD_KEY] = {**content[CARD_KEY], "gain": float(gain), **notes}
-    beside = Path(path).with_suffix(".partial")
-    torch.save(content, beside)
-    os.replace(beside, path)
+    with replacing(path) as partial:
+        torch.save(content, partial)

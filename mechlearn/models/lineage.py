@@ -23,6 +23,8 @@ import torch
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from mechlearn.files import write_text
+
 __all__ = [
     "MODEL_FILE",
     "RunInCheckpoint",
@@ -86,7 +88,7 @@ def use_dataset(run: Any, name: str, summary: Mapping[str, Any], folder: Path) -
         folder: of the run; receives `dataset.json`.
     """
     path = folder / "dataset.json"
-    path.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    write_text(path, json.dumps(summary, indent=2, sort_keys=True) + "\n")
     _use(run, _artifact(name, "dataset", [path], metadata=summary))
 
 

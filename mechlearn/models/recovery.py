@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mechlearn.checks import positive
+from mechlearn.files import replacing
 
 __all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint"]
 
@@ -40,11 +41,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        final = Path(path)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        partial = final.with_name(f".{final.name}.partial")
-        torch.save(checkpoint, partial)
-        os.replace(partial, final)
+        with replacing(path) as partial:
+            torch.save(checkpoint, partial)
 
 
 class RecoveryCheckpoint(Checkpoint):

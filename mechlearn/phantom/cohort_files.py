@@ -25,6 +25,7 @@ import torch
 
 from mechlearn.checks import one_of, positive
 from mechlearn.data.manifest import VisitRecord, write_manifest
+from mechlearn.files import write_json
 from mechlearn.phantom.fields import Grid
 from mechlearn.phantom.phantom_patient import each_patient, simulate
 from mechlearn.phantom.phantom_spec import SPLITS, PatientKey, PhantomSpec
@@ -96,7 +97,7 @@ def _check_same_spec(root: Path, spec: PhantomSpec) -> None:
                     f"{path}: written with {key}={theirs.get(key)!r}, asked for {mine[key]!r}. "
                     "Use another folder or remove this one."
                 )
-    _write_text(path, json.dumps(mine, indent=1))
+    write_json(path, mine)
 
 
 @torch.no_grad()
@@ -120,7 +121,7 @@ def write_patient(root: Path, spec: PhantomSpec, key: PatientKey) -> float:
         shutil.rmtree(target, ignore_errors=True)  # left by a run that broke between two renames
         (scratch / card["session"]).rename(target)
     scratch.rmdir()
-    _write_text(_truth_path(root, key), json.dumps(patient.truth | {"visits": written}, indent=1))
+    write_json(_truth_path(root, key), patient.truth | {"visits": written})
     return time.monotonic() - start
 
 
@@ -162,15 +163,9 @@ def _write_index(root: Path) -> Path:
     truths.sort(key=lambda t: (SPLITS.index(t["split"]), t["patient"]))
     records = [_record(root, truth, visit) for truth in truths for visit in truth["visits"]]
     splits = {t["patient"]: t["split"] for t in truths}
-    _write_text(root / "splits.json", json.dumps(splits, indent=1))
+    write_json(root / "splits.json", splits)
     return write_manifest(records, root / "manifest.csv")
 
 
 def _truth_path(root: Path, key: PatientKey) -> Path:
     return root / "truth" / f"{key.name}.json"
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}-{os.getpid()}")
-    part.write_text(text + "\n")
-    part.replace(path)

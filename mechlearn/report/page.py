@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import mechlearn
+from mechlearn.files import write_text
 
 __all__ = ["NOTICE", "Details", "Picture", "Section", "Table", "number", "write_page"]
 
@@ -119,14 +118,4 @@ def write_page(
         title=title, sections=sections, model=model, settings=dict(settings or {}),
         commands=list(commands), notice=notice, version=mechlearn.__version__,
     )
-    return _write(Path(path), text)
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".html.part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(name, 0o644)
-    os.replace(name, path)
-    return path
+    return write_text(path, text)

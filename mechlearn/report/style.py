@@ -7,8 +7,6 @@ canvas: nothing here touches pyplot or any other global state, so threads may dr
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+
+from mechlearn.files import write_bytes
 
 __all__ = [
     "BLACK",
@@ -90,11 +90,4 @@ def png(figure: Figure) -> bytes:
 
 def save(figure: Figure, path: str | Path) -> Path:
     """Write the figure as a PNG, at once or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".png.part")
-    with os.fdopen(handle, "wb") as file:
-        file.write(png(figure))
-    os.chmod(name, 0o644)
-    os.replace(name, path)
-    return path
+    return write_bytes(path, png(figure))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mechlearn.files import write_json
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.regions import signed_distance
 from mechlearn.spatial.travel import blurred_inside, standardised, tissue_speed, travel_mm
@@ -101,13 +102,11 @@ class GrowthPrior:
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         card = {"format": "mechlearn growth prior", "version": _VERSION, "about": dict(self.about)}
         for key in ("in_space", "in_plane"):
             card[key] = {n: float(f"{w:.4g}") for n, w in getattr(self, key).items()}
-        path.write_text(json.dumps(card, indent=1) + "\n")
-        return path
+        write_json(Path(path), card)
+        return Path(path)
 
 
 def load_prior(source: str | Path = "phantom") -> GrowthPrior:
