@@ -98,7 +98,9 @@ class SizeComparison:
         heads = [head for _, head in SCORES.values()]
         lines = [
             f"{row['n_held_out']} held-out visits of {row['n_patients']} patients; patients apart; "
-            "intervals resample patients",
+            "brackets resample patients",
+            "95% intervals of learned: guarantee no (ranks of held-out patients, then refitted to "
+            "all); what they held stands under coverage",
             f"{'model':<14}" + "".join(f"{head:>25}" for head in heads),
         ]
         for model in self.models:

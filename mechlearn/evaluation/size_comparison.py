@@ -28,6 +28,7 @@ from mechlearn.growth.learned_prior import BASELINES, SizePrior
 from mechlearn.growth.pool import Pool
 from mechlearn.growth.residual_model import patient_folds
 from mechlearn.growth.size_forecast import forecasts
+from mechlearn.growth.size_prior import forecast_size
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.metrics.size_scores import crps, interval_covers, nrmse, winkler
 from mechlearn.records import SizeForecast, SizeSeries
@@ -125,7 +126,7 @@ def _of_law(
 def _of_prior(prior: SizePrior) -> Run:
     def one(series: SizeSeries, day: float) -> Made:
         try:
-            return prior.forecast(series, day)
+            return forecast_size(series, day, prior=prior)
         except ValueError as error:
             return error
 

@@ -81,3 +81,17 @@ def test_a_what_if_needs_a_law_that_knows_radiotherapy(
 ) -> None:
     with pytest.raises(ValueError, match=r"no law there knows radiotherapy.*growth=pooled, ode"):
         course_change(composed("forecast", "what_if.rt=false", *growth))
+
+
+def test_a_learned_forecast_is_for_series_of_sizes(composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(ValueError, match=r"growth\.law='learned' with task='forecast'"):
+        growth_spec(composed("forecast", "growth=learned"))
+    spec = growth_spec(composed("evaluate", "+experiment=growth_fits", "growth=learned"))
+    assert (spec.law, spec.population) == ("learned", "glioma")
+
+
+def test_a_learned_forecast_needs_a_cohort(composed: Callable[..., DictConfig]) -> None:
+    alone = ("growth=learned", "growth.population=null")
+    cfg = composed("evaluate", "+experiment=growth_fits", *alone)
+    with pytest.raises(ValueError, match="it learns from a cohort"):
+        growth_spec(cfg)

@@ -73,3 +73,14 @@ def test_a_series_that_vanished_has_no_relative_score_and_is_kept():
 
 def test_growth_reaches_it_by_name():
     assert mechlearn.growth.compare is compare
+
+
+def test_slices_are_forecast_by_a_prior_of_volumes():
+    slices = [
+        SizeSeries(s.name, s.patient, tuple(SizeReading(v.day, v.size / 20) for v in s.visits))
+        for s in cohort(6)
+    ]
+    prior = fit_size_prior(cohort(30, seed=1))
+    found = compare(slices, models=("learned", "cohort_ratio"), prior=prior)
+    assert found.failed("learned") == 0
+    assert found.unit == "mm2"
