@@ -115,7 +115,8 @@ def test_default_sampler_is_the_papers_choice(composed: Compose) -> None:
 
 @pytest.mark.parametrize("law", sorted(p.stem for p in (CONF / "growth").glob("*.yaml")))
 def test_growth_recipe_names_its_law(composed: Compose, law: str) -> None:
-    cfg = composed("forecast", f"growth={law}")
+    sizes = ("evaluate", "+experiment=growth_fits")  # a size prior forecasts series of sizes
+    cfg = composed(*(sizes if law == "learned" else ("forecast",)), f"growth={law}")
     assert growth_spec(cfg).law == law
     assert OmegaConf.to_container(cfg, resolve=True)
 

@@ -47,7 +47,7 @@ ABLATIONS = {
     "without the other compartment":
         LearnedSpec(features=tuple(f for f in ALL if f not in COMPANION)),
     "without stacking": LearnedSpec(stack=False),
-    "without weight on last visits": LearnedSpec(last_share=1 / 3),
+    "a third of the weight on the last visit": LearnedSpec(last_share=1 / 3),
 }  # fmt: skip
 LEARNING, SIMPLE = MODELS[:3], MODELS[3:]
 RESULT = ("crps_relative", "crps_log", "nrmse", "covered")
