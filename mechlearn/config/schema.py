@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from mechlearn.config.names import register_resolvers
-from mechlearn.data.augmentation import AugmentationSpec
+from mechlearn.data.augmentation_spec import AugmentationSpec
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.map_spec import MapSpec

@@ -17,7 +17,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from mechlearn.data.augmentation import AugmentationSpec, augmented
+from mechlearn.data.augmentation import augmented
+from mechlearn.data.augmentation_spec import AugmentationSpec
 from mechlearn.data.datasets import Batch, SliceDataset, as_floats
 from mechlearn.data.draws import DrawBatches, Draws
 from mechlearn.data.store import SliceStore

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mechlearn.data.augmentation import AugmentationSpec, augmented
+from mechlearn.data.augmentation import augmented
+from mechlearn.data.augmentation_spec import AugmentationSpec
 
 ALL = AugmentationSpec(crop_px=32, spatial=1.0, curves=1.0, bias=1.0, blur=0.5, noise=0.5)
 
