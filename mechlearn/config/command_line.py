@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,15 @@ from mechlearn.config.help_pages import HELP, help_text
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["hydra_command"]
+__all__ = ["hydra_command", "quoted"]
+
+PLAIN = re.compile(r"[A-Za-z/.][\w./-]*")  # what the grammar takes as it stands
+TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day such as +60
+    "patient", "patient_id", "day", "prior", "name", "out", "init", "resume", "skip",
+    "data.root", "data.tables", "data.manifest", "data.name", "task.series", "growth.population",
+    "checkpoints.denoiser", "checkpoints.guide", "checkpoints.drawer", "hydra.run.dir",
+    "hydra.sweep.dir", "paths.outputs",
+)  # fmt: skip
 
 
 def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], Any]]:
@@ -33,6 +42,7 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
                 return None
             if asked == ["--help", "all"]:
                 sys.argv[1:] = ["--help"]
+            sys.argv[1:] = [quoted(word, sweep=_is_sweep(asked)) for word in sys.argv[1:]]
             import hydra
 
             from mechlearn.config import errors, recipes, schema
@@ -45,3 +55,29 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
 
     assert name in HELP
     return decorate
+
+
+def _is_sweep(words: list[str]) -> bool:
+    return "-m" in words or "--multirun" in words
+
+
+def quoted(word: str, *, sweep: bool = False) -> str:
+    """An override whose value Hydra takes as the text that was typed.
+
+    Hydra's grammar reads `patient_id=1_2` as 12, `day=+60` as 60, and ends at a path with `=`, `(`
+    or `,`. Values of the keys in `TEXTS` are quoted for it, unless they are null, quoted, a list
+    or an interpolation already, or several values of a sweep.
+
+    Example:
+        >>> quoted("patient_id=1_2"), quoted("patient=/data/a(1)/v.csv"), quoted("seed=1")
+        ("patient_id='1_2'", "patient='/data/a(1)/v.csv'", 'seed=1')
+    """
+    key, equals, value = word.partition("=")
+    if not equals or key.lstrip("+") not in TEXTS or value in ("", "null"):
+        return word
+    if value[0] in "'\"[{" or "${" in value or (sweep and "," in value):
+        return word
+    if PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "nan", "inf"):
+        return word
+    escaped = value.replace("'", "\\'")
+    return f"{key}='{escaped}'"

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table as ScreenTable
 
-from mechlearn.config.given_day import given_day
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.model_checks import check_forecast, check_grid
 from mechlearn.config.specs import flat, map_spec, output_dir
@@ -112,8 +111,8 @@ def forecast_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, 
 
 def _day(cfg: DictConfig, store: SliceStore, patient: str) -> float:
     days = [visit.day for visit in store.visits(patient)]
-    if (asked := given_day(cfg)) is not None:
-        return day_of(asked, days[-1], patient)
+    if cfg.day is not None:
+        return day_of(cfg.day, days[-1], patient)
     if len(days) < 2 or days[-1] is None:
         raise ValueError(
             f"day=null holds the last visit out, but {patient} has {len(days)} visit(s) on days "

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from mechlearn.api import Forecast, Patient, forecast
 from mechlearn.checks import one_of
-from mechlearn.config.given_day import given_day
 from mechlearn.config.growth_config import course_change
 from mechlearn.config.specs import output_dir, sampler_spec
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
@@ -102,7 +101,7 @@ def _drawn(cfg: DictConfig, result: Forecast) -> DrawnScans | None:
 def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[Path]]:
     """Forecast, then write row.json, forecast.csv, NIfTI files and forecast.html."""
     patient = open_volume_patient(cfg)
-    day = given_day(cfg)
+    day = cfg.day
     if day is None:
         last = patient.visits[-1].day
         if len(patient.visits) < 2 or last is None:

@@ -14,20 +14,29 @@ that stands above it.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.law import Law, Parameter
 from mechlearn.growth.laws import LAWS
 from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.growth.size_prior import forecast_size
 from mechlearn.growth.treatment import radiotherapy
+
+if TYPE_CHECKING:
+    from mechlearn.evaluation.size_comparison import compare
+    from mechlearn.growth.size_prior import forecast_size
 
 __all__ = ["LAWS", "DegenerateSeriesError", "GrowthSpec", "Law", "Parameter", "compare",
            "forecast_size", "radiotherapy"]  # fmt: skip
 
 
+_HOMES = {
+    "compare": "mechlearn.evaluation.size_comparison",
+    "forecast_size": "mechlearn.growth.size_prior",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "compare":
-        return importlib.import_module("mechlearn.evaluation.size_comparison").compare
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
