@@ -15,14 +15,18 @@ log = logging.getLogger(__name__)
 
 @hydra_command("evaluate")
 def main(cfg: DictConfig) -> None:
-    """One job, one row.json in its output folder; everything cheap is checked first.
+    """One job, one row.json in its output folder and one table on the terminal.
 
-    A job whose equal has finished in the same folder is not run again.
+    Everything cheap is checked first. A job whose equal has finished in the same
+    folder is not run again.
     """
+    from rich.console import Console
+
     from mechlearn.config import model_checks, resuming, tasks, tracking
     from mechlearn.config.specs import output_dir
     from mechlearn.evaluation.finished import FINGERPRINT
     from mechlearn.evaluation.rows import write_row
+    from mechlearn.report.row_table import row_table
 
     bundle = model_checks.check_evaluate(cfg)
     inputs = tasks.open_task(cfg, bundle)
@@ -34,6 +38,7 @@ def main(cfg: DictConfig) -> None:
         row = {**tasks.run_task(cfg, inputs), FINGERPRINT: mark}
         path = write_row(output_dir(), row)
         tracking.end_evaluation(logger, cfg, bundle, row)
+    Console().print(row_table(row, hidden=(FINGERPRINT,)))
     log.info("row: %s", path)
 
 

@@ -39,17 +39,28 @@ def test_noise_level_that_is_no_number(command: Command) -> None:
     assert "Traceback" not in err
 
 
-def test_misspelt_key(command: Command) -> None:
-    status, err = command("train", "sampler.level=3")
-    assert status == 1
-    assert "sampler.level" in err
-    assert "Traceback" not in err
+@pytest.mark.parametrize(
+    ("name", "wrong", "meant"),
+    [
+        ("train", "sampler.stesp=3", "sampler.steps"),
+        ("train", "trainer.max_step=3", "trainer.max_steps"),
+        ("evaluate", "task.patient=3", "task.patients"),
+        ("forecast", "samplr=fast", "sampler"),
+        ("forecast", "rt_start_day=30", "what_if.rt_start_day"),
+    ],
+)
+def test_misspelt_key_is_answered_with_the_nearest(
+    command: Command, name: str, wrong: str, meant: str
+) -> None:
+    outcome = command(name, wrong, "seed=1")
+    refused(outcome, wrong.split("=")[0], "no such key", f"Did you mean {meant}?")
 
 
-def test_misspelt_trainer_key(command: Command) -> None:
-    status, err = command("train", "trainer.max_step=3")
-    assert status == 1
-    assert "max_step" in err
+def test_misspelt_key_in_a_sweep_of_an_experiment(command: Command) -> None:
+    outcome = command("evaluate", "-m", "+experiment=grid_search", "sampler.nll=100,200",
+                      "sampler.scale=10k,50k")  # fmt: skip
+    refused(outcome, "sampler.nll", "Did you mean sampler.nl?")
+    assert "sampler.scale:" not in outcome[1]
 
 
 def test_misspelt_experiment_lists_the_options(command: Command) -> None:

@@ -24,6 +24,13 @@ TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day s
 )  # fmt: skip
 
 
+def _name_misspelt(name: str, words: list[str]) -> None:
+    """Add the nearest key to what Hydra said about overrides that did not compose."""
+    from mechlearn.config.nearest_keys import misspelt
+
+    sys.stderr.writelines(f"{line}\n" for line in misspelt(name, words))
+
+
 def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], Any]]:
     """Make a task the command `name`, composed from `conf/<name>.yaml`.
 
@@ -49,7 +56,20 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
 
             schema.register()
             run = hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name=name)
-            return run(errors.clear_errors(task))()
+            started = False
+
+            @functools.wraps(task)
+            def noted(cfg: DictConfig) -> None:
+                nonlocal started
+                started = True
+                errors.clear_errors(task)(cfg)
+
+            try:
+                return run(noted)()
+            except SystemExit as stop:
+                if stop.code == 1 and not started:
+                    _name_misspelt(name, asked)
+                raise
 
         return main
 

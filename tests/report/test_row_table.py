@@ -1,0 +1,31 @@
+"""The table at the end of an evaluation."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from mechlearn.report.row_table import row_table
+
+
+def printed(row: dict, **options: tuple[str, ...]) -> list[str]:
+    console = Console(width=100)
+    with console.capture() as kept:
+        console.print(row_table(row, **options))
+    return [line.strip() for line in kept.get().splitlines() if line.strip()]
+
+
+def test_words_come_before_numbers() -> None:
+    lines = printed({"crps_mm2": 12.34567, "law": "ode", "n_slices": 3})
+    assert [line.split() for line in lines] == [
+        ["law", "ode"], ["crps_mm2", "12.35"], ["n_slices", "3"]
+    ]  # fmt: skip
+
+
+def test_undefined_value_stands_with_its_reason() -> None:
+    lines = printed({"rho": None, "rho_reason": "one slice", "gap": None})
+    assert [line.split(maxsplit=1) for line in lines] == [["rho", "- (one slice)"], ["gap", "-"]]
+
+
+def test_hidden_keys_and_markup_in_values() -> None:
+    lines = printed({"fingerprint": "x", "law": "[bold]"}, hidden=("fingerprint",))
+    assert [line.split() for line in lines] == [["law", "[bold]"]]
