@@ -9,7 +9,7 @@ out=outputs/experiments/real_scans
 data="${MECHLEARN_REAL_DATA:-../shared/data}"
 case "$profile" in
   smoke) slices=1; guided=0 ;;
-  full) slices=4; guided=6 ;;
+  full) slices=3; guided=6 ;;
   *) echo "real_scans: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 if [ ! -d "$data/brats2021" ]; then

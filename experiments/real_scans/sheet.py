@@ -37,6 +37,6 @@ def write_sheet(
             axis.set_axis_off()
             size = "scan" if number == 0 else f"x{SIZES[number - 1]:g}"
             axis.set_title(f"{name} {size}", fontsize=7)
-    figure.subplots_adjust(0, 0, 1, 0.97, 0.01, 0.08)
+    figure.subplots_adjust(0, 0, 1, 0.97, 0.01, 0.15)
     figure.savefig(path, dpi=80)
     plt.close(figure)

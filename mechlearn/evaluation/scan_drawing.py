@@ -21,7 +21,15 @@ from mechlearn.records import AxialSlice
 from mechlearn.spatial.first_guess import GuessSpec, first_guess
 from mechlearn.spatial.label_transport import transported_labels
 
-__all__ = ["DrawnSlice", "DrawnVerdict", "GuardLimits", "draw_slice", "draw_slices", "load_drawer"]
+__all__ = [
+    "DrawnSlice",
+    "DrawnVerdict",
+    "GuardLimits",
+    "draw_slice",
+    "draw_slices",
+    "judge_picture",
+    "load_drawer",
+]
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def draw_slices(
         same_shape("target", np.asarray(target), "labels", scan.labels)
         labels = _labels(scan, np.asarray(target))
         image = _drawn(scan, labels, model, spec, guess, member_seed(seed, scan.slice_id, 0))
-        out.append(DrawnSlice(image, labels, _verdict(scan, image, labels, statement, limits)))
+        out.append(DrawnSlice(image, labels, judge_picture(scan, image, labels, statement, limits)))
     return out
 
 
@@ -190,11 +198,20 @@ def _drawn(
     return out
 
 
-def _verdict(
-    scan: AxialSlice, image: np.ndarray, labels: np.ndarray, statement: ScanVerdict | None,
-    limits: GuardLimits,
+def judge_picture(
+    scan: AxialSlice,
+    image: np.ndarray,
+    labels: np.ndarray,
+    statement: ScanVerdict | None = None,
+    limits: GuardLimits | None = None,
 ) -> DrawnVerdict:
-    """Figures of a picture and what they say against it."""
+    """Figures of a picture, drawn by any method, and what they say against it.
+
+    Args:
+        scan: what it was drawn from. image: (C, H, W). labels: what it is to show, (H, W).
+        statement: of `judge_scan`. limits: see `GuardLimits`.
+    """
+    limits = limits or GuardLimits()
     real = drawn_realism(image, scan.image, scan.labels, labels, scan.brain)
     tumour = (labels > 0) & (labels != 4)
     figures: Row = {"asked_mm2": float(tumour.sum()) * scan.pixel_mm2}

@@ -23,6 +23,7 @@ from mechlearn.spatial.travel import blurred_inside
 
 __all__ = ["GuessSpec", "first_guess", "nearest_texture", "random_values"]
 
+_SEEN = 0.05  # a smaller change of the share s(d) is left alone
 _REACHED = 0.03  # of the largest weight that a Gaussian finds of known tissue
 
 
@@ -81,7 +82,8 @@ def first_guess(
     old, new = (spec.share(labels > 0) for labels in (before, after))
     gain = np.clip((new - old) / np.maximum(1 - old, 1e-6), 0, 1)
     relabelled = (after != before) & (after > 0)
-    gain = np.where((before > 0) & relabelled, 1.0, np.where(gain > 0.1, gain, 0.0))
+    gain = np.where(new - old > _SEEN, gain, 0.0)  # the depth of a tumour keeps its own texture
+    gain = np.where((before > 0) & relabelled, 1.0, gain)
     changed = (gain > 0) & brain
     for label in np.unique(after[changed]):
         own, here = before == label, changed & (after == label)

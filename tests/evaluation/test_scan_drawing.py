@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.evaluation.scan_drawing import draw_slice, draw_slices, load_drawer
+from mechlearn.evaluation.scan_drawing import draw_slice, draw_slices, judge_picture, load_drawer
 from mechlearn.models.checkpoints import LoadedModel, make_card
 from mechlearn.models.network_targets import build_network
 from mechlearn.records import CONTRASTS, AxialSlice
@@ -82,6 +82,16 @@ def test_a_picture_of_no_tumour_is_marked(scan, model):
     verdict = draw_slice(replace(scan, image=dark), disc(16), model=model).verdict
     assert not verdict.is_good
     assert "darker in FLAIR" in verdict.words
+
+
+def test_black_bands_and_stripes_of_any_method_are_named(scan):
+    grown = np.where(disc(16), 2, 0).astype(np.uint8)
+    bands = scan.image.copy()
+    bands[:, disc(16) & ~disc(12)] = -0.9
+    bands[:, disc(30) & ~disc(26)] = 0.9
+    verdict = judge_picture(scan, bands, grown)
+    assert "became darker in FLAIR" in verdict.words
+    assert "of the brain outside the tumour changed" in verdict.words
 
 
 def test_another_grid_is_refused(scan, model):

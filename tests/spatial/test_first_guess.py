@@ -60,6 +60,14 @@ def test_what_leaves_is_the_tissue_around_and_beyond_it_nothing_changes():
     assert np.array_equal(guess[:, ~region], scan()[:, ~region])
 
 
+def test_the_depth_of_the_tumour_is_left_as_it_is():
+    image = scan() + np.random.default_rng(0).normal(0, 0.05, (2, 41, 41)).astype(np.float32)
+    after = transported_labels(tumour(), disc(16), BRAIN)
+    guess, region = first_guess(image, tumour(), after, BRAIN)
+    assert np.array_equal(guess[:, disc(5)], image[:, disc(5)])
+    assert not region[disc(5)].any()
+
+
 def test_a_tiny_source_is_continued_however_far():
     before, after = np.zeros((2, 41, 41), np.uint8)
     before[20, 20], after[5:36, 5:36] = 2, 2
