@@ -19,8 +19,8 @@ from mechlearn.evaluation.baseline_comparison import beside, interval
 from mechlearn.evaluation.rows import Row, read_row, read_table
 from mechlearn.records import GuidanceTarget
 
-RIVALS = ("no_change", "dilation", "growth_order")
-MASKS = ("generation", "generation_at_size", *RIVALS)
+BASELINES = ("no_change", "dilation", "growth_order")
+MASKS = ("generation", "generation_at_size", *BASELINES)
 PICTURE = ("ssim_outside", "hyperintense_fraction", "changed_outside_brain_fraction",
            "requested_share", "seconds_per_generation")  # fmt: skip
 SIZES = ("relative_error_abs_median", "relative_error_median", "spearman_within_slice_median",
@@ -30,12 +30,9 @@ SIZES = ("relative_error_abs_median", "relative_error_median", "spearman_within_
 
 def name_of(row: Row) -> str:
     """What sets a row apart, from its own settings."""
-    placed = row["where"] == "order"
+    placed = row["guidance"] == "placed"
     words = ["unguided" if row["scale"] == 0 else "placed" if placed else str(row["guide"])]
-    words += ["through x0"] * (row["guide_on"] == "clean")
-    words += ["gap"] * (row["guidance"] == "gap" and not placed)
     words += ["anchored"] * (bool(row["anchor"]) and not placed)
-    words += ["relative"] * (row["reading"] == "relative" and not placed)
     words += ["noise"] * (row["encode"] == "noise")
     return ", ".join(words)
 
@@ -146,15 +143,15 @@ def guides(folder: Path, result: Row) -> str:
                              f"Delete {folder} and run again.")
         found, name = figures(row, pairs), name_of(row)
         if slices is None:
-            rivals = [rival_line(rival, found, pairs) for rival in RIVALS]
+            rivals = [rival_line(rival, found, pairs) for rival in BASELINES]
             result |= {k: v for k, v in found.items() if k.startswith("n_")}
-            result |= {k: v for k, v in found.items() if any(f"_{r}_" in k for r in RIVALS)}
+            result |= {k: v for k, v in found.items() if any(f"_{r}_" in k for r in BASELINES)}
             result["precision_bf16"] = int(row["precision"] == "bf16")
         slices = seen
         lines.append(guide_line(name, row, found))
         slug = name.replace(", ", "_").replace(" ", "_")
         result |= {f"{slug}_{k}": v for k, v in found.items()
-                   if not k.startswith("n_") and not any(f"_{r}_" in k for r in RIVALS)}
+                   if not k.startswith("n_") and not any(f"_{r}_" in k for r in BASELINES)}
     result["n_rows"] = len(lines)
     return markdown(HEAD, rivals + lines)
 

@@ -27,16 +27,11 @@ towards_next_visit() {  # NAME override ...
     "task.slices=$pairs" task.min_change=0.1 hydra.sweep.dir="$out/pairs/$1" "${@:2}"
 }
 towards_next_visit 1_guides sampler=fast guide=regressor,segmenter
-towards_next_visit 2_placed sampler=placed sampler.guide_on=noisy,clean
+towards_next_visit 2_placed sampler=placed
 towards_next_visit 3_unguided sampler=fast sampler.scale=0 sampler.encode=invert,noise \
   sampler.anchor=false,true
 towards_next_visit 4_noise sampler=fast sampler.encode=noise sampler.anchor=false,true
 towards_next_visit 5_placed_noise sampler=placed sampler.encode=noise
-# The anchor makes up for the inversion's error, so that it needs no pass of correction.
-towards_next_visit 6_relative sampler=fast sampler.invert_iterations=0 sampler.anchor=true \
-  sampler.reading=relative
-towards_next_visit 7_gap sampler=fast sampler.guidance=gap
-towards_next_visit 8_through_x0 sampler=fast guide=regressor,segmenter sampler.guide_on=clean
 
 multiples_of_the_size() {  # NAME override ...
   python -m mechlearn.evaluate -m +experiment=sizes "${same[@]}" "task.slices=$slices" \

@@ -191,9 +191,9 @@ def _gain(
             "not rewritten. Give the checkpoint of the guide whose gain is to be stored in it."
         )
     spec = models.sampler.spec
-    if spec.guidance != "paper" or spec.where != "image":
+    if spec.guidance != "paper":
         raise ValueError(
-            f"sampler.guidance={spec.guidance}, sampler.where={spec.where}: a gain is what makes "
+            f"sampler.guidance={spec.guidance}: a gain is what makes "
             "s_ct of eq. (2) mean the same for every guide; here none is used. Take sampler=fast."
         )
     groups = [_first_visit(store, patient, task.count) for patient in patients]

@@ -1,4 +1,4 @@
-"""The reference image on its way up to the noise level, and what the models say of it there."""
+"""The reference image on its way up to the noise level, and what the models predict there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mechlearn.diffusion.evaluator import Evaluator
 from mechlearn.diffusion.solver import Solver
-from mechlearn.diffusion.steps import add_noise, clipped_epsilon, predict_x0
+from mechlearn.diffusion.steps import add_noise, clipped_epsilon
 
 __all__ = ["Encoding", "invert", "noise"]
 
@@ -35,7 +35,7 @@ class Encoding:
         self.x, self.levels, self.models, self.solver = x, list(levels), models, solver
         self._epsilons = dict(epsilons or {})
         self._defects: dict[int, Tensor] = {}
-        self._readings: dict[int, Tensor] = {}
+        self._masks: dict[int, Tensor] = {}
 
     def epsilon(self, k: int) -> Tensor:
         """Predicted noise of x[k], k > 0."""
@@ -55,19 +55,11 @@ class Encoding:
                 self._defects[j] = self.x[j - 1] - reached
         return self._defects[k]
 
-    def reading(self, k: int, brain: Tensor, *, pixels: bool, clean: bool) -> Tensor:
-        """The guide's word on x[k]: R, (1 or B,), or with `pixels` the mask, (1 or B, 1, H, W).
-
-        clean: on the x0 predicted from x[k], at level 0.
-        """
-        if k not in self._readings:
-            x, l = self.x[k], self.levels[k]
-            if clean:
-                x = predict_x0(x, self.epsilon(k), alpha_bar=self.models.alpha_bar(l))
-                l = 0
-            read = self.models.mask if pixels else self.models.fraction
-            self._readings[k] = read(x, l, brain)
-        return self._readings[k]
+    def mask(self, k: int, brain: Tensor) -> Tensor:
+        """The guide's tumour probability at x[k], (1 or B, 1, H, W)."""
+        if k not in self._masks:
+            self._masks[k] = self.models.mask(self.x[k], self.levels[k], brain)
+        return self._masks[k]
 
 
 def invert(

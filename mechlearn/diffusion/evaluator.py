@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -40,10 +39,8 @@ class Evaluator:
         *,
         device: torch.device,
         bf16: bool = False,
-        compiled: bool = False,
     ) -> None:
-        compiler: Callable[[Any], Any] = torch.compile if compiled else lambda model: model
-        self._denoiser: EpsilonModel = compiler(denoiser)
+        self._denoiser = denoiser
         self.guide, self.schedule, self.device, self.bf16 = guide, schedule, device, bf16
         self.evaluations: Counter[str] = Counter()
 
@@ -90,7 +87,7 @@ class Evaluator:
     def _pixels(self) -> PixelGuide:
         if not isinstance(self.guide, PixelGuide):
             raise ValueError(
-                f"sampler.where=order: {type(self.guide).__name__} tells a size, not a place. "
-                "Take a segmenter (guide=segmenter), or sampler.where=image."
+                f"sampler.guidance=placed: {type(self.guide).__name__} predicts a size, not a "
+                "place. Take a segmenter (guide=segmenter), or sampler.guidance=paper."
             )
         return self.guide

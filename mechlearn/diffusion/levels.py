@@ -19,8 +19,8 @@ def visited_levels(
 ) -> list[int]:
     """Levels in ascending order from 0 to nl, `steps` of them above 0 (None: all).
 
-    `uniform` in the level; `quadratic`: l goes like the square of its number (Song et al. 2020);
-    `logsnr`: uniform in log(alpha / sigma) between level 1 and nl (Lu et al. 2022). With `above`
+    `uniform` in the level; `logsnr`: uniform in log(alpha / sigma) between level 1 and nl (Lu et
+    al. 2022). With `above`
     they are spread from the level after it to nl, but for two below: where nothing is asked for,
     three even steps down to the image do what all do. Where rounding makes two levels one, the
     later one moves up.
@@ -44,10 +44,9 @@ def _spread(schedule: NoiseSchedule, nl: int, count: int, spacing: str, above: i
         wanted = np.linspace(half_log_snr[lowest - 1], half_log_snr[-1], count)
         stops = np.interp(-wanted, -half_log_snr, np.arange(1, nl + 1))
     else:
-        power = 2 if spacing == "quadratic" else 1
         # Without `above` the image is one of the evenly spaced levels itself.
-        first = 0.0 if lowest == 1 else (lowest / nl) ** (1 / power)
-        stops = nl * np.linspace(first, 1, count + (lowest == 1))[-count:] ** power
+        first = 0.0 if lowest == 1 else lowest / nl
+        stops = nl * np.linspace(first, 1, count + (lowest == 1))[-count:]
     return [int(v) for v in np.rint(stops)]
 
 

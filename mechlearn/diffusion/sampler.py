@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlearn.diffusion.batch_target import BatchTarget
 from mechlearn.diffusion.encoding import Encoding, invert, noise
 from mechlearn.diffusion.evaluator import EpsilonModel, Evaluator
 from mechlearn.diffusion.guidance import Guide, effective_scale
+from mechlearn.diffusion.guidance_paper import PaperGuidance
+from mechlearn.diffusion.guidance_placed import PlacedGuidance
 from mechlearn.diffusion.levels import visited_levels
-from mechlearn.diffusion.memory import bytes_of_member
-from mechlearn.diffusion.pull import Goal, Pull
-from mechlearn.diffusion.sampler_spec import SamplerSpec, parse_scale
+from mechlearn.diffusion.sampler_spec import REFERENCE_SCALE, SamplerSpec, parse_scale
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.solver import Solver
 from mechlearn.diffusion.steps import clipped_epsilon
@@ -70,9 +71,8 @@ class GuidedSampler:
         self.pixel_mm, self.gain, self.device = pixel_mm, gain, torch.device(device)
         self.effective_scale = effective_scale(spec.scale_value, pixel_mm=pixel_mm, gain=gain)
         self.models = Evaluator(
-            denoiser, guide, schedule, device=self.device, bf16=spec.precision == "bf16",
-            compiled=spec.compile,
-        )  # fmt: skip
+            denoiser, guide, schedule, device=self.device, bf16=spec.precision == "bf16"
+        )
 
     @cached_property
     def levels(self) -> list[int]:
@@ -103,26 +103,34 @@ class GuidedSampler:
         return noise(clean, self.levels, self.models, solver=spec.solver, seeds=seeds)
 
     @torch.inference_mode()
-    def denoise(self, encoding: Encoding, goal: Goal | None, *, brain: Tensor) -> Tensor:
-        """From level nl to the image, (B, C, H, W), guided towards a goal, or unguided for None."""
+    def denoise(self, encoding: Encoding, target: BatchTarget | None, *, brain: Tensor) -> Tensor:
+        """From level nl to the image, (B, C, H, W), guided towards a target; None: unguided."""
         spec, levels = self.spec, self.levels
         x = encoding.x[-1]
-        pull = None
-        if goal is not None:
-            x = x.expand(len(goal.fraction), *x.shape[1:])
-            pull = Pull(self.models, spec, goal, encoding, self.effective_scale)
+        guidance = None
+        if target is not None:
+            x = x.expand(len(target.fraction), *x.shape[1:])
+            guidance = self._guidance(target, encoding)
         solver = Solver(spec.solver, self.models)
         for k in range(len(levels) - 1, 0, -1):
             l, l_to = levels[k], levels[k - 1]
             epsilon = self.models.epsilon(x, l)
-            if pull is not None:
-                epsilon = pull(k, x, epsilon)
+            if guidance is not None:
+                epsilon = guidance(k, x, epsilon)
             if spec.clip_x0:
                 epsilon = clipped_epsilon(x, epsilon, alpha_bar=self.models.alpha_bar(l))
             x = solver.step(x, epsilon, l, l_to)
             if spec.anchor:
                 x = x + encoding.defect(k, clip=spec.clip_x0)
         return torch.where(brain > 0, x, -1.0) if spec.keep_background else x
+
+    def _guidance(
+        self, target: BatchTarget, encoding: Encoding
+    ) -> PaperGuidance | PlacedGuidance:
+        if self.spec.guidance == "placed":
+            strength = self.spec.scale_value / REFERENCE_SCALE
+            return PlacedGuidance(self.models, self.spec, target, encoding, strength)
+        return PaperGuidance(self.models, self.spec, target, encoding, self.effective_scale)
 
     def reconstruct(
         self, x0: Tensor, *, brain: Tensor, seed: int = 0, slice_id: str = ""
@@ -153,14 +161,14 @@ class GuidedSampler:
             x0: reference image, (C, H, W) in [-1, 1], background -1.
             brain: brain mask, (H, W), bool or 0/1.
             seed, slice_id, first_member: name the random numbers of the `noise` encoding.
-            initial_fraction: tumour fraction of the reference, where it is known; with
-                `reading=relative` targets are changes from it.
-            order: fraction at which each pixel joins the tumour, (H, W), for `where=order`.
-            tissue: the reference without its tumour, (C, H, W), which pixels go back to that an
-                order takes from it; None: the guide alone shows the way.
+            initial_fraction: tumour fraction of the reference; `placed` needs it.
+            order: fraction at which each pixel joins the tumour, (H, W), for `placed`.
+            tissue: the reference without its tumour, (C, H, W), to which pixels return where a
+                tumour retreats; None: the gradient of the guide alone leads there.
 
         Raises:
-            ValueError: `where=order` without an order of growth or with a guide of sizes alone.
+            ValueError: `placed` without arrival order or initial fraction, or with a guide that
+                predicts sizes alone.
         """
         self._check_order(order, initial_fraction)
         if not targets:
@@ -173,7 +181,7 @@ class GuidedSampler:
             before = float(self.models.fraction(x0.to(self.device)[None].float(), 0, mask))
         back_to = None if tissue is None else torch.as_tensor(tissue, device=self.device)[None]
         out: list[Generation] = []
-        size = self._batch_size(x0, mask, len(targets))
+        size = self._batch_size(len(targets))
         for start in range(0, len(targets), size):
             chunk, names = list(targets[start : start + size]), seeds[start : start + size]
             n = len(chunk)
@@ -182,45 +190,39 @@ class GuidedSampler:
             encoding = shared if shared is not None else self.encode(x0, seeds=names)
             wanted = torch.tensor([t.tumour_fraction for t in chunk], device=self.device,
                                   dtype=encoding.x[0].dtype)
-            goal = Goal(wanted, mask, initial_fraction, joins, back_to)
-            images = self.denoise(encoding, goal, brain=mask)
+            target = BatchTarget(wanted, mask, initial_fraction, joins, back_to)
+            images = self.denoise(encoding, target, brain=mask)
             with torch.inference_mode():
                 after = self.models.fraction(images.float(), 0, mask).tolist()[:n]
             # Out of inference mode: what is handed out may be used with autograd.
             made = zip(chunk[:n], names[:n], images[:n].cpu(), after, strict=True)
-            for target, s, image, fraction in made:
+            for asked, s, image, fraction in made:
                 out.append(Generation(
-                    image.clone(), target, before, fraction, self.spec.nl,
+                    image.clone(), asked, before, fraction, self.spec.nl,
                     self.spec.scale_value, self.effective_scale, s,
                 ))  # fmt: skip
         return out
 
     def _check_order(self, order: object, initial: float | None) -> None:
-        if self.spec.where != "order":
+        if not self.spec.ordered:
             return
         if order is None:
             raise ValueError(
-                "sampler.where=order: no order of growth was given for this slice. "
-                "Pass order=imaging.order.growth_order(...), or take sampler.where=image."
+                "sampler.guidance=placed: no arrival order was given for this slice. Pass "
+                "order=spatial.arrival_order.growth_order(...), or take sampler.guidance=paper."
             )
-        if self.spec.reading == "relative" and initial is None:
+        if initial is None:
             raise ValueError(
-                "sampler.where=order, sampler.reading=relative: the reference's own tumour "
-                "fraction is needed. Pass initial_fraction, or take sampler.reading=absolute."
+                "sampler.guidance=placed: the tumour fraction of the reference is not given. Pass "
+                "initial_fraction, or take sampler.guidance=paper."
             )
 
-    def _batch_size(self, x0: Tensor, brain: Tensor, members: int) -> int:
-        """Members sampled at once: under the byte budget, in batches of equal size, at least one.
+    def _batch_size(self, members: int) -> int:
+        """Members sampled at once: in batches of equal size, at least one.
 
         A CPU's kernels round differently for batches of other sizes, and gain nothing beyond four
         images: there the size follows from the number of members alone, so that no setting shows
         in a result.
         """
         most = CPU_BATCH if self.device.type == "cpu" else self.spec.batch_size
-        if self.spec.memory_gb is not None:
-            if self._member_bytes is None:
-                self._member_bytes = bytes_of_member(self.models, x0.to(self.device)[None], brain)
-            most = max(1, min(most, int(self.spec.memory_gb * 1e9 // self._member_bytes)))
         return math.ceil(members / max(math.ceil(members / most), 1))
-
-    _member_bytes: int | None = None

@@ -8,9 +8,10 @@ import numpy as np
 
 from mechlearn.checks import in_range, one_of
 
-__all__ = ["SOLVERS", "SPACINGS", "SamplerSpec", "parse_scale"]
+__all__ = ["REFERENCE_SCALE", "SOLVERS", "SPACINGS", "SamplerSpec", "parse_scale"]
 
-SPACINGS = ("uniform", "quadratic", "logsnr")
+REFERENCE_SCALE = 50_000.0  # s_ct that the paper recommends: a strength of 1
+SPACINGS = ("uniform", "logsnr")
 SOLVERS = ("ddim", "dpmpp_2m")
 
 
@@ -35,10 +36,11 @@ class SamplerSpec:
 
     Attributes:
         nl: noise level the scan is encoded to, 1..L (the paper: 200).
-        scale: s_ct in the paper's numbers, "50k": 10k weak, 50k about right, 500k too much.
+        scale: strength of the guidance as s_ct in the paper's numbers: 10k weak, 50k (strength 1)
+            about right, 500k too much; 0 for no guidance.
         encode: `invert` (deterministic DDIM inversion) or `noise` (forward noise, as in the text).
         steps: number of levels visited, None for all `nl` of them.
-        spacing: how they are spaced: `uniform`, `quadratic` or `logsnr`.
+        spacing: how they are spaced: `uniform` or `logsnr`.
         solver: `ddim`, or `dpmpp_2m`, of second order in both directions (upwards with
             invert_iterations=0; otherwise the inversion is that of `ddim`).
         invert_iterations: fixed-point passes that make each inversion step the inverse of the
@@ -46,34 +48,22 @@ class SamplerSpec:
             MONAI's `reversed_step` do.
         anchor: add to each step what an unguided step loses of the encoding (Ju et al. 2023,
             Direct Inversion): without guidance the image comes back exactly.
-        guidance: `paper`, eq. (2) with s_ct; `gap`: the remaining gap alone sets the size of a
-            step, the gradient its direction, and `scale` multiplies (50k: 1). See `pull`.
-            `labels`: none; the denoiser sees the wanted label map (`evaluation.label_sampler`).
-        where: `image`: the guide asks for a size alone, and images decide on the place. `order`:
-            it asks, pixel by pixel, for the tumour of that size in an order of likely growth;
-            needs a segmenter. 50k is then the weight that Bayes' rule gives the mask. Under `gap`
-            pixels that are to leave the tumour get back the tissue around it.
-        order: where that order comes from: `phantom`, the packaged prior; `travel`, travel time
-            through the tissue alone, nothing fitted; or the JSON of a prior fitted to a cohort.
-        reading: `absolute`, as the guide reads the noisy image; `relative` to its reading of the
-            encoded reference at the same level, so that its error there cancels.
-        guide_on: `noisy`: R(x_l, l); `clean`: R of the predicted x0 at level 0.
-        guide_every: the gradient is computed at every k-th level and held in between.
+        guidance: `paper`, eq. (2) towards a size (`guidance_paper`); `placed`, towards a size and a
+            place, pixel by pixel, needs a segmenter (`guidance_placed`); `labels`, no guidance:
+            the denoiser sees the wanted label map (`evaluation.label_sampler`).
+        order: arrival order of `placed` and `labels`: `phantom`, the packaged prior; `travel`,
+            travel time through the tissue alone, nothing fitted; or the JSON of a prior fitted to
+            a cohort.
         guide_above: no guidance at this level and below; with `steps`, two levels at
             most are visited there.
-        stop_within: a member whose reading is within this share of its target is left unguided
-            from then on; 0 never.
-        dynamic: s_dyn = target - R (signed); False: s_dyn = 1, guidance always upwards (of a size,
-            under `paper` alone: elsewhere the gap is the guidance).
+        dynamic: s_dyn = target - R (signed); False: s_dyn = 1, always upwards (`paper` alone).
         clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
         smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
         target_boost: share by which the target is raised above level 20 (reference code: 0.15).
         keep_background: set pixels outside the brain mask to -1 at the end.
         precision: of the denoiser, `float32` or `bf16`; the guide's gradient is float32 always.
-        compile: compile the denoiser with torch.compile.
         batch_size: generations sampled at once on a GPU; a CPU takes them by four, whatever this
             says, so that results are the same to the last bit.
-        memory_gb: at most so many gigabytes for the activations of a batch; lowers its size.
     """
 
     nl: int = 200
@@ -85,22 +75,15 @@ class SamplerSpec:
     invert_iterations: int = 3
     anchor: bool = False
     guidance: str = "paper"
-    where: str = "image"
     order: str = "phantom"
-    reading: str = "absolute"
-    guide_on: str = "noisy"
-    guide_every: int = 1
     guide_above: int = 0
-    stop_within: float = 0.0
     dynamic: bool = True
     clip_x0: bool = False
     smooth_px: float = 0.0
     target_boost: float = 0.0
     keep_background: bool = True
     precision: str = "float32"
-    compile: bool = False
     batch_size: int = 8
-    memory_gb: float | None = None
 
     def __post_init__(self) -> None:
         in_range("sampler.nl", self.nl, 1, 1000, remedy="It counts noise levels; the paper: 200.")
@@ -112,19 +95,21 @@ class SamplerSpec:
                      remedy="At most sampler.nl levels can be visited; null visits all.")
         for key, (low, high) in _RANGES.items():
             in_range(f"sampler.{key}", getattr(self, key), low, high)
-        if self.memory_gb is not None:
-            in_range("sampler.memory_gb", self.memory_gb, 0.001, 10_000.0)
         if self.guide_above >= self.nl:
             raise ValueError(
                 f"sampler.guide_above={self.guide_above}, sampler.nl={self.nl}: no level is left "
                 "to guide at. Take a guide_above below nl, or sampler.scale=0 for no guidance."
             )
-        if not self.dynamic and (self.guidance == "gap" or self.where == "order"):
+        if not self.dynamic and self.guidance != "paper":
             raise ValueError(
-                f"sampler.dynamic=false, sampler.guidance={self.guidance}, "
-                f"sampler.where={self.where}: there the gap to the target is the guidance. Take "
-                "sampler=fast, or sampler.dynamic=true."
+                f"sampler.dynamic=false, sampler.guidance={self.guidance}: only the paper's "
+                "guidance has a static scale. Take sampler=fast, or sampler.dynamic=true."
             )
+
+    @property
+    def ordered(self) -> bool:
+        """True if the guidance asks for a place, and so needs an arrival order."""
+        return self.guidance != "paper"
 
     @property
     def scale_value(self) -> float:
@@ -136,17 +121,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("invert", "noise"),
     "spacing": SPACINGS,
     "solver": SOLVERS,
-    "guidance": ("paper", "gap", "labels"),
-    "where": ("image", "order"),
-    "reading": ("absolute", "relative"),
-    "guide_on": ("noisy", "clean"),
+    "guidance": ("paper", "placed", "labels"),
     "precision": ("float32", "bf16"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "invert_iterations": (0, 50),
-    "guide_every": (1, 1000),
     "guide_above": (0, 1000),
-    "stop_within": (0.0, 1.0),
     "smooth_px": (0.0, 20.0),
     "target_boost": (0.0, 10.0),
     "batch_size": (1, 4096),

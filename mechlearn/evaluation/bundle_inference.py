@@ -264,7 +264,7 @@ class GuidedInference:
     def _measured(self, reference: AxialSlice, with_labels: bool) -> tuple[AxialSlice, float]:
         if with_labels:
             return reference, reference.tumour_fraction
-        if self.models.sampler.spec.where == "order":  # it needs to know where the tumour is
+        if self.models.sampler.spec.ordered:  # it needs to know where the tumour is
             labels = np.where(read_mask(self.models, reference), OEDEMA, 0).astype(np.uint8)
             reference = replace(reference, labels=labels)
             return reference, reference.tumour_fraction

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mechlearn.diffusion.sampler import GuidedSampler
-from mechlearn.diffusion.sampler_spec import SamplerSpec
+from mechlearn.diffusion.sampler_spec import REFERENCE_SCALE, SamplerSpec
 from mechlearn.evaluation.model_pair import generate, meter_of
 from mechlearn.models.checkpoints import LoadedModel, build_sampler
 from mechlearn.records import AxialSlice, GuidanceTarget
@@ -22,7 +22,6 @@ from mechlearn.records import AxialSlice, GuidanceTarget
 __all__ = ["GainResult", "measure_gain"]
 
 log = logging.getLogger(__name__)
-REFERENCE_SCALE = 50_000.0
 REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
 ANSWERS = 0.2  # of the request, in the reading of a guide that steers
 BREAKS = 1.1  # of it: a guide that reads more than was asked for looks at a picture falling apart

@@ -97,7 +97,7 @@ def load_models(
     device: str = "cpu",
 ) -> ModelBundle:
     """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
-    if spec.where == "order" and spec.order != "travel":
+    if spec.ordered and spec.order != "travel":
         load_prior(spec.order)  # a wrong file is refused before anything is sampled
     if spec.guidance == "labels":
         drawer, reader = load_drawer(denoiser), load_guide(guide, kind=guide_kind)
@@ -111,7 +111,7 @@ def sampler_row(sampler: Sampler) -> Row:
     prior of one's own the content too."""
     spec = sampler.spec
     row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
-    if spec.where == "order" and spec.order not in ("phantom", "travel"):
+    if spec.ordered and spec.order not in ("phantom", "travel"):
         content = Path(spec.order).expanduser().read_bytes()
         row["order_digest"] = hashlib.sha256(content).hexdigest()[:12]  # it may be fitted again
     return row | {
@@ -128,7 +128,7 @@ def generate(
     """Guided generations from one slice, one a target, in their order."""
     if isinstance(sampler, LabelSampler):
         return sampler.draw(reference, targets, seed=seed)
-    ordered = sampler.spec.where == "order"
+    ordered = sampler.spec.ordered
     return sampler.sample(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
         seed=seed, slice_id=reference.slice_id,
@@ -149,8 +149,8 @@ def _order(source: str, reference: AxialSlice) -> np.ndarray:
     """Fraction at which each pixel joins the tumour, (H, W); ValueError without a tumour."""
     if not (reference.tumour & reference.brain).any():
         raise ValueError(
-            f"slice {reference.slice_id}: sampler.where=order starts from a tumour, and there is "
-            "none in the brain. Choose slices with a tumour, or sampler=fast."
+            f"slice {reference.slice_id}: sampler.guidance=placed starts from a tumour, and there "
+            "is none in the brain. Choose slices with a tumour, or sampler=fast."
         )
     return order_from(source, reference)
 

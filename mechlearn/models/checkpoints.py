@@ -192,11 +192,11 @@ def check_pair(denoiser: LoadedModel, guide: LoadedModel) -> None:
 
 
 def check_guide(kind: str, spec: SamplerSpec) -> None:
-    """ValueError where a guide of sizes alone is asked for a place."""
-    if spec.where == "order" and kind != "segmenter":
+    """ValueError if a guide that predicts sizes alone is asked for a place."""
+    if spec.ordered and kind != "segmenter":
         raise ValueError(
-            f"sampler.where=order: a {kind} tells a size, not a place. Take guide=segmenter, or "
-            "sampler=fast, in which images decide on the place."
+            f"sampler.guidance={spec.guidance}: a {kind} predicts a size, not a place. Take "
+            "guide=segmenter, or sampler=fast, in which images decide on the place."
         )
 
 

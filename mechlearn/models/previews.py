@@ -122,11 +122,11 @@ class PreviewCallback(pl.Callback):
             pixel_mm=partner.pixel_mm, device=module.device, gain=gain,
         )  # fmt: skip
         fraction, meter = float(item["fraction"]), _meter(module, item)
-        if self.spec.where == "order" and not fraction > 0:
+        if self.spec.ordered and not fraction > 0:
             return []
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
         order = tissue = None
-        if self.spec.where == "order":
+        if self.spec.ordered:
             scan = _scan(module, item)
             order = order_from(self.spec.order, scan)
             tissue = without_tumour(scan.image, scan.tumour, scan.brain)

@@ -144,7 +144,7 @@ def test_wrong_scale_names_key_and_value(text):
 
 @pytest.mark.parametrize("bad", [
     {"nl": 0}, {"nl": 1001}, {"steps": 300}, {"encode": "ddim"}, {"guide_above": 200},
-    {"dynamic": False, "guidance": "gap"}, {"dynamic": False, "where": "order"},
+    {"dynamic": False, "guidance": "placed"}, {"guidance": "gap"}, {"spacing": "quadratic"},
 ])  # fmt: skip
 def test_wrong_spec_names_its_key(bad):
     with pytest.raises(ValueError, match=f"sampler.{next(iter(bad))}="):

@@ -8,7 +8,7 @@ from mechlearn.evaluation.label_sampler import LabelSampler
 from mechlearn.evaluation.model_pair import generate, load_models
 from mechlearn.records import AxialSlice, GuidanceTarget
 
-SPEC = SamplerSpec(nl=100, steps=4, guidance="labels", where="order", reading="relative",
+SPEC = SamplerSpec(nl=100, steps=4, guidance="labels",
                    order="travel", anchor=True)
 
 

@@ -90,5 +90,5 @@ def test_missing_checkpoint_names_the_path(tmp_path):
 
 
 def test_a_guide_of_sizes_is_not_asked_for_a_place():
-    with pytest.raises(ValueError, match=r"sampler.where=order: a regressor tells a size"):
-        build_sampler(load_denoiser(), load_guide(kind="regressor"), SamplerSpec(where="order"))
+    with pytest.raises(ValueError, match=r"sampler.guidance=placed: a regressor predicts a size"):
+        build_sampler(load_denoiser(), load_guide(kind="regressor"), SamplerSpec(guidance="placed"))

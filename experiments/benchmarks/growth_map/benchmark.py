@@ -119,7 +119,7 @@ def tabled(
 
     table = [row("full: 200 steps, 100 targets", [f for _, f in pairs])]
     table.append(row("another forecast seed, nearest", [f.towards(c.targets[1]) for c, f in pairs]))
-    if given.seeds and chosen.sampler.where == "image":
+    if given.seeds and chosen.sampler.guidance == "paper":
         again = [(c, sampled_in_full(models, c, chosen.sampler, given.kept, seed=1,
                                      only_kept=i >= given.seeds)) for i, (c, _) in enumerate(pairs)]
         rows = [against(m, f, c.reference, chosen.maps)

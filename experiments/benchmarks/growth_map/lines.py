@@ -53,8 +53,6 @@ TOGETHER = (
     _on_base("invert_iterations 2", invert_iterations=2),
     _on_base("anchor", anchor=True, invert_iterations=1),
     _on_base("anchor, 10 steps", anchor=True, invert_iterations=1, steps=10),
-    _on_base("spacing quadratic", spacing="quadratic"),
-    _on_base("spacing quadratic, 10 steps", spacing="quadratic", steps=10),
     _on_base("spacing logsnr", spacing="logsnr"),
     _on_base("spacing logsnr, 10 steps", spacing="logsnr", steps=10),
     _on_base("dpmpp_2m", solver="dpmpp_2m"),
@@ -63,19 +61,10 @@ TOGETHER = (
     _on_base("dpmpp_2m, anchor", solver="dpmpp_2m", anchor=True, invert_iterations=1),
     _on_base("dpmpp_2m, guide_above 20", solver="dpmpp_2m", guide_above=20),
     _on_base("dpmpp_2m, bf16", solver="dpmpp_2m", precision="bf16"),
-    _on_base("dpmpp_2m, quadratic, 10 steps", solver="dpmpp_2m", spacing="quadratic", steps=10),
-    _on_base("guide_every 2", guide_every=2),
-    _on_base("guide_every 4", guide_every=4),
     _on_base("guide_above 20", guide_above=20),
     _on_base("guide_above 60", guide_above=60),
-    _on_base("stop_within 0.05", stop_within=0.05),
-    _on_base("stop_within 0.2", stop_within=0.2),
     _on_base("bf16", precision="bf16"),
     _on_base("batch 1", batch_size=1),
-    _on_base("memory_gb 0.02", memory_gb=0.02),
-    _on_base("guidance gap", guidance="gap"),
-    _on_base("guide_on clean", guide_on="clean"),
-    _on_base("reading relative", reading="relative"),
 )
 # What the default is chosen from: second order, by steps, passes and nodes.
 CHOICE = tuple(
@@ -97,7 +86,7 @@ PLACED = (
       for spacing, steps, nodes in (
           ("logsnr", 10, 9), ("logsnr", 12, 9), ("logsnr", 18, 5), ("logsnr", 18, 9),
           ("logsnr", 18, 13), ("logsnr", 18, 17), ("logsnr", 24, 17), ("logsnr", 18, 33),
-          ("uniform", 10, 9), ("uniform", 18, 17), ("quadratic", 18, 17),
+          ("uniform", 10, 9), ("uniform", 18, 17),
       )),
     _placed("not anchored, 3 passes", anchor=False, invert_iterations=3),
     _placed("dpmpp_2m", solver="dpmpp_2m"),
@@ -108,7 +97,7 @@ LINES = (*ALONE, *TOGETHER, *CHOICE)
 
 def lines_of(spec: SamplerSpec) -> tuple[Line, ...]:
     """Those that are asked of a sampler's guidance."""
-    chosen = PLACED if spec.where == "order" else LINES
+    chosen = PLACED if spec.guidance == "placed" else LINES
     return tuple(line for line in chosen if line.known)
 
 

@@ -21,8 +21,7 @@ from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.model_pair import generate, unguided
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
-GUIDANCE = ("guidance", "where", "reading", "guide_on", "dynamic", "clip_x0", "target_boost",
-            "guide_above")
+GUIDANCE = ("guidance", "dynamic", "clip_x0", "target_boost", "guide_above")
 
 __all__ = ["Counter", "Sampled", "full_spec", "ours", "reference_way", "sampled_in_full"]
 
@@ -79,8 +78,7 @@ def full_spec(spec: SamplerSpec) -> SamplerSpec:
     """`spec`'s guidance at the full price: every level, every gradient, first order, float32."""
     return replace(
         spec, steps=None, spacing="uniform", solver="ddim", invert_iterations=1, anchor=False,
-        guide_every=1, stop_within=0.0, precision="float32", compile=False,
-        batch_size=25, memory_gb=None,
+        precision="float32", batch_size=25,
     )  # fmt: skip
 
 
