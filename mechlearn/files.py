@@ -9,12 +9,15 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "die_with",
@@ -22,6 +25,7 @@ __all__ = [
     "read_json",
     "replace_folder",
     "replacing",
+    "write_arrays",
     "write_bytes",
     "write_json",
     "write_text",
@@ -72,6 +76,15 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 def write_text(path: str | Path, text: str) -> Path:
     """Write text as UTF-8, at once or not at all; returns the path."""
     return write_bytes(path, text.encode())
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Write a compressed NumPy archive (`.npz`), at once or not at all; returns the path."""
+    import numpy as np  # not at the top: every command imports this module
+
+    with replacing(path) as partial, partial.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # stub: allow_pickle
+    return Path(path)
 
 
 def write_json(path: Path, card: Any, *, indent: int | None = 1) -> None:

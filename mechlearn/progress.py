@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -18,9 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["progress"]
+__all__ = ["countdown", "duration", "progress", "tracked"]
 
-LOG_EVERY_S = 15.0
+LOG_EVERY_S = 5.0  # seconds between two lines of a log
+T = TypeVar("T")
 
 
 class Advance(Protocol):
@@ -46,16 +48,52 @@ def progress(what: str, total: int, *, logger: logging.Logger) -> Iterator[Advan
 
             yield advance_bar
         return
-    begun = last = time.monotonic()
+    report = countdown(what, log=logger)
     done = 0
 
     def advance_log(steps: int = 1, *, note: str = "") -> None:
-        nonlocal done, last
+        nonlocal done
         done += steps
-        now = time.monotonic()
-        if steps and (done >= total or now - last >= LOG_EVERY_S):
-            last = now
-            to_go = (now - begun) / done * (total - done)
-            logger.info("%s: %d of %d, %.0f s to go %s", what, done, total, to_go, note)
+        if steps:
+            report(done, total)
 
     yield advance_log
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1 min 15 s', 7300 -> '2 h 2 min'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def countdown(what: str, *, log: logging.Logger) -> Callable[[int, int], None]:
+    """A function (done, total) that logs how much is done and how long the rest will take.
+
+    It writes the first report, the last one, and at most one every `LOG_EVERY_S` between them.
+    """
+    start = time.monotonic()
+    last = -math.inf
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < LOG_EVERY_S:
+            return
+        last = now
+        left = (now - start) / done * (total - done)
+        log.info("%s: %d of %d done in %s, about %s to go",
+                 what, done, total, duration(now - start), duration(left))
+
+    return report
+
+
+def tracked(items: Sequence[T], what: str, *, log: logging.Logger) -> Iterator[T]:
+    """Yield the items; log how many are done and how long the rest will take."""
+    report = countdown(what, log=log)
+    for done, item in enumerate(items, start=1):
+        yield item
+        report(done, len(items))

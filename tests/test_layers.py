@@ -12,7 +12,7 @@ import pytest
 import mechlearn
 
 PACKAGE = Path(mechlearn.__file__).parent
-HELPERS = ("checks", "extras", "files", "progress")
+HELPERS = ("agreement", "checks", "extras", "files", "progress")
 FLOORS = {
     "records": 0, **dict.fromkeys(HELPERS, 0),
     "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,
@@ -26,14 +26,15 @@ ENTRY_POINTS = ("prepare", "train", "evaluate", "forecast", "score", "collect", 
 STANDARD = frozenset(sys.stdlib_module_names)
 THIRD_PARTY = {
     "records": {"numpy", "torch"},  # torch for type checking alone
+    "agreement": {"numpy"},
     "checks": {"numpy"},
     "extras": set(),
-    "files": {"filelock"},
+    "files": {"filelock", "numpy"},
     "progress": {"rich"},
     "growth": {"numpy", "scipy", "lmfit"},
     "diffusion": {"numpy", "torch"},
     "spatial": {"numpy", "scipy", "skfmm", "skimage", "torch"},
-    "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics", "scoringrules"},
+    "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics"},
     "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich",
              "blosc2", "openpyxl"},
     "phantom": {"numpy", "scipy", "torch", "nibabel", "nilearn", "rich"},

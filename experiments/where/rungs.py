@@ -21,8 +21,8 @@ from rich.console import Console
 from mechlearn.data.selection import pair_rows, spread
 from mechlearn.data.store import SliceRow, SliceStore
 from mechlearn.evaluation.baseline_comparison import agreement, beside, methods_of, table
-from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.arrival_order import (
     growth_order,

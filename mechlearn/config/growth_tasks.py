@@ -17,8 +17,9 @@ from mechlearn.evaluation.fans import load_fans
 from mechlearn.evaluation.growth_fits import CROSS_FIT, run_growth_fits
 from mechlearn.evaluation.population_fit import FILE as POPULATION_FILE
 from mechlearn.evaluation.population_fit import CrossFit, run_population
-from mechlearn.evaluation.rows import Row, read_table, write_bytes, write_table
+from mechlearn.evaluation.rows import Row, read_table, write_table
 from mechlearn.evaluation.size_comparison import compare
+from mechlearn.files import write_text
 from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
 from mechlearn.growth.size_prior import load_size_prior
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
@@ -54,7 +55,7 @@ def _compared(
                     learned=LearnedSpec(seed=cfg.seed), seed=cfg.seed)  # fmt: skip
     text = found.table(seed=cfg.seed)
     write_table(folder / "comparison.csv", found.rows, first=("series", "patient", "model"))
-    write_bytes(folder / "comparison.txt", f"{text}\n".encode())
+    write_text(folder / "comparison.txt", f"{text}\n")
     log.info("%s\n%s", series.name, text)
     return {f"compared_{k}": v for k, v in found.summary(seed=cfg.seed).items()}
 

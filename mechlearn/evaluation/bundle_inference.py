@@ -6,7 +6,6 @@ writes by the same code as everything else here.
 
 from __future__ import annotations
 
-import io
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,10 +23,11 @@ from mechlearn.data.single_scan import scan_record
 from mechlearn.data.store import SliceStore
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.diffusion.sampler import GuidedSampler
-from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.model_pair import ModelBundle, generate, meter_of
-from mechlearn.evaluation.rows import Row, write_bytes, write_table
+from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.files import write_arrays
 from mechlearn.models.checkpoints import LoadedModel
+from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
 __all__ = ["GuidedInference", "InferenceResult", "SizeRequest", "prepare_spec", "read_fraction",
@@ -289,6 +289,5 @@ def _row(reference: AxialSlice, present: float, made: Generation, with_labels: b
 
 def _write_arrays(path: Path, images: Mapping[int, np.ndarray]) -> Path:
     """z (S,) and image (S, C, H, W) float32 in [-1, 1], as the sampler gave them."""
-    content = io.BytesIO()
-    np.savez_compressed(content, z=np.array(list(images)), image=np.stack(list(images.values())))
-    return write_bytes(path, content.getvalue())
+    stacked = np.stack(list(images.values()))
+    return write_arrays(path, {"z": np.array(list(images)), "image": stacked})

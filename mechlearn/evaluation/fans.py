@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mechlearn.evaluation.rows import write_bytes
+from mechlearn.files import write_arrays
 from mechlearn.records import SizeForecast
 
 __all__ = ["load_fans", "save_fans"]
@@ -26,9 +25,7 @@ def save_fans(path: str | Path, forecasts: Sequence[SizeForecast]) -> Path:
     for i, f in enumerate(forecasts):
         arrays |= {f"samples_{i}": f.samples, f"days_{i}": f.curve_days,
                    f"curves_{i}": f.curves.astype(np.float32)}  # fmt: skip
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # stub: allow_pickle
-    return write_bytes(path, buffer.getvalue())
+    return write_arrays(path, arrays)
 
 
 def load_fans(path: str | Path) -> list[SizeForecast]:

@@ -25,7 +25,7 @@ ROOMS = (
     "records", "growth", "spatial", "diffusion", "metrics", "data", "phantom", "models",
     "evaluation",
 )
-HELPERS = ("checks.py", "files.py", "progress.py")
+HELPERS = ("agreement.py", "checks.py", "files.py", "progress.py")
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechlearn.evaluation.countdown import countdown
 from mechlearn.evaluation.fans import save_fans
 from mechlearn.evaluation.growth_scores import RIVALS, slice_row, summarise_fits
 from mechlearn.evaluation.learned_folds import learned_groups
@@ -21,6 +20,7 @@ from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
 from mechlearn.growth.learned_prior import SizePrior
 from mechlearn.growth.pool import Pool, load_pool
 from mechlearn.growth.size_forecast import forecasts
+from mechlearn.progress import countdown
 from mechlearn.records import SizeForecast, SizeSeries
 
 __all__ = ["CROSS_FIT", "quiet_fits", "run_growth_fits"]

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.method_scores import summarise
 from mechlearn.evaluation.model_pair import Sampler, sampler_row
 from mechlearn.evaluation.population_fit import check_unseen, fingerprint_of
 from mechlearn.evaluation.rows import Row, read_row, write_row, write_table
 from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
+from mechlearn.files import write_arrays
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.pool import load_pool
+from mechlearn.progress import tracked
 from mechlearn.records import LongitudinalSlice
 
 __all__ = ["run_longitudinal"]
@@ -152,15 +153,13 @@ def _one(item: LongitudinalSlice, path: Path, sampler: Sampler, growth: GrowthSp
 
 
 def _save_arrays(path: Path, made: SliceForecast) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     assert made.follow_up is not None
     arrays = {f"probability_{k}": m.probability.astype(np.float16) for k, m in made.maps.items()}
-    np.savez_compressed(
-        path, initial=made.reference.tumour, truth=made.follow_up.tumour,
-        brain=made.reference.brain, image=made.reference.image.astype(np.float16),
-        generated=made.median_generation.image.numpy().astype(np.float16),
-        **arrays,  # type: ignore[arg-type]  # numpy's stub takes every keyword for allow_pickle
-    )  # fmt: skip
+    write_arrays(path, arrays | {
+        "initial": made.reference.tumour, "truth": made.follow_up.tumour,
+        "brain": made.reference.brain, "image": made.reference.image.astype(np.float16),
+        "generated": made.median_generation.image.numpy().astype(np.float16),
+    })  # fmt: skip
 
 
 def _reliability(folder: Path, stems: Sequence[str], *, bins: int = 10) -> list[Row]:

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from mechlearn.evaluation.baseline_comparison import agreement, beside
-from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.diagnostics import picture_row
 from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, sampler_row, target_of
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.summary import mean, median
+from mechlearn.files import write_arrays
 from mechlearn.metrics.distance import summarise_hd95
+from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import mask_at_area, order_from
 from mechlearn.spatial.baselines import dilation
@@ -253,12 +254,11 @@ def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
 
 
 def _save_examples(path: Path, examples: Sequence[Example]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
     for key in Example.__dataclass_fields__:
         values = np.array([getattr(e, key) for e in examples])
         arrays[key] = values.astype(np.float16) if key in IMAGES else values
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)
 
 
 def load_examples(folder: str | Path) -> list[Example]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store import SliceStore, StoredVisit
-from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.model_pair import Sampler, sampler_row
 from mechlearn.evaluation.rows import Row
@@ -19,6 +18,7 @@ from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
 from mechlearn.evaluation.summary import mean
 from mechlearn.evaluation.treatment_change import WHAT_IF, CourseChange, RefusedChangeError
 from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.progress import tracked
 from mechlearn.records import LongitudinalSlice
 
 __all__ = ["ForecastResult", "choose_slices", "run_forecast"]

@@ -17,13 +17,13 @@ import numpy as np
 
 import mechlearn
 from mechlearn.checks import in_range
-from mechlearn.evaluation.countdown import countdown
 from mechlearn.evaluation.rows import Row
 from mechlearn.growth.cohort_fit import fit_pool, folds
 from mechlearn.growth.growth_spec import POOL_LAWS
 from mechlearn.growth.law import Law
 from mechlearn.growth.laws import get_law
 from mechlearn.growth.pool import Member, Pool, load_pool
+from mechlearn.progress import countdown
 from mechlearn.records import SizeSeries
 
 __all__ = ["CrossFit", "check_unseen", "cross_fitted", "fingerprint_of", "in_order",

@@ -19,7 +19,7 @@ import numpy as np
 
 from mechlearn.data.selection import pair_rows
 from mechlearn.data.store import SliceStore
-from mechlearn.evaluation.countdown import tracked
+from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.order_prior import GrowthPrior, features
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mechlearn.evaluation.countdown import tracked
 from mechlearn.evaluation.diagnostics import picture_row
 from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, sampler_row, unguided
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.summary import mean, median, spearman
+from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice, GuidanceTarget
 
 __all__ = ["MULTIPLES", "run_sizes"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy import stats
 
 __all__ = ["mean", "median", "spearman"]
 
@@ -29,10 +30,4 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Rank correlation with average ranks for ties; None for fewer than 3 pairs or no spread."""
     if len(a) < 3 or len(set(a)) < 2 or len(set(b)) < 2:
         return None
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
-    _, where, count = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - (count - 1) / 2)[where])
+    return float(stats.spearmanr(a, b).statistic)

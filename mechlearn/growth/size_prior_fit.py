@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from mechlearn.agreement import crps_sorted
 from mechlearn.checks import in_range
 from mechlearn.growth.cohort_ratio import CohortRatio, cohort_floor
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
 from mechlearn.growth.learned_prior import MECHANISTIC, SizePrior, columns, feature_rows
 from mechlearn.growth.residual_model import ResidualModel, patient_folds
 from mechlearn.growth.size_history import FEATURES, History, check_dates
-from mechlearn.growth.weighted import LEVELS, crps_sorted, mixture
+from mechlearn.growth.weighted import LEVELS, mixture
 from mechlearn.records import SizeSeries
 
 __all__ = ["LearnedSpec", "fit_size_prior"]

@@ -1,4 +1,4 @@
-"""Distributions as quantiles: weighted quantiles, mixtures, and their continuous ranked score."""
+"""Distributions as quantiles: weighted quantiles, mixtures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["LEVELS", "crps_sorted", "mixture", "step_quantiles"]
+__all__ = ["LEVELS", "mixture", "step_quantiles"]
 
 _POINTS = 400
 LEVELS = (np.arange(_POINTS) + 0.5) / _POINTS  # midpoints: equally likely values
@@ -28,10 +28,3 @@ def mixture(
     values = np.concatenate([m for m, _ in kept])
     shares = np.concatenate([np.full(m.size, w / m.size) for m, w in kept])
     return step_quantiles(values, shares, levels)
-
-
-def crps_sorted(values: np.ndarray, truth: float) -> float:
-    """E|X - truth| - E|X - X'| / 2 of sorted, equally likely values (N,)."""
-    n = values.size
-    rank = 2 * np.arange(1, n + 1) - n - 1
-    return float(np.abs(values - truth).mean() - np.sum(rank * values) / n**2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from mechlearn import agreement
 from mechlearn.checks import positive, same_shape
 
 __all__ = ["HD95Summary", "box_around_both", "dice", "edge", "hd95_mm", "summarise_hd95"]
@@ -76,8 +77,7 @@ def dice(mask_a: np.ndarray, mask_b: np.ndarray) -> float | None:
     """2 |a and b| / (|a| + |b|); 0 where one mask is empty, None where both are."""
     a, b = np.asarray(mask_a, bool), np.asarray(mask_b, bool)
     same_shape("mask_a", a, "mask_b", b)
-    total = int(a.sum()) + int(b.sum())
-    return None if total == 0 else 2.0 * int((a & b).sum()) / total
+    return agreement.dice(a, b)
 
 
 def summarise_hd95(values: Sequence[float | None]) -> HD95Summary:

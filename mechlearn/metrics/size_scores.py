@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scoringrules
 
+from mechlearn.agreement import crps_sorted
 from mechlearn.checks import finite, same_shape
 
 __all__ = ["coverage", "crps", "interval_covers", "interval_width", "nrmse", "r_squared", "winkler"]
@@ -47,7 +47,7 @@ def crps(samples: np.ndarray | Sequence[float], truth: float) -> float:
     members = np.asarray(samples, float)
     if members.ndim != 1 or members.size == 0:
         raise ValueError(f"samples have shape {members.shape}; expected (N,) with N >= 1.")
-    return float(scoringrules.crps_ensemble(finite("truth", truth), members, estimator="nrg"))
+    return crps_sorted(np.sort(members), finite("truth", truth))
 
 
 def interval_covers(interval: tuple[float, float], truth: float) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from mechlearn.agreement import dice
 from mechlearn.checks import positive, same_shape
 from mechlearn.records import CONTRASTS
 from mechlearn.spatial.masked_mean import masked_mean
@@ -122,12 +123,12 @@ class FlairMeter:
         channel = list(contrasts).index("t2f")
         flair = smooth_inside(image[channel], brain, smooth_px)
         tried = np.unique(np.quantile(flair[brain], np.linspace(0, 1, candidates)))
-        agreed = np.array([_dice(_bright_near(flair, v, near, brain), tumour) for v in tried])
+        agreed = np.array([dice(_bright_near(flair, v, near, brain), tumour) or 0.0 for v in tried])
         # A crisp tumour leaves a plateau: its middle is furthest from either tissue.
         good = tried[agreed >= agreed.max() - _PLATEAU]
         threshold = float((good[0] + good[-1]) / 2)
         found = _bright_near(flair, threshold, near, brain)
-        best = _dice(found, tumour)
+        best = dice(found, tumour) or 0.0
         if best < 0.5:
             logger.warning("FLAIR meter agrees poorly with the expert mask: Dice %.2f", best)
         fraction = float(found.sum()) / float(brain.sum())
@@ -175,7 +176,3 @@ def _bright_near(
     touching = np.unique(labels[near])
     found = np.isin(labels, touching[touching > 0])
     return np.asarray(ndimage.binary_fill_holes(found)) & brain
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2.0 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1.0)

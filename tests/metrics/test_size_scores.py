@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scoringrules
 from scipy import stats
 
 from mechlearn.metrics.size_scores import (
@@ -48,6 +49,12 @@ def test_crps_is_the_energy_form():
     samples = np.random.default_rng(0).normal(5, 2, 40)
     spread = np.abs(samples[:, None] - samples[None]).mean()
     assert crps(samples, 6.5) == pytest.approx(np.abs(samples - 6.5).mean() - spread / 2)
+
+
+def test_crps_is_that_of_scoringrules():
+    samples = np.random.default_rng(3).lognormal(3, 1, 57)
+    oracle = scoringrules.crps_ensemble(18.0, samples, estimator="nrg")
+    assert crps(samples, 18.0) == pytest.approx(float(oracle))
 
 
 def test_crps_of_a_normal_forecast():

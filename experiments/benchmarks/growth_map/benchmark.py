@@ -26,9 +26,9 @@ from rich.console import Console
 from sampling import ours, sampled_in_full
 
 from mechlearn.config.hardware import resolve_device
-from mechlearn.evaluation.countdown import duration
 from mechlearn.evaluation.rows import write_table
 from mechlearn.metrics.distance import dice
+from mechlearn.progress import duration
 
 HERE = Path(__file__).resolve().parent
 FIRST = ("line", "slices", "denoiser", "gradients", "cpu_seconds", "seconds")

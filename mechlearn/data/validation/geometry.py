@@ -8,6 +8,7 @@ from itertools import permutations
 import nibabel as nib
 import numpy as np
 
+from mechlearn import agreement
 from mechlearn.data.model_grid import reorient
 
 __all__ = [
@@ -83,9 +84,9 @@ def _bins(volume: np.ndarray, axis: int, low: int, high: int, n: int) -> np.ndar
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
-    """Overlap of two arrays of shares (or masks) of one shape."""
-    total = float(one.sum()) + float(other.sum())
-    return 2 * float(np.minimum(one, other).sum()) / total if total else 1.0
+    """Overlap of two arrays of shares (or masks) of one shape; 1 if both are empty."""
+    found = agreement.dice(one, other)
+    return 1.0 if found is None else found
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from mechlearn.evaluation.countdown import countdown, duration, tracked
+from mechlearn.progress import countdown, duration, tracked
 
 
 @pytest.mark.parametrize(("seconds", "words"), [
