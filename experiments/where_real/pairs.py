@@ -23,10 +23,10 @@ def root() -> Path:
     return Path(os.environ.get("MECHLEARN_REAL_DATA", default))
 
 
-def ucsf(folder: Path) -> list[ForecastCase]:
+def ucsf(folder: Path, *, limit: int | None = None) -> list[ForecastCase]:
     """One case a patient, 3D, tissue of the template; the prediction is left out."""
     cases = []
-    for place in sorted((folder / "pairs" / "ucsf_masks").iterdir()):
+    for place in sorted((folder / "pairs" / "ucsf_masks").iterdir())[:limit]:
         first, second = (place / f"{place.name}_time{k}_seg.nii.gz" for k in (1, 2))
         entry = {"patient": place.name, "last": str(first), "truth": str(second),
                  "brain": "template"}  # fmt: skip
