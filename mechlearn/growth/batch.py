@@ -12,6 +12,7 @@ import numpy as np
 
 from mechlearn.growth.dual import Dual
 from mechlearn.growth.law import Law
+from mechlearn.growth.measurement_noise import Whitening
 from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.treatment import Courses
 
@@ -26,7 +27,7 @@ class Objective:
         population prior with pull' pull its precision.
     log: residuals are differences of log(area + floor), else of areas, in first areas.
     floor (S,): in first areas; keeps vanished tumours finite.
-    whiten (S, V, V): multiplies the residuals of a series; None for the identity.
+    whiten: inverse Cholesky factor of the residuals of S series; None for the identity.
     near_first: bounds of the initial area are multiples of the first measurement, not of the scale.
     """
 
@@ -34,7 +35,7 @@ class Objective:
     pull: np.ndarray
     log: bool = False
     floor: np.ndarray | None = None
-    whiten: np.ndarray | None = None
+    whiten: Whitening | None = None
     near_first: bool = True
 
 
@@ -89,7 +90,7 @@ class Batch:
         floor, whiten = objective.floor, objective.whiten
         return Batch.of([problem], replace(
             objective, floor=None if floor is None else floor[i : i + 1],
-            whiten=None if whiten is None else whiten[i : i + 1, :n, :n],
+            whiten=None if whiten is None else whiten[i : i + 1, :n],
         ))  # fmt: skip
 
     @property
@@ -150,7 +151,7 @@ class Batch:
             jac /= (area.value + floor)[..., None]
         jac *= self.seen[rows][..., None]
         if objective.whiten is not None:
-            jac = objective.whiten[rows] @ jac
+            jac = objective.whiten.apply(jac, rows)
         spread = np.broadcast_to(objective.pull, (rows.size, *objective.pull.shape))
         residual = self._residuals(tasks, x, which, np.broadcast_to(area.value, shape))
         return residual, np.concatenate([jac, spread], axis=1)
@@ -165,6 +166,6 @@ class Batch:
                 fitted, target = np.log(fitted + floor), np.log(np.maximum(target, 0) + floor)
         residual = np.where(self.seen[rows], fitted - target, 0.0)
         if objective.whiten is not None:
-            residual = (objective.whiten[rows] @ residual[..., None])[..., 0]
+            residual = objective.whiten.apply(residual[..., None], rows)[..., 0]
         prior = (x - tasks.centres[which]) @ objective.pull.T
         return np.concatenate([residual, prior], axis=1)

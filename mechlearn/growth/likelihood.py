@@ -16,6 +16,7 @@ from mechlearn.growth.engines import Fits, solve_batched
 from mechlearn.growth.fit import LOG_FLOOR
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.law import Law
+from mechlearn.growth.measurement_noise import Whitening
 from mechlearn.growth.problem import FitProblem
 from mechlearn.records import SizeSeries
 
@@ -163,7 +164,7 @@ def _batch(problem: FitProblem, spec: GrowthSpec, noise: float) -> Batch:
     starts = [problem.held.get(p.name, p.start) for p in law.parameters]
     centre = plain.coordinates(np.array(starts))
     floor = np.array([LOG_FLOOR]) if log else None
-    objective = Objective(centre, none, log, floor, np.diag(1 / spread)[None])
+    objective = Objective(centre, none, log, floor, Whitening.diagonal(spread[None]))
     return dataclasses.replace(plain, objective=objective)
 
 

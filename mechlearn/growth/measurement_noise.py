@@ -14,12 +14,82 @@ together, not sigma as the error of one outline.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mechlearn.checks import positive
 
-__all__ = ["Discrepancy", "mirrored"]
+__all__ = ["Discrepancy", "ScatterBasis", "Whitening", "mirrored"]
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Inverse Cholesky factor of the covariance of visits, applied in O(V) by a Kalman filter.
+
+    Measurement noise on a Brownian motion is a Markov process: its innovations e_v over their
+    standard deviations are the whitened residuals (Durbin and Koopman 2012, section 4.2).
+
+    Attributes:
+        gains: (S, V), Kalman gain after each visit; 0 where the visits are independent.
+        linked: (S, V), 1 where a visit shares the Brownian motion, 0 where it only pads a series.
+        scales: (S, V), one over the standard deviation of each innovation.
+    """
+
+    gains: np.ndarray
+    linked: np.ndarray
+    scales: np.ndarray
+
+    @classmethod
+    def diagonal(cls, deviations: np.ndarray) -> Whitening:
+        """Of independent errors with these standard deviations (S, V)."""
+        none = np.zeros_like(deviations)
+        return cls(none, none, 1 / deviations)
+
+    def __getitem__(self, index: np.ndarray | tuple[Any, ...]) -> Whitening:
+        parts = (self.gains, self.linked, self.scales)
+        return Whitening(*(part[index] for part in parts))
+
+    def apply(self, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Whiten values (N, V, K) of series `rows` (N,), by default of every series in turn."""
+        own = self if rows is None else self[rows]
+        if not self.linked.any():
+            return np.asarray(values * own.scales[..., None])
+        out = np.empty(values.shape)
+        expected = np.zeros((values.shape[0], values.shape[2]))
+        for v in range(values.shape[1]):
+            out[:, v] = values[:, v] - own.linked[:, v, None] * expected
+            expected = expected + own.gains[:, v, None] * out[:, v]
+        return out * own.scales[..., None]
+
+
+@dataclass(frozen=True)
+class ScatterBasis:
+    """Eigenvectors (S, V, V) and values (S, V) of min(t_u, t_v), one decomposition a cohort.
+
+    In this basis the covariance of the visits is diagonal for every sigma and tau. Both are zero
+    for visits that are not seen.
+    """
+
+    vectors: np.ndarray
+    values: np.ndarray
+    unseen: np.ndarray  # (S,), how many visits only pad a series
+
+    @classmethod
+    def of(cls, days: np.ndarray, seen: np.ndarray) -> ScatterBasis:
+        """Of visits at days (S, V) since the first one."""
+        both = seen[:, :, None] & seen[:, None, :]
+        shared = np.where(both, np.minimum(days[:, :, None], days[:, None, :]), 0.0)
+        values, vectors = np.linalg.eigh(shared)
+        return cls(vectors, np.maximum(values, 0.0), (~seen).sum(axis=1))
+
+    def project(self, values: np.ndarray) -> np.ndarray:
+        """Values (S, V, K) in this basis."""
+        return np.asarray(self.vectors.transpose(0, 2, 1) @ values)
+
+    def variances(self, sigma: float, tau: float) -> np.ndarray:
+        """(S, V) of the covariance sigma^2 I + tau^2 min(t_u, t_v)."""
+        return np.asarray(sigma**2 + tau**2 * self.values)
 
 
 @dataclass(frozen=True)
@@ -39,6 +109,19 @@ class Discrepancy:
         both = seen[:, :, None] & seen[:, None, :]
         unit = np.eye(days.shape[1])
         return np.where(both, self.sigma**2 * unit + self.tau**2 * shared, unit)
+
+    def whitening(self, days: np.ndarray, seen: np.ndarray) -> Whitening:
+        """The inverse Cholesky factor of `covariance`; days ascend within a series."""
+        gaps = np.diff(np.maximum(days, 0.0), axis=1, prepend=0.0)
+        gains, scales = np.zeros(days.shape), np.ones(days.shape)
+        variance = np.zeros(len(days))
+        for v in range(days.shape[1]):
+            variance = variance + self.tau**2 * gaps[:, v]
+            total = variance + self.sigma**2
+            gains[:, v] = np.where(seen[:, v], variance / total, 0.0)
+            scales[:, v] = np.where(seen[:, v], 1 / np.sqrt(total), 1.0)
+            variance = variance * (1 - gains[:, v])
+        return Whitening(gains, seen.astype(float), scales)
 
     def with_later(self, days: np.ndarray, seen: np.ndarray, later: np.ndarray) -> np.ndarray:
         """Covariance (S, V, T) of delta at the visits with delta at `later` (S, T)."""

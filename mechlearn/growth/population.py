@@ -21,7 +21,7 @@ from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.engines import solve_batched
 from mechlearn.growth.law import Law, Parameter
 from mechlearn.growth.laws import get_law
-from mechlearn.growth.measurement_noise import Discrepancy
+from mechlearn.growth.measurement_noise import Discrepancy, ScatterBasis
 from mechlearn.growth.problem import FitProblem
 from mechlearn.records import SizeSeries
 
@@ -41,6 +41,7 @@ _SIGMA_FLOOR = 0.03  # no reader draws one outline twice within less
 # Weak prior of log sigma and log tau: keeps a cohort of a dozen series from a corner solution.
 _USUAL, _USUAL_WIDTH = np.log([0.15, 0.03]), 1.0
 _ROUNDS, _EM_STEPS, _TOLERANCE = 12, 4, 1e-6
+_MAP_STEPS = 40  # of a fit in one round: the next round goes on from there
 _PRIOR_SLICES = 5.0  # weight of the law's own widths in the covariance, in slices
 _PRIOR_SHARE = 0.2  # of those widths
 
@@ -90,10 +91,8 @@ class Population:
                   ) -> Objective:  # fmt: skip
         """Prior and whitened log residuals of these series."""
         floor = np.array([self.floor / p.scale_mm2 for p in problems])
-        factor = np.linalg.cholesky(self.discrepancy.covariance(days, seen))
-        return Objective(
-            self.mean, self.pull, True, floor, np.linalg.inv(factor), near_first=False
-        )
+        whiten = self.discrepancy.whitening(days, seen)
+        return Objective(self.mean, self.pull, True, floor, whiten, near_first=False)
 
     def batch(self, problems: Sequence[FitProblem]) -> Batch:
         """Problems of this law, ready to be fitted."""
@@ -142,56 +141,77 @@ def fit_population(
     mean = plain.coordinates(np.array([p.start for p in law.parameters]))
     now = Population(law, mean, np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
     x: np.ndarray | None = None
+    basis = ScatterBasis.of(plain.days, plain.seen)
     for number in range(_ROUNDS):
-        x = _map_fits(now, problems, x, np.random.default_rng([seed, number]))
-        now, loss = _update(now, now.batch(problems), x, widths)
+        batch = dataclasses.replace(
+            plain, objective=now.objective(problems, plain.days, plain.seen)
+        )
+        x = _map_fits(now, batch, x, np.random.default_rng([seed, number]))
+        now, loss = _update(now, batch, basis, x, widths)
         logger.debug("population of %s, round %d: -log likelihood %.4f a slice, %s",
                      law.name, number + 1, loss / len(problems), now.discrepancy)  # fmt: skip
     return now
 
 
 def _map_fits(
-    now: Population, problems: Sequence[FitProblem], x: np.ndarray | None,
-    rng: np.random.Generator,
+    now: Population, batch: Batch, x: np.ndarray | None, rng: np.random.Generator
 ) -> np.ndarray:
     """MAP coordinates (S, P) of every slice, from its last ones, the mean and a draw."""
-    batch, size = now.batch(problems), (len(problems), now.mean.size)
+    size = (len(batch.problems), now.mean.size)
     draws = now.mean + rng.normal(size=size) @ np.linalg.cholesky(now.covariance).T
     centres = np.broadcast_to(now.mean, size)
     starts = np.stack([centres, draws, *([x] if x is not None else [])], axis=1)
     tasks = Tasks(np.arange(size[0]), batch.areas, centres, starts)
-    return solve_batched(batch, tasks, _TOLERANCE).x
+    return solve_batched(batch, tasks, _TOLERANCE, max_iterations=_MAP_STEPS).x
 
 
 def _update(
-    now: Population, batch: Batch, x: np.ndarray, widths: np.ndarray
+    now: Population, batch: Batch, basis: ScatterBasis, x: np.ndarray, widths: np.ndarray
 ) -> tuple[Population, float]:
     """Mean, covariance and scatter in the model linearised at x: (population, -log likelihood)."""
     slopes, offset = _linearised(batch, x)
+    slopes, offset = basis.project(slopes), basis.project(offset[..., None])[..., 0]
     mean, covariance = now.mean, now.covariance
-    scatter = now.discrepancy.covariance(batch.days, batch.seen)
+    variances = basis.variances(now.discrepancy.sigma, now.discrepancy.tau)
     for _ in range(_EM_STEPS):
-        posterior, spread = _posterior(mean, covariance, slopes, offset, scatter)
+        posterior, spread = _posterior(mean, covariance, slopes, offset, variances)
         mean = posterior.mean(axis=0)
         away = posterior - mean
         total = away.T @ away + spread.sum(axis=0)
         total += _PRIOR_SLICES * np.diag((_PRIOR_SHARE * widths) ** 2)
         covariance = total / (len(x) + _PRIOR_SLICES)
+    error = offset - (slopes @ mean)
+    factor = slopes @ np.linalg.cholesky(covariance)
 
     def loss(logs: np.ndarray) -> float:
-        scale = Discrepancy(max(float(np.exp(logs[0])), _SIGMA_FLOOR), float(np.exp(logs[1])))
-        whole = slopes @ covariance @ slopes.transpose(0, 2, 1)
-        factor = np.linalg.cholesky(whole + scale.covariance(batch.days, batch.seen))
-        error = np.where(batch.seen, offset - slopes @ mean, 0.0)
-        white = np.linalg.solve(factor, error[..., None])
-        likelihood = 0.5 * (white**2).sum() + np.log(np.einsum("svv->sv", factor)).sum()
-        return float(likelihood + 0.5 * np.sum(((logs - _USUAL) / _USUAL_WIDTH) ** 2))
+        sigma, tau = max(float(np.exp(logs[0])), _SIGMA_FLOOR), float(np.exp(logs[1]))
+        deviation = _minus_log_likelihood(basis, sigma, tau, factor, error)
+        return deviation + 0.5 * float(np.sum(((logs - _USUAL) / _USUAL_WIDTH) ** 2))
 
     start = np.log([now.discrepancy.sigma, now.discrepancy.tau])
     found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 60, "xatol": 0.01})
     sigma, tau = np.exp(np.clip(found.x, np.log([_SIGMA_FLOOR, 1e-5]), np.log([5.0, 5.0])))
     scatter_now = Discrepancy(float(sigma), float(tau))
     return Population(now.law, mean, covariance, scatter_now, now.floor), float(found.fun)
+
+
+def _minus_log_likelihood(
+    basis: ScatterBasis, sigma: float, tau: float, factor: np.ndarray, error: np.ndarray
+) -> float:
+    """-log N(error; 0, F F' + D) without its constant: F (S, V, P), error (S, V), D diagonal.
+
+    By Woodbury's identity only (P, P) matrices are factorised, however many visits there are.
+    """
+    variances = basis.variances(sigma, tau)
+    scaled = factor / variances[..., None]
+    inner = np.eye(factor.shape[2]) + factor.transpose(0, 2, 1) @ scaled
+    lower = np.linalg.cholesky(inner)
+    right = (scaled.transpose(0, 2, 1) @ error[..., None])[..., 0]
+    solved = np.linalg.solve(lower, right[..., None])[..., 0]
+    square = np.sum(error**2 / variances) - np.sum(solved**2)
+    padded = float(np.sum(basis.unseen)) * np.log(sigma**2)
+    logs = np.sum(np.log(variances)) - padded
+    return float(0.5 * (square + logs) + np.log(np.einsum("spp->sp", lower)).sum())
 
 
 def _linearised(batch: Batch, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -207,11 +227,11 @@ def _linearised(batch: Batch, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _posterior(
     mean: np.ndarray, covariance: np.ndarray, slopes: np.ndarray, offset: np.ndarray,
-    scatter: np.ndarray,
+    variances: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean (S, P) and covariance (S, P, P) of the parameters in the linearised model."""
     precision = np.linalg.inv(covariance)
-    weighted = slopes.transpose(0, 2, 1) @ np.linalg.inv(scatter)
+    weighted = (slopes / variances[..., None]).transpose(0, 2, 1)
     spread = np.linalg.inv(precision + weighted @ slopes)
     right = precision @ mean + (weighted @ offset[..., None])[..., 0]
     return (spread @ right[..., None])[..., 0], spread

@@ -121,8 +121,8 @@ def _assemble(
     whiten = batch.objective.whiten
     assert whiten is not None
     shared = scatter.with_later(batch.days, batch.seen, days)
-    weights = np.einsum("swv,swu,sut->svt", whiten, whiten, shared)
-    logs = log_law(days) + later + left @ weights
+    left = whiten.apply(left.transpose(0, 2, 1)).transpose(0, 2, 1)
+    logs = log_law(days) + later + left @ whiten.apply(shared)
     scale = np.array([q.scale_mm2 for q in batch.problems])[:, None]
     curves = np.maximum(np.exp(logs) - floor, 0.0) * scale[..., None]
     samples = np.maximum(np.exp(logs[..., -1] + reading) - floor[..., 0], 0.0) * scale
