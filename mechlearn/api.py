@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechlearn import records
+from mechlearn.checks import one_of
 from mechlearn.data import patients
 from mechlearn.evaluation.forecast_day import day_of
 from mechlearn.evaluation.volume_forecast import LEVELS, VolumeForecast, forecast_volume
@@ -25,6 +26,7 @@ from mechlearn.extras import explained
 from mechlearn.records import Visit
 
 if TYPE_CHECKING:
+    from mechlearn.diffusion.sampler_spec import SamplerSpec
     from mechlearn.evaluation.forecast_scans import DrawnScans
     from mechlearn.evaluation.model_pair import ModelBundle
 
@@ -279,24 +281,27 @@ def score(pred: str | Path, *, truth: str | Path, last: str | Path, **options: A
 
 
 def load_pretrained(
-    denoiser: str | Path = "demo", guide: str | Path = "demo", *, sampler: Any = None,
-    device: str = "cpu",
+    denoiser: str | Path = "demo", guide: str | Path = "demo", *,
+    sampler: SamplerSpec | str = "paper", device: str = "cpu",
 ) -> ModelBundle:
     """Load a denoiser and a guide with the sampler built from both.
 
     Args:
         denoiser, guide: checkpoint, exported folder, `hf://owner/name`, or `demo` for the packaged
             weights.
-        sampler: `diffusion.sampler_spec.SamplerSpec`; None for the default preset.
+        sampler: `diffusion.sampler_spec.SamplerSpec`, or a name of `evaluation.presets.SAMPLERS`.
         device: torch device.
 
     Raises:
-        ValueError: checkpoints that do not fit each other, or that are not of mechlearn.
+        ValueError: no preset of that name; checkpoints that do not fit each other, or that are
+            not of mechlearn.
         ImportError: the extra `mechlearn[diffusion]` is not installed.
     """
-    from mechlearn.diffusion.sampler_spec import SamplerSpec
+    from mechlearn.evaluation.presets import SAMPLERS
 
+    if isinstance(sampler, str):
+        sampler = SAMPLERS[one_of("sampler", sampler, tuple(SAMPLERS))]
     with explained():
         from mechlearn.evaluation.model_pair import load_models
 
-    return load_models(denoiser, guide, spec=sampler or SamplerSpec(), device=device)
+    return load_models(denoiser, guide, spec=sampler, device=device)

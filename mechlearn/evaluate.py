@@ -25,6 +25,7 @@ def main(cfg: DictConfig) -> None:
     from mechlearn.config import model_checks, resuming, tasks, tracking
     from mechlearn.config.specs import output_dir
     from mechlearn.evaluation.finished import FINGERPRINT
+    from mechlearn.evaluation.growth_scores import RIVALS
     from mechlearn.evaluation.rows import write_row
     from mechlearn.report.row_table import row_table
 
@@ -38,7 +39,7 @@ def main(cfg: DictConfig) -> None:
         row = {**tasks.run_task(cfg, inputs), FINGERPRINT: mark}
         path = write_row(output_dir(), row)
         tracking.end_evaluation(logger, cfg, bundle, row)
-    Console().print(row_table(row, hidden=(FINGERPRINT,)))
+    Console().print(row_table(row, hidden=(FINGERPRINT,), methods=RIVALS))
     log.info("row: %s", path)
 
 

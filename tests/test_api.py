@@ -131,6 +131,12 @@ def test_forecast_stays_a_function_beside_the_command_of_its_name() -> None:
     assert ml.forecast is importlib.import_module("mechlearn.api").forecast
 
 
+def test_samplers_are_named_as_the_recipes_name_them() -> None:
+    with pytest.raises(ValueError, match="sampler='quick': must be one of paper, fast, placed"):
+        ml.load_pretrained(sampler="quick")
+    assert ml.load_pretrained(sampler="placed").sampler.spec.steps == 18
+
+
 HEAVY = ("torch", "pytorch_lightning", "monai", "matplotlib", "nibabel", "lmfit")
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config import build, recipes, specs
 from mechlearn.config.growth_config import growth_spec
+from mechlearn.evaluation.presets import MAPS, SAMPLERS
 from mechlearn.models.previews import PreviewCallback
 
 CONF = Path(recipes.conf_dir())
@@ -111,6 +112,21 @@ def test_previews_are_drawn_with_the_chosen_sampler(composed: Compose) -> None:
 def test_default_sampler_is_the_papers_choice(composed: Compose) -> None:
     spec = specs.sampler_spec(composed("evaluate"))
     assert (spec.nl, spec.scale_value) == (200, 50_000.0)
+
+
+def test_every_sampler_recipe_is_a_preset() -> None:
+    assert {p.stem for p in (CONF / "sampler").glob("*.yaml")} == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_sampler_recipe_equals_its_preset(composed: Compose, name: str) -> None:
+    assert specs.sampler_spec(composed("forecast", f"sampler={name}")) == SAMPLERS[name]
+
+
+def test_recipes_of_growth_maps_equal_their_presets(composed: Compose) -> None:
+    assert specs.map_spec(composed("forecast").maps) == MAPS["forecast"]
+    longitudinal = composed("evaluate", "task=longitudinal")
+    assert specs.map_spec(longitudinal.task.maps) == MAPS["paper"]
 
 
 @pytest.mark.parametrize("law", sorted(p.stem for p in (CONF / "growth").glob("*.yaml")))

@@ -16,6 +16,7 @@ from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.method_scores import summarise
 from mechlearn.evaluation.model_pair import Sampler, sampler_row
 from mechlearn.evaluation.population_fit import check_unseen, fingerprint_of
+from mechlearn.evaluation.presets import MAPS
 from mechlearn.evaluation.rows import Row, read_row, write_row, write_table
 from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
 from mechlearn.files import write_arrays
@@ -67,7 +68,7 @@ def run_longitudinal(
             "longitudinal: no slice to forecast. The test patients need at least two dated visits "
             "and growth of more than the selection's threshold."
         )
-    maps = maps if maps is not None else MapSpec()
+    maps = maps if maps is not None else MAPS["paper"]
     pool = load_pool(growth.population) if growth.population is not None else None
     if pool is not None:
         check_unseen(pool, (item.patient for item in series))

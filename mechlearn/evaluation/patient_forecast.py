@@ -13,6 +13,7 @@ from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store import SliceStore, StoredVisit
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.model_pair import Sampler, sampler_row
+from mechlearn.evaluation.presets import MAPS
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
 from mechlearn.evaluation.summary import mean
@@ -85,7 +86,7 @@ def run_forecast(
         day: days since the first visit.
         sampler: guided sampler.
         growth: how areas are fitted.
-        maps: how growth maps are made; by default nine quantile nodes.
+        maps: how growth maps are made; by default `presets.MAPS["forecast"]`.
         count: number of slices, from `choose_slices`.
         zs: these slices instead.
         truth_within_days: the first visit on or after `day` is shown as the truth if it lies at
@@ -98,7 +99,7 @@ def run_forecast(
         ValueError: no dated visit before `day`, no slice that can be forecast, or a `what_if`
             that the patient's courses or the law do not allow.
     """
-    maps = maps if maps is not None else MapSpec(nodes=9, n_static=0)
+    maps = maps if maps is not None else MAPS["forecast"]
     seen, truth = _split_visits(store.visits(patient), day, truth_within_days)
     start = time.monotonic()
     if zs is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -13,26 +13,46 @@ __all__ = ["row_table"]
 LONGEST = 60  # characters of a value; paths and digests stay whole in the file
 
 
-def row_table(row: Mapping[str, Any], *, hidden: tuple[str, ...] = ()) -> Table:
+def row_table(
+    row: Mapping[str, Any], *, hidden: Sequence[str] = (), methods: Sequence[str] = ()
+) -> Table:
     """One line a key: settings (words and switches) first, numbers below.
 
     Args:
         row: as `evaluation.rows.write_row` takes it; None is shown as `-` with its reason.
         hidden: keys that are left out.
+        methods: baselines that get a column of their own: `nrmse_mean_linear` stands beside
+            `nrmse_mean`, `crps_mean_linear_mm3` beside `crps_mean_mm3`.
 
     Example:
-        >>> row_table({"job": "sizes", "n_slices": 3}).row_count
-        2
+        >>> row_table({"nrmse": 0.2, "nrmse_linear": 0.3}, methods=["linear"]).row_count
+        1
     """
     shown = {k: v for k, v in row.items() if k not in hidden and not k.endswith("_reason")}
+    beside = {(k, m): _variant(k, m, shown) for k in shown for m in methods}
+    columns = [m for m in methods if any(v and n == m for (_, n), v in beside.items())]
+    moved = {v for v in beside.values() if v}
     words = [k for k, v in shown.items() if isinstance(v, (str, bool))]
-    out = Table(title=str(row.get("job", "")), box=None, pad_edge=False, show_header=False)
-    for key in (*words, *(k for k in shown if k not in words)):
-        text = _text(shown[key])
-        if shown[key] is None and (why := row.get(f"{key}_reason")):
-            text = f"- ({why})"
-        out.add_row(Text(key), Text(text))
+    ordered = [*words, *(k for k in shown if k not in words and k not in moved)]
+    out = Table("", str(row.get("law", "")), *columns, title=str(row.get("job", "")), box=None,
+                pad_edge=False, show_header=bool(columns))  # fmt: skip
+    for key in ordered:
+        variants = [beside[key, m] for m in columns]
+        cells = [_cell(row, key), *(_cell(row, v) if v else "" for v in variants)]
+        out.add_row(Text(key), *(Text(cell) for cell in cells))
     return out
+
+
+def _variant(key: str, method: str, known: Mapping[str, Any]) -> str | None:
+    """The key of a baseline's value of the same score, the unit staying last."""
+    start, _, unit = key.rpartition("_")
+    found = (f"{key}_{method}", f"{start}_{method}_{unit}")
+    return next((name for name in found if name in known), None)
+
+
+def _cell(row: Mapping[str, Any], key: str) -> str:
+    why = row.get(f"{key}_reason")
+    return f"- ({why})" if row[key] is None and why else _text(row[key])
 
 
 def _text(value: Any) -> str:

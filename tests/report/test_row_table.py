@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from mechlearn.report.row_table import row_table
 
 
-def printed(row: dict, **options: tuple[str, ...]) -> list[str]:
+def printed(row: dict, **options: Sequence[str]) -> list[str]:
     console = Console(width=100)
     with console.capture() as kept:
         console.print(row_table(row, **options))
@@ -29,3 +31,13 @@ def test_undefined_value_stands_with_its_reason() -> None:
 def test_hidden_keys_and_markup_in_values() -> None:
     lines = printed({"fingerprint": "x", "law": "[bold]"}, hidden=("fingerprint",))
     assert [line.split() for line in lines] == [["law", "[bold]"]]
+
+
+def test_baselines_stand_beside_the_score_they_share() -> None:
+    row = {"law": "ode", "crps_mm3": 1.0, "crps_linear_mm3": 2.0, "nrmse": 0.25,
+           "nrmse_linear": 0.5, "nrmse_vs_linear_p": 0.04}  # fmt: skip
+    lines = printed(row, methods=("carry_forward", "linear"))
+    assert [line.split() for line in lines] == [
+        ["ode", "linear"], ["law", "ode"], ["crps_mm3", "1", "2"], ["nrmse", "0.25", "0.5"],
+        ["nrmse_vs_linear_p", "0.04"],
+    ]  # fmt: skip
