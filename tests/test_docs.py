@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,39 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
                        page.read_text())  # fmt: skip
     missing = {n for n in named if not (ROOT / n).exists() and "my_" not in n and "power" not in n}
     assert not missing
+
+
+def blocks(page: Path) -> list[str]:
+    """The indented blocks of a page that begin with an import, without their indent."""
+    found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", page.read_text(), re.M)
+    code = [textwrap.dedent(block).strip() for block in found]
+    return [block for block in code if re.match(r"(?:import|from) ", block)]
+
+
+SNIPPETS = [(page, block) for page in PAGES for block in blocks(page)]
+
+
+@pytest.mark.parametrize(("page", "block"), SNIPPETS, ids=lambda value: getattr(value, "name", ""))
+def test_python_of_the_pages_runs(page: Path, block: str) -> None:
+    """What reads a file of the reader's is compiled only; `tests/test_api.py` runs those calls."""
+    compiled = compile(block, str(page), "exec")
+    if not re.search(r"\.(?:csv|nii)", block):
+        exec(compiled, {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_and_comments_stand_inside_code_blocks(page: Path) -> None:
+    lines = page.read_text().splitlines()
+    assert [line for line in lines if line.startswith("# ")] == lines[:1]
+    assert not [line for line in lines if line.startswith("python -m ")]
+
+
+def test_the_table_of_recipes_names_every_recipe() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "recipes.md").read_text(), re.M)
+    listed = {group: set(re.findall(r"`(\w+)`", options)) for group, options in rows}
+    folders = [f for f in (ROOT / "conf").iterdir() if f.is_dir()]
+    there = {f.name: {p.stem for p in f.glob("*.yaml")} for f in folders}
+    assert {g: there[g] for g in there if g not in ("experiment", "hydra")} == listed
 
 
 @pytest.mark.parametrize("name", DOCTESTED)
