@@ -17,11 +17,10 @@ SAMPLERS: Mapping[str, SamplerSpec] = {
     "fast": SamplerSpec(steps=25, solver="dpmpp_2m", invert_iterations=2, smooth_px=1.5),
     "placed": SamplerSpec(
         steps=18, spacing="logsnr", guide_above=10, invert_iterations=0, anchor=True,
-        guidance="gap", where="order", reading="relative", smooth_px=0.4,
+        guidance="placed", smooth_px=0.4,
     ),
     "labels": SamplerSpec(
-        steps=10, guidance="labels", where="order", reading="relative", anchor=True,
-        encode="noise",
+        steps=10, guidance="labels", anchor=True, encode="noise",
     ),
 }  # fmt: skip
 MAPS: Mapping[str, MapSpec] = {

@@ -14,6 +14,7 @@ that stands above it.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mechlearn.growth.growth_spec import GrowthSpec
@@ -23,8 +24,9 @@ from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.treatment import radiotherapy
 
 if TYPE_CHECKING:
-    from mechlearn.evaluation.size_comparison import compare
     from mechlearn.growth.size_prior import forecast_size
+
+    compare: Callable[..., Any]  # its own types stand above this package
 
 __all__ = ["LAWS", "DegenerateSeriesError", "GrowthSpec", "Law", "Parameter", "compare",
            "forecast_size", "radiotherapy"]  # fmt: skip
