@@ -109,7 +109,7 @@ def guide_line(name: str, row: Row, found: Row) -> list[str]:
     ]  # fmt: skip
 
 
-def rival_line(name: str, found: Row, pairs: Sequence[Row]) -> list[str]:
+def baseline_line(name: str, found: Row, pairs: Sequence[Row]) -> list[str]:
     error = median(p["relative_error_no_change_abs"] for p in pairs) if name == "no_change" else 0.0
     dice, hd95 = f"dice_{name}", f"hd95_{name}_mm"
     return [
@@ -134,7 +134,7 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def guides(folder: Path, result: Row) -> str:
     """The table of pairs; fills `result`."""
-    lines, rivals, slices = [], [], None
+    lines, baselines, slices = [], [], None
     for path in sorted((folder / "pairs").rglob("row.json")):
         row, pairs = read_row(path), read_table(path.parent / "pairs.csv")
         seen = [(p["slice_id"], p["target_fraction"]) for p in pairs]
@@ -143,7 +143,7 @@ def guides(folder: Path, result: Row) -> str:
                              f"Delete {folder} and run again.")
         found, name = figures(row, pairs), name_of(row)
         if slices is None:
-            rivals = [rival_line(rival, found, pairs) for rival in BASELINES]
+            baselines = [baseline_line(baseline, found, pairs) for baseline in BASELINES]
             result |= {k: v for k, v in found.items() if k.startswith("n_")}
             result |= {k: v for k, v in found.items() if any(f"_{r}_" in k for r in BASELINES)}
             result["precision_bf16"] = int(row["precision"] == "bf16")
@@ -153,7 +153,7 @@ def guides(folder: Path, result: Row) -> str:
         result |= {f"{slug}_{k}": v for k, v in found.items()
                    if not k.startswith("n_") and not any(f"_{r}_" in k for r in BASELINES)}
     result["n_rows"] = len(lines)
-    return markdown(HEAD, rivals + lines)
+    return markdown(HEAD, baselines + lines)
 
 
 def sizes(folder: Path, result: Row) -> str:

@@ -1,4 +1,4 @@
-"""Where a tumour of the true size lies: dilation, and a ladder of rivals, on held-out slices.
+"""Where a tumour of the true size lies: dilation, and a ladder of baselines, on held-out slices.
 
 python experiments/where/rungs.py STORE OUT [--slices N] [--split val|test]
 
@@ -109,7 +109,7 @@ def main() -> None:
     methods = methods_of(rows)
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_table(arguments.out / "slices.csv", rows, first=("slice_id", "patient", "growth"))
-    result = beside(rows, rival="dilation")
+    result = beside(rows, baseline="dilation")
     text = json.dumps(result, indent=2, sort_keys=True) + "\n"
     (arguments.out / "result.json").write_text(text)
     lines = [f"{result['n_slices']} slices of {result['n_patients']} patients, by growth:", ""]
@@ -118,7 +118,7 @@ def main() -> None:
         part = [r for r in rows if low <= r["growth"] < high]
         if len({r["patient"] for r in part}) > 1:
             lines += ["", f"growth x{low:g} to {high:g}: {len(part)} slices", ""]
-            lines += [table(beside(part, rival="dilation"), ["dilation", "growth_order"])]
+            lines += [table(beside(part, baseline="dilation"), ["dilation", "growth_order"])]
     (arguments.out / "table.md").write_text("\n".join(lines) + "\n")
     Console(width=200).print("\n".join(lines), markup=False)
 

@@ -1,7 +1,7 @@
-"""Masks of many methods against the true one, each beside a rival: how much better, how surely.
+"""Masks of many methods against the true one, each beside a baseline: how much better, how surely.
 
 rows = [{"patient": ..., **agreement(masks, truth, spacing_mm)}, ...]     # one a slice
-beside(rows, rival="dilation")                                            # one row of all
+beside(rows, baseline="dilation")                                            # one row of all
 """
 
 from __future__ import annotations
@@ -36,38 +36,40 @@ def methods_of(rows: Iterable[Row]) -> list[str]:
 
 
 def beside(
-    rows: Sequence[Row], *, rival: str = "dilation", seed: int = 0, n_resamples: int = 2000
+    rows: Sequence[Row], *, baseline: str = "dilation", seed: int = 0, n_resamples: int = 2000
 ) -> Row:
-    """Means of every method, and its paired differences to a rival.
+    """Means of every method, and its paired differences to a baseline.
 
     Args:
         rows: one a slice: `patient` and the keys of `agreement`.
-        rival: the method that the others are set against.
+        baseline: the method that the others are set against.
         seed: of the bootstrap, which resamples whole patients.
         n_resamples: of it.
 
     Returns:
         A method's `dice_<m>_mean`, `hd95_<m>_mm_mean`, `hd95_<m>_mm_median`,
-        `hd95_<m>_mm_n_undefined`; and over the slices that it shares with the rival
-        `dice_<m>_gain` (method minus rival) and `hd95_<m>_mm_gain` (rival minus method), so that
-        more is better, each with `_low` and `_high` (95%) and `_share_better`, `_share_worse`.
+        `hd95_<m>_mm_n_undefined`; and over the slices that it shares with the baseline
+        `dice_<m>_gain` (method minus baseline) and `hd95_<m>_mm_gain` (baseline minus method), so
+        that more is better, each with `_low` and `_high` (95%) and `_share_better`, `_share_worse`.
         A gain in HD95 is None where any distance is undefined: its mean would forget it.
 
     Raises:
-        ValueError: no row has the rival.
+        ValueError: no row has the baseline.
     """
-    if not any(f"dice_{rival}" in row for row in rows):
-        raise ValueError(f"rival={rival!r}: no row has dice_{rival}; they have {methods_of(rows)}.")
+    if not any(f"dice_{baseline}" in row for row in rows):
+        raise ValueError(
+            f"baseline={baseline!r}: no row has dice_{baseline}; they have {methods_of(rows)}."
+        )
     out: Row = {"n_slices": len(rows), "n_patients": len({row["patient"] for row in rows})}
     for method in methods_of(rows):
         for pattern in ("dice_{}", "hd95_{}_mm"):
-            key, other = pattern.format(method), pattern.format(rival)
+            key, other = pattern.format(method), pattern.format(baseline)
             values = [row.get(key) for row in rows if key in row]
             out[f"{key}_mean"] = mean(values)
             if key.startswith("hd95"):
                 out[f"{key}_median"] = median(values)
                 out[f"{key}_n_undefined"] = sum(v is None for v in values)
-            if method != rival:
+            if method != baseline:
                 out |= _gain(rows, key, other, seed=seed, n_resamples=n_resamples)
     return out
 
@@ -95,8 +97,8 @@ def _gain(rows: Sequence[Row], key: str, other: str, *, seed: int, n_resamples: 
 def table(summary: Row, methods: Sequence[str]) -> str:
     """The figures of `beside` as a Markdown table, a line a method."""
     lines = [
-        "| method | Dice | gain on the rival (95%) | slices better | HD95, mm "
-        "| nearer than the rival, mm (95%) | slices better / worse |",
+        "| method | Dice | gain on the baseline (95%) | slices better | HD95, mm "
+        "| nearer than the baseline, mm (95%) | slices better / worse |",
         "|" + "---|" * 7,
     ]
     for m in methods:

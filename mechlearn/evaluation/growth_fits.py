@@ -1,4 +1,4 @@
-"""How well sizes are forecast: every last visit held out (section 3.2), beside simple rivals."""
+"""How well sizes are forecast: every last visit held out (section 3.2), beside simple baselines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlearn.evaluation.fans import save_fans
-from mechlearn.evaluation.growth_scores import RIVALS, slice_row, summarise_fits
+from mechlearn.evaluation.growth_scores import BASELINES, slice_row, summarise_fits
 from mechlearn.evaluation.learned_folds import learned_groups
 from mechlearn.evaluation.population_fit import CrossFit, check_unseen, cross_fitted, in_order
 from mechlearn.evaluation.rows import Row, write_table
@@ -60,8 +60,8 @@ def run_growth_fits(
 
     Returns:
         The row: scores over slices with 95% intervals that resample patients, by number of
-        visits, and Wilcoxon tests against each rival. A slice that cannot be forecast is counted,
-        with its reason in `slices.csv`.
+        visits, and Wilcoxon tests against each baseline. A slice that cannot be forecast is
+        counted, with its reason in `slices.csv`.
 
     Raises:
         ValueError: no series; a slice named twice; a population of another unit, or of these very
@@ -75,8 +75,8 @@ def run_growth_fits(
     growth, groups = _populations(series, growth, pool, cross_fit, unit, out / "populations")
     plain: Groups = [(None, list(range(len(series))))]
     methods = {"": _Method(growth, groups)}
-    methods |= {rival: _Method(_rival_spec(growth, rival), plain) for rival in RIVALS}
-    report = countdown(f"growth fits, {growth.law} and rivals", log=log)
+    methods |= {b: _Method(_baseline_spec(growth, b), plain) for b in BASELINES}
+    report = countdown(f"growth fits, {growth.law} and baselines", log=log)
     steps = _Steps(report, 2 * len(series) * len(methods))
     with quiet_fits():
         made = {name: method.run(series, steps.advance) for name, method in methods.items()}
@@ -140,9 +140,9 @@ def _populations(
     return growth, [(pool, list(range(len(series))))]
 
 
-def _rival_spec(growth: GrowthSpec, rival: str) -> GrowthSpec:
+def _baseline_spec(growth: GrowthSpec, baseline: str) -> GrowthSpec:
     return dataclasses.replace(
-        growth, law=rival, population=None, bounds={}, min_visits=2, fallback="carry_forward",
+        growth, law=baseline, population=None, bounds={}, min_visits=2, fallback="carry_forward",
         survival="fraction", fixed={}, tied={},
     )
 

@@ -1,6 +1,6 @@
 """Scores of growth forecasts: one row a slice, and one row of them all.
 
-A key is `<score>`, then `_<rival>` for a rival's, then the unit where it has one.
+A key is `<score>`, then `_<baseline>` for a baseline's, then the unit where it has one.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from mechlearn.metrics.rank import clustered_interval, compare_paired
 from mechlearn.metrics.size_scores import crps, interval_covers, interval_width, nrmse, r_squared
 from mechlearn.records import SizeForecast, SizeSeries
 
-__all__ = ["RIVALS", "VISITS", "key_of", "slice_row", "summarise_fits"]
+__all__ = ["BASELINES", "VISITS", "key_of", "slice_row", "summarise_fits"]
 
-RIVALS = ("carry_forward", "linear", "exponential")
+BASELINES = ("carry_forward", "linear", "exponential")
 VISITS = (4, 5, 6, 7)  # all visits of a slice, the held-out one among them
 Made = SizeForecast | Exception
 
 
-def key_of(score: str, rival: str = "", unit: str = "") -> str:
+def key_of(score: str, baseline: str = "", unit: str = "") -> str:
     """("crps", "linear", "mm2") -> crps_linear_mm2."""
-    return "_".join(part for part in (score, rival, unit) if part)
+    return "_".join(part for part in (score, baseline, unit) if part)
 
 
 def slice_row(
@@ -34,7 +34,7 @@ def slice_row(
 
     Args:
         timeline: with all its visits.
-        made: rival, or "" for the law -> (forecast without the last visit, fit of all visits);
+        made: baseline, or "" for the law -> (forecast without the last visit, fit of all visits);
             an exception stands for one that could not be made.
         law: name of what "" is.
         unit: of the sizes.
@@ -62,16 +62,16 @@ def slice_row(
     }
     if isinstance(every, Exception):
         row["r_squared_all_reason"] = str(every)
-    for rival, (part, whole) in made.items():
-        row |= _scores(timeline, seen, part, whole, rival, unit)
+    for baseline, (part, whole) in made.items():
+        row |= _scores(timeline, seen, part, whole, baseline, unit)
     return row
 
 
 def _scores(
-    timeline: SizeSeries, seen: SizeSeries, train: Made, every: Made, rival: str, unit: str
+    timeline: SizeSeries, seen: SizeSeries, train: Made, every: Made, baseline: str, unit: str
 ) -> Row:
     if isinstance(train, Exception):
-        return {key_of("nrmse_reason", rival): str(train)}
+        return {key_of("nrmse_reason", baseline): str(train)}
     truth, last = timeline.visits[-1].size, seen.visits[-1].size
     scale = float(seen.sizes.max())
     low, high = train.interval()
@@ -87,8 +87,8 @@ def _scores(
         "r_squared_all": None if isinstance(every, Exception) else _r_squared(every, timeline),
     }
     sizes = {"median": train.median, "low": low, "high": high, "crps": score}
-    return {key_of(k, rival): v for k, v in named.items()} | {
-        key_of(k, rival, unit): v for k, v in sizes.items()
+    return {key_of(k, baseline): v for k, v in named.items()} | {
+        key_of(k, baseline, unit): v for k, v in sizes.items()
     }
 
 
@@ -128,43 +128,45 @@ def summarise_fits(rows: Sequence[Row], *, unit: str, seed: int = 0) -> Row:
     }
     for count in VISITS:
         out[f"n_slices_v{count}"] = sum(r["n_visits"] == count for r in done)
-    for rival in ("", *RIVALS):
-        out |= _method(done, rival, unit, seed)
-    for rival in RIVALS:
-        out |= _compare(done, rival)
+    for baseline in ("", *BASELINES):
+        out |= _method(done, baseline, unit, seed)
+    for baseline in BASELINES:
+        out |= _compare(done, baseline)
     for key in sorted({k for r in done for k in r if k.startswith("weight_")}):
         out[key] = mean(r.get(key, 0.0) for r in done)
     return out
 
 
-def _method(rows: Sequence[Row], rival: str, unit: str, seed: int) -> Row:
+def _method(rows: Sequence[Row], baseline: str, unit: str, seed: int) -> Row:
     def values(score: str, unit: str = "") -> list[float | None]:
-        return [r.get(key_of(score, rival, unit)) for r in rows]
+        return [r.get(key_of(score, baseline, unit)) for r in rows]
 
     out: Row = {
-        **_clustered(rows, "nrmse", "median", rival, "nrmse_median", seed),
-        **_clustered(rows, "crps_relative", "mean", rival, "crps_relative_mean", seed),
-        **_clustered(rows, "covered", "mean", rival, "coverage_95", seed),
-        key_of("crps_mean", rival, unit): mean(values("crps", unit)),
-        key_of("nrmse_mean", rival): mean(values("nrmse")),
-        key_of("interval_width_relative_median", rival): median(values("interval_width_relative")),
-        key_of("sign_right_share", rival): mean(values("sign_right")),
-        key_of("r_squared_train_median", rival): median(values("r_squared_train")),
-        key_of("r_squared_all_median", rival): median(values("r_squared_all")),
+        **_clustered(rows, "nrmse", "median", baseline, "nrmse_median", seed),
+        **_clustered(rows, "crps_relative", "mean", baseline, "crps_relative_mean", seed),
+        **_clustered(rows, "covered", "mean", baseline, "coverage_95", seed),
+        key_of("crps_mean", baseline, unit): mean(values("crps", unit)),
+        key_of("nrmse_mean", baseline): mean(values("nrmse")),
+        key_of("interval_width_relative_median", baseline): median(
+            values("interval_width_relative")
+        ),
+        key_of("sign_right_share", baseline): mean(values("sign_right")),
+        key_of("r_squared_train_median", baseline): median(values("r_squared_train")),
+        key_of("r_squared_all_median", baseline): median(values("r_squared_all")),
     }
     for count in VISITS:
-        some = [r.get(key_of("nrmse", rival)) for r in rows if r["n_visits"] == count]
-        out[key_of(f"nrmse_median_v{count}", rival)] = median(some)
+        some = [r.get(key_of("nrmse", baseline)) for r in rows if r["n_visits"] == count]
+        out[key_of(f"nrmse_median_v{count}", baseline)] = median(some)
     return out
 
 
 def _clustered(
-    rows: Sequence[Row], score: str, statistic: str, rival: str, name: str, seed: int
+    rows: Sequence[Row], score: str, statistic: str, baseline: str, name: str, seed: int
 ) -> Row:
     """A statistic over slices, its interval, and the same of the patients' own."""
-    known = [(r["patient"], r.get(key_of(score, rival))) for r in rows]
+    known = [(r["patient"], r.get(key_of(score, baseline))) for r in rows]
     known = [(p, float(v)) for p, v in known if v is not None]
-    keys = [key_of(f"{name}{end}", rival) for end in ("", "_low", "_high", "_patients")]
+    keys = [key_of(f"{name}{end}", baseline) for end in ("", "_low", "_high", "_patients")]
     if not known:
         return dict.fromkeys(keys)
     patients, values = [p for p, _ in known], [v for _, v in known]
@@ -180,18 +182,18 @@ def _clustered(
     return dict(zip(keys, (found.estimate, found.low, found.high, own), strict=True))
 
 
-def _compare(rows: Sequence[Row], rival: str) -> Row:
-    """Wilcoxon signed rank of the law against a rival; below zero the law is better."""
+def _compare(rows: Sequence[Row], baseline: str) -> Row:
+    """Wilcoxon signed rank of the law against a baseline; below zero the law is better."""
     out: Row = {}
     for score in ("nrmse", "crps_relative"):
-        ours, theirs = score, key_of(score, rival)
+        ours, theirs = score, key_of(score, baseline)
         both = [r for r in rows if r.get(ours) is not None and r.get(theirs) is not None]
         if not both:
             continue
         test = compare_paired(
             [r[ours] for r in both], [r[theirs] for r in both], [r["patient"] for r in both]
         )
-        name = f"{score}_vs_{rival}"
+        name = f"{score}_vs_{baseline}"
         out |= {
             f"{name}_p_slices": test.slices.p_value,
             f"{name}_p_patients": test.patients.p_value,

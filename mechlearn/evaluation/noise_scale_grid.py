@@ -237,7 +237,7 @@ def _beside_dilation(table: Sequence[Row]) -> Row:
     """Gains of the generations on dilation, with intervals over patients; empty without truth."""
     if "dice_dilation" not in table[0]:
         return {}
-    found = beside(table, rival="dilation")
+    found = beside(table, baseline="dilation")
     names = ("generation", "generation_at_size", "growth_order")
     return {k: v for k, v in found.items() if "_gain" in k and "share" not in k
             and any(f"_{n}_" in k for n in names)}

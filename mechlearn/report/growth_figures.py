@@ -1,4 +1,4 @@
-"""Growth forecasts: fans of slices, scores by patient, laws of a sweep beside simple rivals."""
+"""Growth forecasts: fans of slices, scores by patient, laws of a sweep beside simple baselines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mechlearn.report.style import BLACK, CYCLE, GREY, label_axes, new_figure
 __all__ = ["Fan", "fans_figure", "laws_figure", "method_labels", "scores_figure"]
 
 Row = Mapping[str, Any]
-RIVALS = ("carry_forward", "linear", "exponential")
+BASELINES = ("carry_forward", "linear", "exponential")
 VISITS = (4, 5, 6, 7)
 MARKERS = "os^Dv<>p*X"
 COLUMNS = 3
@@ -77,12 +77,12 @@ def scores_figure(tables: Mapping[str, Sequence[Row]], *, title: str = "") -> Fi
     """Box plots over patients (their slices' medians) of R^2, nRMSE and CRPS, as Fig. 3B.
 
     Args:
-        tables: law -> rows of its slices; the rivals are drawn from the first.
+        tables: law -> rows of its slices; the baselines are drawn from the first.
         title: over the figure.
     """
     methods = {law: (rows, "") for law, rows in tables.items()}
     first = next(iter(tables.values()))
-    methods |= {f"{rival} ": (first, f"_{rival}") for rival in RIVALS if rival not in tables}
+    methods |= {f"{b} ": (first, f"_{b}") for b in BASELINES if b not in tables}
     figure = new_figure(12.0, 1.7 + 0.42 * len(methods))
     axes = figure.subplots(1, 3, sharey=True)
     panels = (
@@ -162,8 +162,8 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     """nRMSE, coverage and CRPS by law with 95% intervals, and nRMSE by number of visits.
 
     Args:
-        rows: one a law, of `evaluation.growth_fits`; the rivals are drawn from the one that could
-            forecast most slices.
+        rows: one a law, of `evaluation.growth_fits`; the baselines are drawn from the one that
+            could forecast most slices.
     """
     methods = [
         (name + (f"\n({row['n_skipped']} skipped)" if row.get("n_skipped") else ""), row, "")
@@ -171,7 +171,7 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     ]
     plain = {r["law"] for r in rows if r.get("population") is None}
     fullest = max(rows, key=lambda row: row["n_slices"])
-    methods += [(rival, fullest, f"_{rival}") for rival in RIVALS if rival not in plain]
+    methods += [(b, fullest, f"_{b}") for b in BASELINES if b not in plain]
     figure = new_figure(12.5, 4.6 + 0.5 * len(methods))
     top, below = (np.asarray(figure.subfigures(
         2, 1, height_ratios=[1.2 + 0.34 * len(methods), 3.4]), object))

@@ -1,4 +1,4 @@
-"""Methods beside a rival: signs, clusters, undefined distances."""
+"""Methods beside a baseline: signs, clusters, undefined distances."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def test_a_method_of_some_slices_is_compared_on_those():
     assert beside(some)["dice_order_gain"] == pytest.approx(2 / 7)
 
 
-def test_a_rival_nobody_scored_is_refused():
-    with pytest.raises(ValueError, match=r"rival='heat'.*dilation"):
-        beside(rows(), rival="heat")
+def test_a_baseline_nobody_scored_is_refused():
+    with pytest.raises(ValueError, match=r"baseline='heat'.*dilation"):
+        beside(rows(), baseline="heat")
 
 
 def test_every_method_has_a_line():

@@ -82,7 +82,7 @@ def test_row_holds_plain_values_and_units(fitted):
         plain(key, value)
 
 
-def test_table_holds_the_rivals_of_every_slice(fitted, cohort):
+def test_table_holds_the_baselines_of_every_slice(fitted, cohort):
     rows = read_table(fitted[1] / "slices.csv")
     assert [r["slice_id"] for r in rows] == sorted(t.name for t in cohort)
     for key in ("nrmse_linear", "crps_exponential_mm2", "covered_carry_forward",
@@ -90,8 +90,8 @@ def test_table_holds_the_rivals_of_every_slice(fitted, cohort):
         assert all(r[key] is not None for r in rows)
 
 
-def test_a_rival_is_the_papers_plain_fit(fitted):
-    """With the law among the rivals its own columns stand there once more."""
+def test_a_baseline_is_the_papers_plain_fit(fitted):
+    """With the law among the baselines its own columns stand there once more."""
     row, _ = fitted
     assert row["nrmse_median_exponential"] == row["nrmse_median"]
     assert row["nrmse_vs_exponential_p_slices"] is None
