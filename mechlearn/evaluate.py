@@ -25,7 +25,7 @@ def main(cfg: DictConfig) -> None:
     from mechlearn.config import model_checks, resuming, tasks, tracking
     from mechlearn.config.specs import output_dir
     from mechlearn.evaluation.finished import FINGERPRINT
-    from mechlearn.evaluation.growth_scores import RIVALS
+    from mechlearn.evaluation.growth_scores import BASELINES
     from mechlearn.evaluation.rows import write_row
     from mechlearn.report.row_table import row_table
 
@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> None:
         row = {**tasks.run_task(cfg, inputs), FINGERPRINT: mark}
         path = write_row(output_dir(), row)
         tracking.end_evaluation(logger, cfg, bundle, row)
-    Console().print(row_table(row, hidden=(FINGERPRINT,), methods=RIVALS))
+    Console().print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
     log.info("row: %s", path)
 
 
