@@ -18,7 +18,7 @@ FLOORS = {
     "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,
     "data": 2, "phantom": 2, "models": 2,
     "evaluation": 3, "report": 3,
-    "api": 4, "__main__": 5, "score": 5,
+    "results": 3.5, "api": 4, "__main__": 5, "score": 5,
     "config": 5, "prepare": 5, "train": 5, "evaluate": 5, "forecast": 5, "collect": 5, "export": 5,
 }  # fmt: skip
 TOP = 5

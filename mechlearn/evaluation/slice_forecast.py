@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from mechlearn.evaluation.map_spec import MapSpec
-from mechlearn.evaluation.maps import mapper
 from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, target_of
 from mechlearn.evaluation.placement import Placement, place, score
 from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.slice_maps import mapper
 from mechlearn.evaluation.treatment_change import CourseChange, forecast_changed, what_if_row
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.size_forecast import forecast

@@ -21,7 +21,7 @@ MAPS = ("map", "otsu", "mask")
 
 
 def map_of(made: Sampled, reference: AxialSlice, spec: MapSpec, way: str = "map") -> np.ndarray:
-    """Probability map (H, W) by one way of MAPS; the floor is what `evaluation.maps` would take."""
+    """Probability map (H, W) by one way of MAPS; the floor is that of `evaluation.slice_maps`."""
     given: dict[str, Any] = {"floor": 0.0, "median_px": 1}
     if way == "map":
         seen = change_floor(reference.image, made.unguided, brain=reference.brain,
