@@ -10,13 +10,14 @@ from rich.text import Text
 
 __all__ = ["row_table"]
 
+ENDS = ("_low", "_high")  # of an interval, behind the key of its value
 LONGEST = 60  # characters of a value; paths and digests stay whole in the file
 
 
 def row_table(
     row: Mapping[str, Any], *, hidden: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> Table:
-    """One line a key: settings (words and switches) first, numbers below.
+    """One line a key: settings (words and switches) first, numbers below with their intervals.
 
     Args:
         row: as `evaluation.rows.write_row` takes it; None is shown as `-` with its reason.
@@ -33,7 +34,9 @@ def row_table(
     columns = [m for m in methods if any(v and n == m for (_, n), v in beside.items())]
     moved = {v for v in beside.values() if v}
     words = [k for k, v in shown.items() if isinstance(v, (str, bool))]
-    ordered = [*words, *(k for k in shown if k not in words and k not in moved)]
+    ends = {f"{k}{end}" for k in shown for end in ENDS if _has_interval(shown, k)}
+    kept = [k for k in shown if k not in words and k not in moved and k not in ends]
+    ordered = [*words, *kept]
     out = Table("", str(row.get("law", "")), *columns, title=str(row.get("job", "")), box=None,
                 pad_edge=False, show_header=bool(columns))  # fmt: skip
     for key in ordered:
@@ -52,7 +55,16 @@ def _variant(key: str, method: str, known: Mapping[str, Any]) -> str | None:
 
 def _cell(row: Mapping[str, Any], key: str) -> str:
     why = row.get(f"{key}_reason")
-    return f"- ({why})" if row[key] is None and why else _text(row[key])
+    if row[key] is None and why:
+        return f"- ({why})"
+    if _has_interval(row, key):
+        low, high = (_text(row[f"{key}{end}"]) for end in ENDS)
+        return f"{_text(row[key])} [{low}, {high}]"
+    return _text(row[key])
+
+
+def _has_interval(row: Mapping[str, Any], key: str) -> bool:
+    return all(f"{key}{end}" in row for end in ENDS)
 
 
 def _text(value: Any) -> str:

@@ -41,3 +41,10 @@ def test_baselines_stand_beside_the_score_they_share() -> None:
         ["ode", "linear"], ["law", "ode"], ["crps_mm3", "1", "2"], ["nrmse", "0.25", "0.5"],
         ["nrmse_vs_linear_p", "0.04"],
     ]  # fmt: skip
+
+
+def test_an_interval_stands_behind_its_value() -> None:
+    lines = printed({"gain": 0.5, "gain_low": 0.25, "gain_high": 0.75, "other_low": 1.0})
+    assert [line.split(maxsplit=1) for line in lines] == [
+        ["gain", "0.5 [0.25, 0.75]"], ["other_low", "1"]
+    ]  # fmt: skip
