@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
@@ -253,8 +254,9 @@ def test_forecast_writes_nifti_pictures_and_a_page(
     command: Command, pair: list[str], manifest: Path, tmp_path: Path
 ) -> None:
     status, err = command(
-        "forecast", f"patient={manifest}", "patient_id=p4", "count=1", "maps.nodes=2",
-        *(word for word in pair if not word.startswith("data")), f"hydra.run.dir={tmp_path}/job",
+        "forecast", f"patient={manifest}", "patient_id=p4", "mode=slices", "count=1",
+        "maps.nodes=2", *(word for word in pair if not word.startswith("data")),
+        f"hydra.run.dir={tmp_path}/job",
     )  # fmt: skip
     assert status == 0, err
     job = tmp_path / "job"
@@ -268,6 +270,25 @@ def test_forecast_writes_nifti_pictures_and_a_page(
     assert probability.shape == (28, 28, 10)
     assert row_of(job)["day_follow_up"] == 120.0
     assert list(job.glob("slice_z*.png"))
+
+
+def test_volume_forecast_writes_map_masks_and_page_without_models(
+    command: Command, manifest: Path, tmp_path: Path
+) -> None:
+    status, err = command(
+        "forecast", f"patient={manifest}", "patient_id=p4", "day=+30", "draw=0",
+        f"hydra.run.dir={tmp_path}/job",
+    )  # fmt: skip
+    assert status == 0, err
+    job, row = tmp_path / "job", row_of(tmp_path / "job")
+    assert row["day"] == row["day_last"] + 30
+    assert row["forecast_low_mm3"] < row["forecast_median_mm3"] < row["forecast_high_mm3"]
+    page = (job / "forecast.html").read_text()
+    assert "Not a medical device" in page
+    assert "MU-Glioma-Post" in page
+    probability = np.asarray(nib.load(job / "growth_probability.nii.gz").dataobj)
+    mask = np.asarray(nib.load(job / "forecast_mask_p50.nii.gz").dataobj) > 0
+    np.testing.assert_array_equal(mask, probability >= 0.5)
 
 
 def test_forecast_without_a_population_tells_what_the_visits_fix_and_what_if(
@@ -300,7 +321,7 @@ def test_patient_has_to_be_named_among_several(
     words = [word for word in pair if not word.startswith("data")]
     status, err = command("forecast", f"patient={manifest}", "day=100", *words)
     assert status == 1
-    assert "patient_id=null" in err
+    assert "patient_id=..." in err
     assert "p1, p2, p3, p4, p5" in err
 
 

@@ -141,7 +141,10 @@ def one_of_patients(found: Sequence[Patient], name: str | None, where: str) -> P
     if name is None and len(found) == 1:
         return found[0]
     if name is None:
-        raise ValueError(f"{where}: holds {len(names)} patients ({shown}). Name one of them.")
+        raise ValueError(
+            f"{where}: holds {len(names)} patients ({shown}). "
+            "Name one of them: name=... in Python, patient_id=... on the command line."
+        )
     if name not in names:
         raise ValueError(f"{where}: no patient {name!r}; it holds {shown}.")
     return found[names.index(name)]
