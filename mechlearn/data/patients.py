@@ -15,6 +15,7 @@ import numpy as np
 from mechlearn.data.courses import courses
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
+from mechlearn.data.tables import csv_text
 from mechlearn.records import Patient, Treatment, Visit
 
 __all__ = [
@@ -107,10 +108,8 @@ def patients_of_table(path: str | Path) -> list[Patient]:
     from mechlearn.data.size_table import read_series
 
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file. Give the CSV of the patient's visits.")
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        header = [cell.strip() for cell in next(csv.reader(stream), [])]
+    first = csv_text(path, what="patient").partition("\n")[0]
+    header = [cell.strip() for cell in next(csv.reader([first]), [])]
     if "seg" in header:
         return patients_of_records(read_manifest(path), where=str(path))
     found = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mechlearn.files import replacing
 
-__all__ = ["cell", "number", "read_rows", "whole_number", "write_rows"]
+__all__ = ["cell", "csv_text", "number", "read_rows", "whole_number", "write_rows"]
 
 Row = tuple[str, dict[str, str]]  # "FILE, row N" and column -> stripped cell
 
@@ -28,11 +29,10 @@ def read_rows(
         FileNotFoundError: no such file.
         ValueError: unknown, missing or repeated columns, or a row of more cells than columns.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path}: no such file. Give the path of the CSV file.")
+    reader = csv.DictReader(io.StringIO(csv_text(path, what=what), newline=""),
+                            skipinitialspace=True)  # fmt: skip
     found = []
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, skipinitialspace=True)
+    try:
         header = [name.strip() for name in reader.fieldnames or []]
         _check_header(path, header, columns, missing(header))
         for row in reader:
@@ -41,7 +41,35 @@ def read_rows(
             if "" in cells:
                 raise ValueError(f"{where}: more cells than columns. Quote cells with commas.")
             found.append((where, {k: (v or "").strip() for k, v in cells.items()}))
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, row {reader.line_num}: {error}. Save the table as 'CSV UTF-8'."
+        ) from error
     return found
+
+
+def csv_text(path: Path, *, what: str = "table") -> str:
+    """The text of a CSV file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an Excel workbook, UTF-16, another encoding, or a binary file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{what} {path}: no such file. Give the path of the CSV file.")
+    content = path.read_bytes()
+    kinds = {b"PK\x03\x04": "is an Excel workbook", b"\xff\xfe": "is UTF-16",
+             b"\xfe\xff": "is UTF-16"}  # fmt: skip
+    kind = next((words for mark, words in kinds.items() if content.startswith(mark)), "")
+    try:
+        if not kind and b"\0" not in content:
+            return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        kind = f"is not UTF-8 (byte {error.start + 1})"
+    raise ValueError(
+        f"{what} {path}: {kind or 'is a binary file'}, expected CSV in UTF-8. Open it in a "
+        "spreadsheet program and save it as 'CSV UTF-8'."
+    )
 
 
 def _check_header(

@@ -101,3 +101,26 @@ def test_a_visit_of_sizes_alone_has_no_files() -> None:
     visit = Visit("a", 0.0, volumes_mm3={"whole": 5.0})
     with pytest.raises(ValueError, match="has no segmentation"):
         record_of(Patient("P", (visit,)), visit)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("patient,slice,day,volume_mm3\nM\u00fcller,w,0,1\n".encode("latin-1"), "is not UTF-8"),
+        ("patient,slice,day,volume_mm3\n".encode("utf-16"), "is UTF-16"),
+        (b"PK\x03\x04rest", "is an Excel workbook"),
+        (b"patient\0", "is a binary file"),
+        (b"patient,slice,day,volume_mm3\n" + b"x" * 200_000 + b",w,0,1\n", "field larger"),
+    ],
+)
+def test_a_table_that_is_no_utf8_csv_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "v.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"v.csv.*{words}.*'CSV UTF-8'"):
+        patients_of_table(path)
+
+
+def test_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text("\ufeffpatient,slice,day,volume_mm3\nA,whole,0,900\n", encoding="utf-8")
+    assert patients_of_table(path)[0].name == "A"
