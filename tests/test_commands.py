@@ -254,9 +254,8 @@ def test_forecast_writes_nifti_pictures_and_a_page(
     command: Command, pair: list[str], manifest: Path, tmp_path: Path
 ) -> None:
     status, err = command(
-        "forecast", f"patient={manifest}", "patient_id=p4", "mode=slices", "count=1",
-        "maps.nodes=2", *(word for word in pair if not word.startswith("data")),
-        f"hydra.run.dir={tmp_path}/job",
+        "forecast", f"patient={manifest}", "patient_id=p4", "count=1", "maps.nodes=2",
+        *(word for word in pair if not word.startswith("data")), f"hydra.run.dir={tmp_path}/job",
     )  # fmt: skip
     assert status == 0, err
     job = tmp_path / "job"
@@ -291,6 +290,15 @@ def test_volume_forecast_writes_map_masks_and_page_without_models(
     np.testing.assert_array_equal(mask, probability >= 0.5)
 
 
+def test_a_volume_forecast_of_several_patients_names_the_key(
+    command: Command, manifest: Path
+) -> None:
+    status, err = command("forecast", f"patient={manifest}", "day=100")
+    assert status == 1
+    assert "patient_id=..." in err
+    assert "p1, p2, p3, p4, p5" in err
+
+
 def test_forecast_without_a_population_tells_what_the_visits_fix_and_what_if(
     command: Command, pair: list[str], manifest: Path, tmp_path: Path
 ) -> None:
@@ -321,7 +329,7 @@ def test_patient_has_to_be_named_among_several(
     words = [word for word in pair if not word.startswith("data")]
     status, err = command("forecast", f"patient={manifest}", "day=100", *words)
     assert status == 1
-    assert "patient_id=..." in err
+    assert "patient_id=null" in err
     assert "p1, p2, p3, p4, p5" in err
 
 

@@ -91,7 +91,7 @@ HELP: Mapping[str, HelpPage] = {
             "patient_id": "which patient of the CSV",
             "day": "days since the first visit, or +60 for days after the last; null holds it out",
             "mode": "volume (3D, no drawing), slices (the paper's), auto",
-            "prior": "what other patients teach: auto, a file of your own, or null",
+            "prior": "what other patients teach: auto, or a file of your own",
             "where": "order of growth: auto, travel or distance",
             "draw": "tumour slices drawn as they may look (3); 0 for none",
             "what_if.rt_start_day": "sizes had radiotherapy started on another day (mode=slices)",

@@ -198,7 +198,7 @@ class ForecastConfig(CommonConfig):
     patient: str | None = None  # manifest CSV, table of volumes or folder of one visit
     patient_id: str | None = None  # which one, where the manifest holds several
     day: Any = None  # days since the first visit, or +60 after the last; null holds the last out
-    prior: str | None = "auto"  # volume: packaged prior of gliomas, a file, or null
+    prior: str | None = "auto"  # volume: packaged prior of gliomas, or a file
     draw: int = 3  # volume: slices drawn at quantiles of the volume; 0 for none
     where: str = "auto"  # volume: order of growth, see spatial.volume_arrival
     count: int = 3  # slices

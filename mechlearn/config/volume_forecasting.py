@@ -31,15 +31,30 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 MODES = ("auto", "volume", "slices")
+SLICE_GROUPS = ("growth", "sampler", "guide", "maps")  # that mode=slices alone uses
+SLICE_KEYS = ("count", "checkpoints.denoiser", "checkpoints.guide")
 
 
 def forecast_mode(cfg: DictConfig) -> str:
-    """`volume` or `slices`; `auto` is volume, but for phantoms and for a counterfactual."""
+    """`volume` or `slices`.
+
+    `auto` is slices for phantoms, for a counterfactual, and where a key of that mode was typed
+    (`SLICE_KEYS`): a choice of the user is never ignored.
+    """
     mode = one_of("mode", cfg.mode, MODES)
+    typed = _typed_slice_keys()
+    if mode == "volume" and typed:
+        log.warning("mode=volume does not use %s; mode=slices does", ", ".join(typed))
     if mode != "auto":
         return mode
     asked = any(value is not None for value in cfg.what_if.values())
-    return "slices" if asked or cfg.data.kind == "phantom" else "volume"
+    return "slices" if asked or typed or cfg.data.kind == "phantom" else "volume"
+
+
+def _typed_slice_keys() -> list[str]:
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    keys = [str(word).partition("=")[0].lstrip("+") for word in words]
+    return [k for k in keys if k in SLICE_KEYS or k.split(".")[0] in SLICE_GROUPS]
 
 
 def forecast_and_show(cfg: DictConfig) -> None:
