@@ -2,9 +2,10 @@
 
 Columns: patient, session, day, t1n, t1c, t2w, t2f, seg, label_scheme, rt_start_day, rt_end_day,
 dose_gy, fractions, surgery_day, source, age_group, brain_mask. Relative paths start at the
-manifest's folder. Days count from the patient's first visit; an empty day means that the data set
-gives no dates. A row holds one course of radiotherapy; several courses stand on different rows of
-the patient. `seg` is one file, or several binary masks as LABEL=file;LABEL=file (`data.masks`).
+manifest's folder. Days count from the patient's first visit, or are dates (`data.day_cells`); an
+empty day means that the data set gives none. A row holds one course of radiotherapy; several
+courses stand on different rows of the patient. `seg` is one file, or several binary masks as
+LABEL=file;LABEL=file (`data.masks`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
+from mechlearn.data.day_cells import days_from_dates
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.masks import join_masks, split_masks
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
@@ -39,7 +41,8 @@ COLUMNS = (
 )  # fmt: skip
 AGE_GROUPS = ("adult", "paediatric")
 REQUIRED = ("patient", "session", "seg", "label_scheme")
-NUMBERS = ("day", "rt_start_day", "rt_end_day", "dose_gy", "surgery_day")
+DAYS = ("day", "rt_start_day", "rt_end_day", "surgery_day")
+NUMBERS = (*DAYS, "dose_gy")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders of the slice store
 
 
@@ -159,7 +162,7 @@ def read_manifest(
     if not rows:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
     records = []
-    for where, cells in rows:
+    for where, cells in days_from_dates(path, rows, DAYS):
         try:
             records.append(_record(where, cells, path.parent, check_files))
         except ValueError as error:

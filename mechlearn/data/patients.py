@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ import numpy as np
 from mechlearn.data.courses import courses
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
-from mechlearn.data.tables import csv_text
+from mechlearn.data.tables import header_of
 from mechlearn.records import Patient, Treatment, Visit
 
 __all__ = [
@@ -108,9 +107,7 @@ def patients_of_table(path: str | Path) -> list[Patient]:
     from mechlearn.data.size_table import read_series
 
     path = Path(path).expanduser()
-    first = csv_text(path, what="patient").partition("\n")[0]
-    header = [cell.strip() for cell in next(csv.reader([first]), [])]
-    if "seg" in header:
+    if "seg" in header_of(path, what="patient"):
         return patients_of_records(read_manifest(path), where=str(path))
     found = []
     for series in read_series(path).timelines:

@@ -8,7 +8,6 @@ patient's first visit; an empty cell is unknown. Other columns are left alone.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from mechlearn.data.compartments import with_companions
 from mechlearn.data.size_table import read_series
-from mechlearn.data.tables import number
+from mechlearn.data.tables import number, read_rows
 from mechlearn.records import SizeSeries, Treatment
 
 __all__ = ["PatientFacts", "complete", "read_patients", "with_patients"]
@@ -45,24 +44,19 @@ def read_patients(path: str | Path) -> dict[str, PatientFacts]:
         ValueError: no column `patient`, a patient twice, or a day that is not a finite number.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"patients table {path}: no such file. Give the path of the CSV.")
     found: dict[str, PatientFacts] = {}
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, skipinitialspace=True)
-        if "patient" not in (reader.fieldnames or []):
-            raise ValueError(
-                f"{path}: columns {reader.fieldnames}: a patients table needs a column patient."
-            )
-        for row in reader:
-            cells = {k: (v or "").strip() for k, v in row.items() if k}
-            where = f"{path}, row {reader.line_num}: patient={cells['patient']}"
-            if cells["patient"] in found:
-                raise ValueError(f"{where}: stands twice. Keep one row a patient.")
-            found[cells["patient"]] = PatientFacts(
-                {k: cells[k] for k in COVARIATES if cells.get(k)}, _treatments(where, cells)
-            )
+    for row, cells in read_rows(path, what="patients table", columns=None, missing=_missing):
+        where = f"{row}: patient={cells['patient']}"
+        if cells["patient"] in found:
+            raise ValueError(f"{where}: stands twice. Keep one row a patient.")
+        found[cells["patient"]] = PatientFacts(
+            {k: cells[k] for k in COVARIATES if cells.get(k)}, _treatments(where, cells)
+        )
     return found
+
+
+def _missing(header: Sequence[str]) -> list[str]:
+    return [] if "patient" in header else ["patient"]
 
 
 def _treatments(where: str, cells: Mapping[str, str]) -> tuple[Treatment, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mechlearn.checks import one_of
 from mechlearn.data.compartments import COMPARTMENT_OF, with_companions
 from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
+from mechlearn.data.day_cells import days_from_dates
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
@@ -28,6 +29,7 @@ __all__ = ["COLUMNS", "UNITS", "SeriesTable", "read_series", "store_series", "wr
 UNITS = {"mm2": "area_mm2", "mm3": "volume_mm3"}  # unit -> column
 REQUIRED = ("patient", "slice", "day")
 COLUMNS = (*REQUIRED, "session", *UNITS.values(), *COURSE_COLUMNS)
+DAYS = ("day", *COURSE_COLUMNS[:2])
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def read_series(
     if not cells:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit of a slice.")
     unit = _unit(path, cells[0][1])
-    rows = [_row(where, row, UNITS[unit]) for where, row in cells]
+    dated = days_from_dates(path, cells, DAYS)
+    rows = [_row(where, row, UNITS[unit]) for where, row in dated]
     by_patient: dict[str, list[SizeRow]] = {}
     by_slice: dict[tuple[str, str], list[SizeRow]] = {}
     for row in rows:

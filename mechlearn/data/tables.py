@@ -4,48 +4,81 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mechlearn.files import replacing
 
-__all__ = ["cell", "csv_text", "number", "read_rows", "whole_number", "write_rows"]
+__all__ = [
+    "cell",
+    "csv_text",
+    "header_of",
+    "number",
+    "read_rows",
+    "separator",
+    "whole_number",
+    "write_rows",
+]
 
 Row = tuple[str, dict[str, str]]  # "FILE, row N" and column -> stripped cell
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)", re.ASCII)
+UNKNOWN = ("NA", "N/A", "n/a")  # how R and people write an empty cell
+INDEX = re.compile(r"(Unnamed: ?\d+)?")  # the header of an index column, by pandas or a spreadsheet
 
 
 def read_rows(
-    path: Path, *, what: str, columns: Sequence[str], missing: Callable[[Sequence[str]], list[str]]
+    path: Path,
+    *,
+    what: str,
+    columns: Sequence[str] | None,
+    missing: Callable[[Sequence[str]], list[str]],
 ) -> list[Row]:
-    """The rows of a CSV file; spaces around cells and a byte order mark are forgiven.
+    """The rows of a CSV file, as spreadsheet programs write it.
+
+    Commas, semicolons or tabs separate; behind semicolons a comma is the decimal mark. Spaces
+    around cells, a byte order mark, rows without any cell, unnamed columns without any cell and a
+    column that numbers the rows are left out.
 
     Args:
         path: the file.
         what: the file should have been, for an error.
-        columns: there may be.
+        columns: there may be; None takes all.
         missing: what a header lacks, in words.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unknown, missing or repeated columns, or a row of more cells than columns.
+        ValueError: unknown, missing or repeated columns, a row of more cells than columns, or a
+            quoted cell that does not end in its row.
     """
-    reader = csv.DictReader(io.StringIO(csv_text(path, what=what), newline=""),
-                            skipinitialspace=True)  # fmt: skip
-    found = []
+    text = csv_text(path, what=what)
+    mark = separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+    lines: list[tuple[int, list[str]]] = []
     try:
-        header = [name.strip() for name in reader.fieldnames or []]
-        _check_header(path, header, columns, missing(header))
-        for row in reader:
-            where = f"{path}, row {reader.line_num}"
-            cells = {(k or "").strip(): v for k, v in row.items()}
-            if "" in cells:
-                raise ValueError(f"{where}: more cells than columns. Quote cells with commas.")
-            found.append((where, {k: (v or "").strip() for k, v in cells.items()}))
+        begins = 1
+        for cells in reader:
+            if any("\n" in c or "\r" in c for c in cells):
+                raise ValueError(
+                    f"{path}, row {begins}: a quoted cell runs over the end of its row. Close or "
+                    "remove the quote."
+                )
+            lines.append((reader.line_num, [c.strip() for c in cells]))
+            begins = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(
             f"{path}, row {reader.line_num}: {error}. Save the table as 'CSV UTF-8'."
         ) from error
-    return found
+    header, rows = _named(path, lines)
+    _check_header(path, header, columns, missing(header))
+    if mark == ";":
+        rows = [(where, {k: _with_point(v) for k, v in row.items()}) for where, row in rows]
+    return rows
+
+
+def _with_point(text: str) -> str:
+    return text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text
 
 
 def csv_text(path: Path, *, what: str = "table") -> str:
@@ -72,29 +105,81 @@ def csv_text(path: Path, *, what: str = "table") -> str:
     )
 
 
+def separator(text: str) -> str:
+    """What separates the cells of a CSV: the one of comma, semicolon and tab in its first line.
+
+    Example:
+        >>> separator("patient;day\\n1,5;2\\n")
+        ';'
+    """
+    first = text.partition("\n")[0]
+    return max(",;\t", key=first.count)
+
+
+def header_of(path: Path, *, what: str = "table") -> list[str]:
+    """The names in the first line of a CSV file.
+
+    Raises: as `csv_text`.
+    """
+    text = csv_text(path, what=what)
+    first = csv.reader([text.partition("\n")[0]], delimiter=separator(text))
+    return [name.strip() for name in next(first, [])]
+
+
+def _named(path: Path, lines: Sequence[tuple[int, list[str]]]) -> tuple[list[str], list[Row]]:
+    """Header and rows by name, without what is empty and without a column of row numbers."""
+    full = [(line, cells) for line, cells in lines if any(cells)]
+    header = full[0][1] if full else []
+    body = full[1:]
+    names: dict[int, str] = {}
+    for k in range(max((len(cells) for _, cells in full), default=0)):
+        name = header[k] if k < len(header) else ""
+        held = [(line, cells[k]) for line, cells in body if k < len(cells) and cells[k]]
+        if not INDEX.fullmatch(name):
+            names[k] = name
+        elif held and not _counts(k, [text for _, text in held], len(body)):
+            line, text = held[0]
+            raise ValueError(
+                f"{path}, row {line}: {text!r} stands in column {k + 1}, which has no name. "
+                "Name the column, or quote a cell that holds the separator."
+            )
+    rows = []
+    for line, cells in body:
+        named = {name: cells[k] if k < len(cells) else "" for k, name in names.items()}
+        rows.append((f"{path}, row {line}", named))
+    return list(names.values()), rows
+
+
+def _counts(column: int, held: Sequence[str], rows: int) -> bool:
+    """Whether a first column without a name numbers the rows, from 0 or 1."""
+    return column == 0 and len(held) == rows and any(
+        list(held) == [str(first + k) for k in range(rows)] for first in (0, 1)
+    )  # fmt: skip
+
+
 def _check_header(
-    path: Path, header: Sequence[str], columns: Sequence[str], missing: Sequence[str]
+    path: Path,
+    header: Sequence[str],
+    columns: Sequence[str] | None,
+    missing: Sequence[str],
 ) -> None:
-    unknown = [c for c in header if c not in columns]
+    unknown = [c for c in header if columns is not None and c not in columns]
     double = sorted({c for c in header if header.count(c) > 1})
-    if unknown or missing or double:
-        raise ValueError(
-            f"{path}: unknown columns {unknown}, missing columns {list(missing)}, columns twice "
-            f"{double}. The columns are {', '.join(columns)}."
-        )
+    told = (("unknown", unknown), ("missing", missing), ("repeated", double))
+    faults = [f"{word} columns {list(names)}" for word, names in told if names]
+    if faults:
+        known = "" if columns is None else f" The columns are {', '.join(columns)}."
+        raise ValueError(f"{path}: {', '.join(faults)}. Mend the header.{known}")
 
 
 def number(where: str, key: str, text: str) -> float | None:
-    """The number in a cell, None if it is empty."""
-    if not text:
+    """The number in a cell, None if it is empty or NA."""
+    if not text or text in UNKNOWN:
         return None
-    try:
+    if NUMBER.fullmatch(text):
         return float(text)
-    except ValueError as error:
-        days = " (days count from the first visit; no dates)" if key.endswith("day") else ""
-        raise ValueError(
-            f"{where}: {key}={text!r}: must be a number{days}, or empty if unknown."
-        ) from error
+    comma = " Write the decimal mark as a point." if DECIMAL_COMMA.fullmatch(text) else ""
+    raise ValueError(f"{where}: {key}={text!r}: must be a number, or empty if unknown.{comma}")
 
 
 def whole_number(where: str, key: str, text: str) -> int | None:

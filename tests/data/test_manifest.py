@@ -83,7 +83,7 @@ def test_spaces_and_byte_order_mark_are_forgiven(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"day": "1990-01-01"}, r"row 2: day='1990-01-01': must be a number"),
+        ({"day": "week 3"}, r"row 2: day='week 3': must be a number of days"),
         ({"day": "nan"}, r"row 2: day=nan: must be a finite number"),
         ({"t1n": "gone.nii"}, r"row 2: t1n='gone.nii': no such file"),
         ({"seg": ""}, r"row 2: seg is empty"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 
 from mechlearn.data.courses import courses
+from mechlearn.data.day_cells import DATE_LIKE
 from mechlearn.data.manifest import VisitRecord, check_records
 from mechlearn.data.validation.findings import Check, Finding
 from mechlearn.records import Radiotherapy
@@ -15,7 +16,6 @@ __all__ = ["date_findings"]
 
 CLOSE_DAYS = 1.0
 FAR_DAYS = 3650.0
-LOOKS_LIKE_A_DATE = 20_000.0
 DOSE_GY = (5.0, 90.0)
 GY_PER_FRACTION = (1.0, 24.0)
 COURSE_DAYS = 120.0
@@ -105,7 +105,7 @@ def _days(visits: Sequence[VisitRecord]) -> Iterator[Finding]:
     for visit in visits:
         since = _day(visit) - _day(visits[0])
         if since > FAR_DAYS:
-            hint = " (a date or a serial number?)" if since > LOOKS_LIKE_A_DATE else ""
+            hint = " (a date or a serial number?)" if since > DATE_LIKE else ""
             yield FAR.at(visit, f"{since:g} days after the first visit{hint}")
 
 

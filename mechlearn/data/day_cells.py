@@ -1,0 +1,131 @@
+"""Dates in a table of visits -> days since each patient's first visit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mechlearn.data.tables import Row, number
+
+__all__ = ["DATE_LIKE", "days_from_dates"]
+
+log = logging.getLogger(__name__)
+DATE_LIKE = 20_000.0  # no day: 55 years after the first visit; a serial number or a date
+YEARS = (1900, 2100)
+ISO = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?Z?)?")
+LOCAL = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
+SERIAL_0 = dt.date(1899, 12, 30)  # day 0 of a spreadsheet
+
+
+def days_from_dates(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """The rows with dates replaced by days since the patient's first visit.
+
+    Read are 2021-03-05, 2021/03/05, 20210305, 05.03.2021, and 05/03/2021 where a day above 12 in
+    the file tells which of the two numbers is the month. Numbers of days stay as they are.
+
+    Args:
+        path: of the table, for the log.
+        rows: of the table; cells `patient`, `day` and those of `columns`.
+        columns: `day` and others that hold days of the same scale.
+
+    Raises:
+        ValueError: a date that cannot be read or whose order is not certain, dates beside numbers
+            of days in one patient, or a number that is too large for a day.
+    """
+    day_first = _day_first(rows, columns)
+    dates: dict[int, dict[str, dt.date]] = {}
+    for k, (where, cells) in enumerate(rows):
+        for column in columns:
+            found = _date(where, column, cells.get(column, ""), day_first)
+            if found is not None:
+                dates.setdefault(k, {})[column] = found
+    if not dates:
+        return list(rows)
+    first: dict[str, dt.date] = {}
+    for k, found_here in dates.items():
+        patient = rows[k][1].get("patient", "")
+        if "day" in found_here:
+            first[patient] = min(first.get(patient, found_here["day"]), found_here["day"])
+    log.info("%s: dates are read as days since each patient's first visit", path)
+    return [_in_days(row, dates.get(k, {}), first, columns) for k, row in enumerate(rows)]
+
+
+def _in_days(
+    row: Row, dates: dict[str, dt.date], first: dict[str, dt.date], columns: Sequence[str]
+) -> Row:
+    where, cells = row
+    start = first.get(cells.get("patient", ""))
+    for column in columns:
+        text = cells.get(column, "")
+        if column in dates and start is None:
+            raise ValueError(
+                f"{where}: {column}={text!r}: is a date, but no visit of the patient has one. "
+                "Write the dates of the visits in the column day, or days since the first visit."
+            )
+        is_day = column not in dates and number(where, column, text) is not None
+        if is_day and start is not None:
+            raise ValueError(
+                f"{where}: {column}={text!r}: is a number, but the patient's first visit is dated "
+                f"{start}. Write dates in all cells of a patient, or days in all."
+            )
+    days = {c: str((found - start).days) for c, found in dates.items() if start is not None}
+    return where, {**cells, **days}
+
+
+def _day_first(rows: Sequence[Row], columns: Sequence[str]) -> bool | None:
+    """Whether 05/03/2021 is the fifth of March: told by a number above 12; None if none is."""
+    found = [
+        (int(match[1]), int(match[3]))
+        for _, cells in rows for column in columns
+        if (match := LOCAL.fullmatch(cells.get(column, ""))) and match[2] != "."
+    ]  # fmt: skip
+    day_first = any(a > 12 for a, _ in found)
+    month_first = any(b > 12 for _, b in found)
+    return None if day_first == month_first else day_first
+
+
+def _date(where: str, key: str, text: str, day_first: bool | None) -> dt.date | None:
+    """The date in a cell; None for a number of days or an empty cell."""
+    iso, local = ISO.fullmatch(text), LOCAL.fullmatch(text)
+    if iso:
+        year, month, day = int(iso[1]), int(iso[3]), int(iso[4])
+    elif local:
+        if local[2] != "." and day_first is None:
+            raise ValueError(
+                f"{where}: {key}={text!r}: day or month first is not certain. Write the date as "
+                "2021-03-05."
+            )
+        year, first, second = int(local[4]), int(local[1]), int(local[3])
+        day, month = (first, second) if local[2] == "." or day_first else (second, first)
+    else:
+        _check_day(where, key, text)
+        return None
+    try:
+        if YEARS[0] <= year <= YEARS[1]:
+            return dt.date(year, month, day)
+    except ValueError:
+        pass
+    raise ValueError(f"{where}: {key}={text!r}: is no date of the calendar. Mend it.")
+
+
+def _check_day(where: str, key: str, text: str) -> None:
+    try:
+        value = number(where, key, text)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: {key}={text!r}: must be a number of days since the patient's first visit, "
+            "or a date such as 2021-03-05, or empty if unknown."
+        ) from error
+    if value is None or not DATE_LIKE < abs(value) < float("inf"):
+        return
+    serial = value if value < (dt.date(YEARS[1], 1, 1) - SERIAL_0).days else None
+    hint = "" if serial is None or serial < 0 else (
+        f" (a spreadsheet's number for {SERIAL_0 + dt.timedelta(days=int(serial))}?)"
+    )  # fmt: skip
+    raise ValueError(
+        f"{where}: {key}={text}: a day counts from the patient's first visit and lies within "
+        f"{DATE_LIKE:,.0f}{hint}. Write dates as 2021-03-05, or subtract the first visit's day."
+    )
