@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types wheel clean experiment
+.PHONY: help setup demo test test-slow lint types wheel docs clean experiment
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ types: $(STAMP)  ## mypy
 wheel: $(STAMP)  ## build dist/mechlearn-*.whl
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+docs: $(STAMP)  ## build the documentation site into outputs/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "open outputs/site/index.html"
 
 experiment: $(STAMP)  ## make experiment NAME=... PROFILE=smoke|full: run it and compare with its expected.json
 	@test -n "$(NAME)" || { echo "Which one? make experiment NAME=... PROFILE=smoke; there are:"; ls -d experiments/*/run.sh experiments/*/*/run.sh 2>/dev/null | sed -E 's|experiments/(.*)/run.sh|  \1|'; exit 1; }
