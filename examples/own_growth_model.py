@@ -5,12 +5,12 @@
 
 import sys
 
-from mechlearn.growth import Law, Parameter
+from mechlearn.growth import GrowthModel, Parameter
 from mechlearn.growth.fit import fit
-from mechlearn.growth.laws import INITIAL_AREA
+from mechlearn.growth.models import INITIAL_AREA
 from mechlearn.records import SizeReading, SizeSeries
 
-power = Law(
+power = GrowthModel(
     "power",
     (INITIAL_AREA, Parameter("growth_rate", "1/day", 1e-4, 1.0, 0.01, "log")),
     lambda days, p, courses: (1 + p["growth_rate"] * days) ** 2,

@@ -144,6 +144,7 @@ def test_default_law_is_the_pool_of_the_packaged_population(composed: Compose) -
 
 
 def test_every_law_has_a_recipe() -> None:
-    from mechlearn.growth.laws import LAWS
+    from mechlearn.growth.models import GROWTH_MODELS
 
-    assert {p.stem for p in (CONF / "growth").glob("*.yaml")} == {*LAWS, "pooled", "learned"}
+    recipes = {p.stem for p in (CONF / "growth").glob("*.yaml")}
+    assert recipes == {*GROWTH_MODELS, "pooled", "learned"}

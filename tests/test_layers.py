@@ -53,7 +53,7 @@ def module_name(path: Path) -> str:
 
 
 def room_of(module: str) -> str | None:
-    """`mechlearn.growth.laws` -> `growth`; None for the package itself and for other packages."""
+    """`mechlearn.growth.models` -> `growth`; None for the package itself and for other packages."""
     parts = module.split(".")
     return parts[1] if parts[0] == "mechlearn" and len(parts) > 1 else None
 

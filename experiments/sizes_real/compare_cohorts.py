@@ -22,9 +22,9 @@ from mechlearn.data.patients_table import complete
 from mechlearn.data.size_table import read_series
 from mechlearn.evaluation.comparison_table import SCORES, SizeComparison
 from mechlearn.evaluation.size_comparison import MODELS, compare
-from mechlearn.growth.learned_prior import MECHANISTIC
+from mechlearn.growth.learned_forecast import load_size_prior
 from mechlearn.growth.size_history import COMPANION, COVARIATES, FEATURES
-from mechlearn.growth.size_prior import load_size_prior
+from mechlearn.growth.size_prior import MECHANISTIC
 from mechlearn.growth.size_prior_fit import LearnedSpec
 from mechlearn.records import SizeReading, SizeSeries
 

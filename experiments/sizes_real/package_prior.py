@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mechlearn
-from mechlearn.growth.learned_prior import SizePrior
+from mechlearn.growth.size_prior import SizePrior
 
 SOURCE = "MU-Glioma-Post, The Cancer Imaging Archive, CC BY 4.0, doi:10.7937/7k9k-3c83"
 

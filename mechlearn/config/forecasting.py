@@ -24,7 +24,7 @@ from mechlearn.evaluation.patient_forecast import ForecastResult, run_forecast
 from mechlearn.evaluation.rows import write_row, write_table
 from mechlearn.evaluation.slice_forecast import SliceForecast
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.identify import identifiability
+from mechlearn.growth.identifiability import identifiability
 from mechlearn.report.fan import NOT_EVIDENCE
 from mechlearn.report.forecast_figure import forecast_figure
 from mechlearn.report.page import Section, number, write_page

@@ -7,10 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from mechlearn.checks import one_of
 from mechlearn.evaluation.growth_fits import CROSS_FIT
 from mechlearn.evaluation.treatment_change import CourseChange, responding
+from mechlearn.growth.ensemble_forecast import members_for
 from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
-from mechlearn.growth.outlook import members_for
-from mechlearn.growth.pool import load_pool
-from mechlearn.growth.size_prior import load_size_prior
+from mechlearn.growth.learned_forecast import load_size_prior
+from mechlearn.growth.population_file import load_ensemble
 
 __all__ = ["course_change", "growth_spec", "prior_note"]
 
@@ -31,7 +31,7 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
     if spec.law == LEARNED and task not in ("growth_fits", "population"):
         raise ValueError(
             f"growth.law='learned' with task={task or 'forecast'!r}: it forecasts series of sizes. "
-            "Use +experiment=growth_fits, mechlearn.growth.size_prior.forecast_size, or "
+            "Use +experiment=growth_fits, mechlearn.growth.learned_forecast.forecast_size, or "
             "growth=pooled here."
         )
     if spec.population == CROSS_FIT:
@@ -45,11 +45,11 @@ def growth_spec(cfg: DictConfig) -> GrowthSpec:
         if task != "population":  # which makes one
             load_size_prior(spec.population)
     elif spec.population is not None:
-        pool = load_pool(spec.population)
-        members_for(spec, pool)
+        ensemble = load_ensemble(spec.population)
+        members_for(spec, ensemble)
         if task != "growth_fits":
             remedy = "Slices are forecast by area. Give a population of areas."
-            one_of(f"growth.population={spec.population}: unit", pool.unit, ("mm2",),
+            one_of(f"growth.population={spec.population}: unit", ensemble.unit, ("mm2",),
                    remedy=remedy)  # fmt: skip
     return spec
 

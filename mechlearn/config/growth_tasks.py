@@ -21,7 +21,7 @@ from mechlearn.evaluation.rows import Row, read_table, write_table
 from mechlearn.evaluation.size_comparison import compare
 from mechlearn.files import write_text
 from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
-from mechlearn.growth.size_prior import load_size_prior
+from mechlearn.growth.learned_forecast import load_size_prior
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.report.growth_figures import Fan, fans_figure, scores_figure
 from mechlearn.report.style import save

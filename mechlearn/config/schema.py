@@ -17,7 +17,7 @@ from mechlearn.data.augmentation_spec import AugmentationSpec
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.map_spec import MapSpec
-from mechlearn.growth.growth_spec import POOL_LAWS, GrowthSpec
+from mechlearn.growth.growth_spec import ENSEMBLE_MODELS, GrowthSpec
 from mechlearn.phantom.phantom_spec import PhantomSpec
 
 __all__ = [
@@ -156,7 +156,7 @@ class TaskConfig:
     patients_table: str | None = None  # CSV of covariates and treatments, one row a patient
     holdouts: int = 1  # growth=learned: the last so many visits are forecast in turn
     folds: int = 5  # cross-fits over patients, behind a population
-    laws: list[str] = field(default_factory=lambda: list(POOL_LAWS))  # of a population
+    laws: list[str] = field(default_factory=lambda: list(ENSEMBLE_MODELS))  # of a population
     floor: float | None = None  # its size for "nothing", in the series' unit; null: from the cohort
 
 

@@ -27,7 +27,7 @@ from mechlearn.evaluation.noise_scale_grid import GridCase, multiples_of, next_v
 from mechlearn.evaluation.patient_forecast import choose_slices
 from mechlearn.evaluation.rows import Row, read_table, write_table
 from mechlearn.evaluation.size_response import run_sizes
-from mechlearn.growth.laws import get_law
+from mechlearn.growth.models import get_growth_model
 from mechlearn.models.checkpoints import set_gain
 from mechlearn.records import AxialSlice
 from mechlearn.report.longitudinal_figures import forecast_scores_figure, longitudinal_figure
@@ -62,7 +62,7 @@ def task_config(cfg: DictConfig) -> TaskConfig:
     if not task.laws:
         raise ValueError("task.laws=[]: at least one law is needed, such as task.laws=[ode].")
     for law in task.laws:
-        get_law(law)
+        get_growth_model(law)
     for key in ("min_area_mm2", "min_change"):
         if not getattr(task, key) >= 0:
             raise ValueError(f"task.{key}={getattr(task, key)}: must be 0 or more.")

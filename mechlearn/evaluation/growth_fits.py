@@ -16,10 +16,11 @@ from mechlearn.evaluation.growth_scores import BASELINES, slice_row, summarise_f
 from mechlearn.evaluation.learned_folds import learned_groups
 from mechlearn.evaluation.population_fit import CrossFit, check_unseen, cross_fitted, in_order
 from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.growth.ensemble import Ensemble
 from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
-from mechlearn.growth.learned_prior import SizePrior
-from mechlearn.growth.pool import Pool, load_pool
+from mechlearn.growth.population_file import load_ensemble
 from mechlearn.growth.size_forecast import forecasts
+from mechlearn.growth.size_prior import SizePrior
 from mechlearn.progress import countdown
 from mechlearn.records import SizeForecast, SizeSeries
 
@@ -28,17 +29,17 @@ __all__ = ["CROSS_FIT", "quiet_fits", "run_growth_fits"]
 log = logging.getLogger(__name__)
 
 CROSS_FIT = "cross_fit"  # in place of a population: the cohort's own, patients apart
-_GIVEN = "given"  # stands in a spec for a pool that was handed over
+_GIVEN = "given"  # stands in a spec for an ensemble that was handed over
 _BLOCK = 32  # slices between two words on progress
 _FIRST = ("slice_id", "patient", "law", "skipped", "n_visits", "horizon_days")
 
 Made = SizeForecast | Exception
-Groups = Sequence[tuple["Pool | SizePrior | None", list[int]]]
+Groups = Sequence[tuple["Ensemble | SizePrior | None", list[int]]]
 
 
 def run_growth_fits(
     timelines: Sequence[SizeSeries], *, out_dir: str | Path, growth: GrowthSpec, unit: str = "mm2",
-    pool: Pool | None = None, cross_fit: CrossFit | None = None, n_examples: int = 6,
+    ensemble: Ensemble | None = None, cross_fit: CrossFit | None = None, n_examples: int = 6,
     about: Mapping[str, Any] | None = None,
 ) -> Row:
     """Hold out the last visit of every slice and forecast it; fit all visits as well.
@@ -53,7 +54,7 @@ def run_growth_fits(
             a broken-off run goes on.
         growth: law, population, bootstrap. The held-out visit is never seen, whatever the setup.
         unit: of the sizes, mm2 or mm3.
-        pool: the population, in place of the one that `growth.population` names.
+        ensemble: the population, in place of the one that `growth.population` names.
         cross_fit: populations from these very series, patients apart (growth.population=cross_fit).
         n_examples: forecasts kept for a picture.
         about: stands in the row.
@@ -65,14 +66,14 @@ def run_growth_fits(
 
     Raises:
         ValueError: no series; a slice named twice; a population of another unit, or of these very
-            patients; both `pool` and `cross_fit`.
+            patients; both `ensemble` and `cross_fit`.
     """
     start = time.monotonic()
     series = in_order(timelines)
     if not series:
         raise ValueError("growth_fits: no series to forecast. Check task.series or task.split.")
     out = Path(out_dir)
-    growth, groups = _populations(series, growth, pool, cross_fit, unit, out / "populations")
+    growth, groups = _populations(series, growth, ensemble, cross_fit, unit, out / "populations")
     plain: Groups = [(None, list(range(len(series))))]
     methods = {"": _Method(growth, groups)}
     methods |= {b: _Method(_baseline_spec(growth, b), plain) for b in BASELINES}
@@ -112,13 +113,14 @@ def run_growth_fits(
 
 
 def _populations(
-    series: Sequence[SizeSeries], growth: GrowthSpec, pool: Pool | None, cross_fit: CrossFit | None,
+    series: Sequence[SizeSeries], growth: GrowthSpec, ensemble: Ensemble | None,
+    cross_fit: CrossFit | None,
     unit: str, folder: Path,
 ) -> tuple[GrowthSpec, Groups]:
     """(spec, which population forecasts which slices)."""
-    if pool is not None and cross_fit is not None:
-        raise ValueError("growth_fits: a pool and a cross_fit are two populations. Give one.")
-    if cross_fit is None and pool is None and growth.population == CROSS_FIT:
+    if ensemble is not None and cross_fit is not None:
+        raise ValueError("growth_fits: an ensemble and a cross_fit are two populations. Give one.")
+    if cross_fit is None and ensemble is None and growth.population == CROSS_FIT:
         cross_fit = CrossFit()
     if growth.law == LEARNED:
         return growth, learned_groups(series, growth.population, cross_fit)
@@ -127,17 +129,17 @@ def _populations(
         growth = dataclasses.replace(growth, population=CROSS_FIT)
         cross_fit = dataclasses.replace(cross_fit, laws=laws, alpha_beta_gy=growth.dose_model)
         return growth, cross_fitted(series, cross_fit, unit=unit, folder=folder)
-    if pool is None and growth.population is not None:
-        pool = load_pool(growth.population)
-    if pool is not None:
-        if pool.unit != unit:
+    if ensemble is None and growth.population is not None:
+        ensemble = load_ensemble(growth.population)
+    if ensemble is not None:
+        if ensemble.unit != unit:
             raise ValueError(
-                f"growth.population={growth.population}: a population of sizes in {pool.unit}, "
+                f"growth.population={growth.population}: a population of sizes in {ensemble.unit}, "
                 f"the series are in {unit}. Use growth.population=cross_fit or null."
             )
-        check_unseen(pool, (t.patient for t in series))
+        check_unseen(ensemble, (t.patient for t in series))
         growth = dataclasses.replace(growth, population=growth.population or _GIVEN)
-    return growth, [(pool, list(range(len(series))))]
+    return growth, [(ensemble, list(range(len(series))))]
 
 
 def _baseline_spec(growth: GrowthSpec, baseline: str) -> GrowthSpec:
@@ -167,11 +169,12 @@ class _Method:
     ) -> list[Made]:
         spec = dataclasses.replace(self.spec, setup=setup)
         found: dict[int, Made] = {}
-        for pool, members in self.groups:
+        for ensemble, members in self.groups:
             for begin in range(0, len(members), _BLOCK):
                 block = members[begin : begin + _BLOCK]
                 chosen = [series[i] for i in block]
-                made = forecasts(chosen, [t.visits[-1].day for t in chosen], spec=spec, pool=pool)
+                days = [t.visits[-1].day for t in chosen]
+                made = forecasts(chosen, days, spec=spec, ensemble=ensemble)
                 found |= dict(zip(block, made, strict=True))
                 advance(len(block))
         return [found[i] for i in range(len(series))]

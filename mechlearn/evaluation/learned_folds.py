@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mechlearn.evaluation.population_fit import CrossFit
-from mechlearn.growth.learned_prior import SizePrior
+from mechlearn.growth.learned_forecast import load_size_prior
 from mechlearn.growth.residual_model import patient_folds
-from mechlearn.growth.size_prior import load_size_prior
+from mechlearn.growth.size_prior import SizePrior
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.records import SizeSeries
 

@@ -21,7 +21,7 @@ from mechlearn.evaluation.rows import Row, read_row, write_row, write_table
 from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
 from mechlearn.files import write_arrays
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.pool import load_pool
+from mechlearn.growth.population_file import load_ensemble
 from mechlearn.progress import tracked
 from mechlearn.records import LongitudinalSlice
 
@@ -69,12 +69,12 @@ def run_longitudinal(
             "and growth of more than the selection's threshold."
         )
     maps = maps if maps is not None else MAPS["paper"]
-    pool = load_pool(growth.population) if growth.population is not None else None
-    if pool is not None:
-        check_unseen(pool, (item.patient for item in series))
+    ensemble = load_ensemble(growth.population) if growth.population is not None else None
+    if ensemble is not None:
+        check_unseen(ensemble, (item.patient for item in series))
     folder = Path(out_dir) / "slices"
     settings = {**(about or {}), **sampler_row(sampler), "seed": seed,
-                "growth": asdict(growth), "pool": pool and fingerprint_of(pool),
+                "growth": asdict(growth), "ensemble": ensemble and fingerprint_of(ensemble),
                 "maps": asdict(maps)}
     rows: list[Row] = []
     for item in tracked(series, "longitudinal", log=log):

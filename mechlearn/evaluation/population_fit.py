@@ -18,11 +18,12 @@ import numpy as np
 import mechlearn
 from mechlearn.checks import in_range
 from mechlearn.evaluation.rows import Row
-from mechlearn.growth.cohort_fit import fit_pool, folds
-from mechlearn.growth.growth_spec import POOL_LAWS
-from mechlearn.growth.law import Law
-from mechlearn.growth.laws import get_law
-from mechlearn.growth.pool import Member, Pool, load_pool
+from mechlearn.growth.ensemble import Ensemble, Member
+from mechlearn.growth.ensemble_fit import fit_ensemble, folds
+from mechlearn.growth.growth_model import GrowthModel
+from mechlearn.growth.growth_spec import ENSEMBLE_MODELS
+from mechlearn.growth.models import get_growth_model
+from mechlearn.growth.population_file import load_ensemble
 from mechlearn.progress import countdown
 from mechlearn.records import SizeSeries
 
@@ -49,7 +50,7 @@ class CrossFit:
     """
 
     n_folds: int = 5
-    laws: tuple[str, ...] = POOL_LAWS
+    laws: tuple[str, ...] = ENSEMBLE_MODELS
     seed: int = 0
     floor: float | None = None
     alpha_beta_gy: float | None = None
@@ -68,7 +69,7 @@ def in_order(timelines: Sequence[SizeSeries]) -> tuple[SizeSeries, ...]:
 
 
 def run_population(
-    timelines: Sequence[SizeSeries], *, out_dir: str | Path, laws: Sequence[str] = POOL_LAWS,
+    timelines: Sequence[SizeSeries], *, out_dir: str | Path, laws: Sequence[str] = ENSEMBLE_MODELS,
     unit: str = "mm2", floor: float | None = None, n_folds: int = 5, seed: int = 0,
     alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
 ) -> Row:
@@ -98,13 +99,13 @@ def run_population(
     if not series:
         raise ValueError("population: no series to learn from. Check task.series or task.split.")
     start = time.monotonic()
-    pool = fit_pool(
+    ensemble = fit_ensemble(
         series, _resolved(laws, alpha_beta_gy, series), unit=unit, floor=floor, n_folds=n_folds,
         seed=seed, alpha_beta_gy=alpha_beta_gy, about={**(about or {}), "patients": _marks(series)},
         progress=countdown("population", log=log),
     )  # fmt: skip
-    path = pool.save(Path(out_dir) / FILE)
-    log.info("%s: use it with growth.population=%s\n%s", path, path, "\n".join(_table(pool)))
+    path = ensemble.save(Path(out_dir) / FILE)
+    log.info("%s: use it with growth.population=%s\n%s", path, path, "\n".join(_table(ensemble)))
     row: Row = {
         "job": "population",
         "unit": unit,
@@ -112,20 +113,20 @@ def run_population(
         "n_patients": len({t.patient for t in series}),
         "n_folds": n_folds,
         "seed": seed,
-        f"floor_{unit}": pool.floor,
+        f"floor_{unit}": ensemble.floor,
         "population": str(path),
         "seconds": time.monotonic() - start,
     }
-    for member in pool.members:
+    for member in ensemble.members:
         row |= _member_row(member)
     return row
 
 
 def _resolved(
     laws: Sequence[str], alpha_beta_gy: float | None, series: Sequence[SizeSeries]
-) -> list[Law]:
+) -> list[GrowthModel]:
     """The laws, one of which at least the series can tell something about."""
-    found = [get_law(law) for law in laws]
+    found = [get_growth_model(law) for law in laws]
     if not any(t.courses for t in series) and all(
         law.knows_radiotherapy for law in found
     ):
@@ -146,20 +147,20 @@ def _marks(series: Sequence[SizeSeries]) -> list[str]:
     return sorted({_mark(t.patient) for t in series})
 
 
-def fingerprint_of(pool: Pool) -> str:
+def fingerprint_of(ensemble: Ensemble) -> str:
     """Changes with anything in a population: a file may be made again under its name."""
     with TemporaryDirectory() as folder:
-        content = pool.save(Path(folder) / FILE).read_bytes()
+        content = ensemble.save(Path(folder) / FILE).read_bytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def check_unseen(pool: Pool, patients: Iterable[str]) -> None:
+def check_unseen(ensemble: Ensemble, patients: Iterable[str]) -> None:
     """ValueError if a population was fitted to a patient that it is to be scored on."""
-    seen = set(pool.about.get("patients", ()))
+    seen = set(ensemble.about.get("patients", ()))
     known = sorted({p for p in patients if _mark(p) in seen})
     if known:
         raise ValueError(
-            f"growth.population ({pool.about.get('cohort', 'unnamed')}): was fitted to "
+            f"growth.population ({ensemble.about.get('cohort', 'unnamed')}): was fitted to "
             f"{len(known)} of these patients ({', '.join(known[:3])}), so scores on them would "
             "flatter it. Use growth.population=cross_fit, or another cohort's."
         )
@@ -180,10 +181,10 @@ def _member_row(member: Member) -> Row:
     return row
 
 
-def _table(pool: Pool) -> list[str]:
+def _table(ensemble: Ensemble) -> list[str]:
     """What is typical of the cohort, one line a parameter: median and what 95% lie between."""
     lines = [f"{'law':<20}{'parameter':<20}{'median':>10}{'2.5%':>10}{'97.5%':>10}  unit"]
-    for member in pool.members:
+    for member in ensemble.members:
         units = {p.name: p.unit for p in member.population.law.parameters}
         name = f"{member.name} {member.weight:.0%}"
         for parameter, values in member.population.typical().items():
@@ -195,7 +196,7 @@ def _table(pool: Pool) -> list[str]:
 
 def cross_fitted(
     series: Sequence[SizeSeries], settings: CrossFit, *, unit: str, folder: Path
-) -> list[tuple[Pool, list[int]]]:
+) -> list[tuple[Ensemble, list[int]]]:
     """(population, slices that it may forecast): no patient is among those it was fitted to.
 
     Each population is kept in `folder` as JSON; a second run takes those that are there, if they
@@ -228,14 +229,14 @@ def cross_fitted(
             _fit(others, settings, unit, {"cohort": f"cross-fit, fold {k + 1} of {count}",
                                           "fingerprint": mark}).save(path)  # fmt: skip
         # As it was written, rounded: a resumed run gives the numbers of an unbroken one.
-        out.append((load_pool(path), [i for i, f in enumerate(fold) if f == k]))
+        out.append((load_ensemble(path), [i for i, f in enumerate(fold) if f == k]))
     return out
 
 
 def _fit(
     others: Sequence[SizeSeries], settings: CrossFit, unit: str, about: Mapping[str, Any]
-) -> Pool:
-    return fit_pool(
+) -> Ensemble:
+    return fit_ensemble(
         others, _resolved(settings.laws, settings.alpha_beta_gy, others), unit=unit,
         floor=settings.floor, seed=settings.seed, alpha_beta_gy=settings.alpha_beta_gy, about=about,
         progress=countdown(f"population, {about['cohort']}", log=log),
@@ -246,7 +247,7 @@ def _is_kept(path: Path, mark: str) -> bool:
     if not path.is_file():
         return False
     try:
-        kept = load_pool(path)
+        kept = load_ensemble(path)
     except ValueError:  # of another version, or half a file: made again
         return False
     return kept.about.get("fingerprint") == mark

@@ -21,14 +21,14 @@ from mechlearn.evaluation.comparison_table import SizeComparison
 from mechlearn.evaluation.growth_fits import quiet_fits
 from mechlearn.evaluation.population_fit import in_order
 from mechlearn.evaluation.rows import Row
-from mechlearn.growth.cohort_fit import POOL_LAWS, fit_pool
 from mechlearn.growth.cohort_ratio import cohort_floor
+from mechlearn.growth.ensemble import Ensemble
+from mechlearn.growth.ensemble_fit import ENSEMBLE_MODELS, fit_ensemble
 from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
-from mechlearn.growth.learned_prior import BASELINES, SizePrior
-from mechlearn.growth.pool import Pool
+from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.growth.residual_model import patient_folds
 from mechlearn.growth.size_forecast import forecasts
-from mechlearn.growth.size_prior import forecast_size
+from mechlearn.growth.size_prior import BASELINES, SizePrior
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.metrics.size_scores import crps, interval_covers, nrmse, winkler
 from mechlearn.records import SizeForecast, SizeSeries
@@ -108,9 +108,9 @@ def _runs(
             assert prior is not None
             runs[name] = _of_prior(prior if name == LEARNED else prior.baseline(name))
         elif name in _POOL_NAMES:
-            pool = fit_pool(others, POOL_LAWS, unit=others[0].unit, seed=seed)
+            ensemble = fit_ensemble(others, ENSEMBLE_MODELS, unit=others[0].unit, seed=seed)
             spec = GrowthSpec(law=POOLED, population="given", n_bootstrap=400, seed=seed)
-            runs[name] = partial(_of_law, spec, pool)
+            runs[name] = partial(_of_law, spec, ensemble)
         else:
             spec = GrowthSpec(law=name, min_visits=2, fallback="carry_forward", seed=seed)
             runs[name] = partial(_of_law, spec, None)
@@ -118,9 +118,9 @@ def _runs(
 
 
 def _of_law(
-    spec: GrowthSpec, pool: Pool | None, series: Sequence[SizeSeries], days: Sequence[float]
+    spec: GrowthSpec, ensemble: Ensemble | None, series: Sequence[SizeSeries], days: Sequence[float]
 ) -> list[Made]:
-    return forecasts(series, days, spec=spec, pool=pool)
+    return forecasts(series, days, spec=spec, ensemble=ensemble)
 
 
 def _of_prior(prior: SizePrior) -> Run:

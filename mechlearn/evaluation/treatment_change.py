@@ -10,10 +10,10 @@ from itertools import pairwise
 from mechlearn.checks import finite, in_range, positive
 from mechlearn.evaluation.rows import Row
 from mechlearn.growth.counterfactual import what_if
+from mechlearn.growth.ensemble_forecast import members_for
+from mechlearn.growth.fit_problems import DegenerateSeriesError
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.outlook import members_for
-from mechlearn.growth.pool import load_pool
-from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.population_file import load_ensemble
 from mechlearn.records import Counterfactual, Radiotherapy, SizeSeries
 
 __all__ = [
@@ -147,12 +147,12 @@ def _days(courses: Sequence[Radiotherapy]) -> str:
 
 
 def responding(growth: GrowthSpec) -> dict[str, bool]:
-    """Law of a forecast -> whether it knows radiotherapy."""
+    """Growth model of a forecast -> whether it knows radiotherapy."""
     if growth.population is None:
         laws = [growth.resolve()]
     else:
-        pool = load_pool(growth.population)
-        laws = [member.population.law for member in members_for(growth, pool)]
+        ensemble = load_ensemble(growth.population)
+        laws = [member.population.law for member in members_for(growth, ensemble)]
     return {law.name: law.knows_radiotherapy for law in laws}
 
 

@@ -21,7 +21,7 @@ from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.validation.dates import date_findings
 from mechlearn.data.validation.patient_rules import NOT_REGISTERED, UNFIT, examine_patient
 from mechlearn.data.volumes import SourceVisit, read_labels, read_visit
-from mechlearn.growth.size_prior import forecast_size
+from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.records import ArrivalMap, GrowthMap, Patient, SizeForecast, SizeReading, SizeSeries
 from mechlearn.spatial.volume_arrival import volume_arrival
 
@@ -200,7 +200,7 @@ def forecast_volume(
     Args:
         patient: dated visits; the last one before `day` with images and segmentation for the map.
         day: days since the first visit.
-        prior: of `growth.size_prior.forecast_size`.
+        prior: of `growth.learned_forecast.forecast_size`.
         where: order of growth, of `spatial.volume_arrival.volume_arrival`.
 
     Raises:

@@ -1,14 +1,29 @@
-"""How much a tumour grows: laws of its area over time, fits, bootstrap, forecasts.
+"""How much a tumour grows: growth models, fits, population prior, ensemble, forecast.
 
-The functions live in the module of their name: `growth.fit.fit`, `growth.bootstrap.bootstrap`,
-`growth.size_forecast.forecast`. Beside them: `identify` (what the visits say of each parameter),
-`choice` (which law one slice speaks for), `whatif` (another course of radiotherapy),
-`through_lmfit` (one slice with lmfit's reports), `cohort_fit` (a population of your own),
-`size_prior.forecast_size` (what a cohort of patients teaches, in one call).
+The modules in the order of their imports; each imports only from lines above its own:
+
+    derivatives, treatment        exact derivatives of a formula; courses of radiotherapy
+    growth_model, models          what a growth model is; the declarations
+    quantiles, measurement_noise  weighted quantiles, mixtures; scatter of sizes about a model
+    constraints, growth_spec      fixed and tied parameters; every setting
+    fit_problems                  one series without dates; many side by side as arrays
+    levenberg_marquardt, solvers  the optimiser; all fits at once, or one by one through lmfit
+    fit, fit_report               least squares (the paper's way); in words, as lmfit's report
+    bootstrap, model_choice       the paper's intervals; models of one series weighed by AICc
+    profile_likelihood, identifiability    which parameters the visits fix
+    population_prior, posterior_draws      what a cohort says of one model; draws under it
+    ensemble, ensemble_fit        several models, their weights and calibration; fitted to a cohort
+    population_file               an ensemble from a file, checked
+    ensemble_forecast             growth=pooled, and one model under a population
+    size_history, cohort_ratio, gompertz_diffusion, residual_model    parts of a size prior
+    size_prior, size_prior_fit    what a cohort teaches about the change of a size
+    learned_forecast              growth=learned: the packaged priors, in one call
+    size_forecast                 the forecast of a series by any of these
+    counterfactual                the forecast under another course of radiotherapy
 
 `growth.compare` scores models beside each other on held-out visits. It is the function of
-`evaluation.size_comparison`, reached by name when it is asked for: this package imports nothing
-that stands above it.
+`evaluation.size_comparison`, imported when it is asked for: this package imports nothing that
+stands above it.
 """
 
 from __future__ import annotations
@@ -17,24 +32,24 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mechlearn.growth.fit_problems import DegenerateSeriesError
+from mechlearn.growth.growth_model import GrowthModel, Parameter
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.law import Law, Parameter
-from mechlearn.growth.laws import LAWS
-from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.growth.treatment import radiotherapy
 
 if TYPE_CHECKING:
-    from mechlearn.growth.size_prior import forecast_size
+    from mechlearn.growth.learned_forecast import forecast_size
 
     compare: Callable[..., Any]  # its own types stand above this package
 
-__all__ = ["LAWS", "DegenerateSeriesError", "GrowthSpec", "Law", "Parameter", "compare",
-           "forecast_size", "radiotherapy"]  # fmt: skip
+__all__ = ["GROWTH_MODELS", "DegenerateSeriesError", "GrowthModel", "GrowthSpec", "Parameter",
+           "compare", "forecast_size", "radiotherapy"]  # fmt: skip
 
 
 _HOMES = {
     "compare": "mechlearn.evaluation.size_comparison",
-    "forecast_size": "mechlearn.growth.size_prior",
+    "forecast_size": "mechlearn.growth.learned_forecast",
 }
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlearn.growth.batch import Batch, Tasks
-from mechlearn.growth.engines import ENGINES
 from mechlearn.growth.fit import FitResult, fit_batch, point_fits
+from mechlearn.growth.fit_problems import Batch, DegenerateSeriesError, FitProblem, Tasks
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.measurement_noise import mirrored
-from mechlearn.growth.problem import DegenerateSeriesError, FitProblem
+from mechlearn.growth.solvers import ENGINES
 from mechlearn.records import SizeSeries
 
 __all__ = ["Bootstrap", "bootstrap", "bootstraps", "perturb"]

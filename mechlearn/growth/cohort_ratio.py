@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechlearn.growth.quantiles import LEVELS, step_quantiles
 from mechlearn.growth.size_history import History
-from mechlearn.growth.weighted import LEVELS, step_quantiles
 
 __all__ = ["FLOOR_PERCENTILE", "CohortRatio", "cohort_floor"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mechlearn.checks import in_range, one_of
-from mechlearn.growth.law import Law
+from mechlearn.growth.growth_model import GrowthModel
 
 if TYPE_CHECKING:
     import lmfit
@@ -31,7 +31,7 @@ _STEP = 1e-6  # of the differences behind the slopes of an expression
 
 
 def check_constraints(
-    law: Law, fixed: Mapping[str, float], tied: Mapping[str, str], engine: str
+    law: GrowthModel, fixed: Mapping[str, float], tied: Mapping[str, str], engine: str
 ) -> None:
     """ValueError for a parameter that cannot be fixed or tied as it is asked for."""
     known = {p.name: p for p in law.parameters}
@@ -60,7 +60,9 @@ def check_constraints(
         )
 
 
-def _check_expression(name: str, expression: str, law: Law, tied: Mapping[str, str]) -> None:
+def _check_expression(
+    name: str, expression: str, law: GrowthModel, tied: Mapping[str, str]
+) -> None:
     key = f"growth.tied.{name}={expression!r}"
     try:
         tree = ast.parse(expression, mode="eval")
@@ -76,13 +78,13 @@ def _check_expression(name: str, expression: str, law: Law, tied: Mapping[str, s
         )
 
 
-def coordinate_names(law: Law) -> tuple[str, ...]:
+def coordinate_names(law: GrowthModel) -> tuple[str, ...]:
     """What lmfit calls the coordinates: `log_growth_rate` on a log scale."""
     return tuple(f"log_{p.name}" if p.scale == "log" else p.name for p in law.parameters)
 
 
 def lmfit_parameters(
-    law: Law, start: np.ndarray, low: np.ndarray, high: np.ndarray, *,
+    law: GrowthModel, start: np.ndarray, low: np.ndarray, high: np.ndarray, *,
     tied: Mapping[str, str] | None = None, natural: bool = False,
 ) -> lmfit.Parameters:
     """A law's parameters as lmfit knows them.
@@ -115,12 +117,12 @@ def lmfit_parameters(
     return params
 
 
-def lmfit_coordinates(params: lmfit.Parameters, law: Law) -> np.ndarray:
+def lmfit_coordinates(params: lmfit.Parameters, law: GrowthModel) -> np.ndarray:
     """Coordinates (P,) of a law's parameters."""
     return np.array([params[name].value for name in coordinate_names(law)])
 
 
-def tie_slopes(params: lmfit.Parameters, law: Law) -> np.ndarray:
+def tie_slopes(params: lmfit.Parameters, law: GrowthModel) -> np.ndarray:
     """d coordinates / d those that vary, (P, F)."""
     names = coordinate_names(law)
     varying = [n for n in names if params[n].vary]

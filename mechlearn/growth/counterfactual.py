@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mechlearn.growth.ensemble import Ensemble
+from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.growth_spec import POOLED, GrowthSpec
-from mechlearn.growth.law import Law
-from mechlearn.growth.laws import get_law
-from mechlearn.growth.pool import Pool, load_pool
+from mechlearn.growth.models import get_growth_model
+from mechlearn.growth.population_file import load_ensemble
 from mechlearn.growth.size_forecast import forecast, visible
 from mechlearn.growth.treatment import Courses, effect_gy
 from mechlearn.records import Radiotherapy, SizeForecast, SizeSeries
@@ -29,13 +30,13 @@ __all__ = ["what_if"]
 
 def what_if(
     timeline: SizeSeries, day: float, *, spec: GrowthSpec, courses: Sequence[Radiotherapy],
-    pool: Pool | None = None,
+    ensemble: Ensemble | None = None,
 ) -> SizeForecast:
     """`forecast` of one slice to `day` had its courses of radiotherapy been `courses`.
 
     The size at the first visit is the same in both worlds. Until the first day on which the
     courses differ so are the curves; visits after it belong to the actual world and count for the
-    parameters alone. Laws of a pool without radiotherapy do not respond, and keep their share.
+    parameters alone. Laws of an ensemble without radiotherapy do not respond, and keep their share.
 
     Args:
         timeline: the slice with the courses as they were.
@@ -45,7 +46,7 @@ def what_if(
             fractions has those of the actual course of the same number (the last one, where there
             are fewer). With other ones the surviving part becomes S^(E_other / E_actual), E the
             biologically effective dose by `spec.alpha_beta_gy`.
-        pool: the population, in place of the one that `spec.population` names.
+        ensemble: the population, in place of the one that `spec.population` names.
 
     Raises:
         ValueError: no law that knows radiotherapy; a dose that is needed and not known; nothing
@@ -53,37 +54,38 @@ def what_if(
         DegenerateSeriesError, RuntimeError: as `forecast`.
     """
     other = dataclasses.replace(timeline, courses=_dosed(timeline.courses, courses))
-    if pool is None and spec.population is not None:
-        pool = load_pool(spec.population)
-    _refuse_deaf(timeline, spec, pool)
-    made = forecast(timeline, day, spec=dataclasses.replace(spec, max_growth=None), pool=pool)
-    seen = visible(timeline, day, spec, known=pool is not None)
-    if pool is None and courses and not _sees(seen):
+    if ensemble is None and spec.population is not None:
+        ensemble = load_ensemble(spec.population)
+    _refuse_deaf(timeline, spec, ensemble)
+    uncut = dataclasses.replace(spec, max_growth=None)
+    made = forecast(timeline, day, spec=uncut, ensemble=ensemble)
+    seen = visible(timeline, day, spec, known=ensemble is not None)
+    if ensemble is None and courses and not _sees(seen):
         raise ValueError(
             f"timeline {timeline.name}: no visit after the start of radiotherapy is seen, so "
             "what a course does to this tumour is not known. Use growth.population, whose cohort "
             "tells of it."
         )
     ratio = np.concatenate([
-        _ratio(law, values, made.curve_days, timeline, other, spec, pool)
-        for law, values in _parts(made, spec, pool)
+        _ratio(law, values, made.curve_days, timeline, other, spec, ensemble)
+        for law, values in _parts(made, spec, ensemble)
     ])  # fmt: skip
     limit = np.inf if spec.max_growth is None else spec.max_growth * float(seen.sizes.max())
-    if pool is not None:
-        limit = min(limit, float(pool.limit(np.array([seen.sizes.max()]))[0]))
+    if ensemble is not None:
+        limit = min(limit, float(ensemble.limit(np.array([seen.sizes.max()]))[0]))
     return dataclasses.replace(
         made, samples=np.minimum(made.samples * ratio[:, -1], limit),
         curves=np.minimum(made.curves * ratio, limit),
     )  # fmt: skip
 
 
-def _refuse_deaf(timeline: SizeSeries, spec: GrowthSpec, pool: Pool | None) -> None:
-    if pool is None:
+def _refuse_deaf(timeline: SizeSeries, spec: GrowthSpec, ensemble: Ensemble | None) -> None:
+    if ensemble is None:
         laws = [spec.resolve()]
     elif spec.law == POOLED:
-        laws = [m.population.law for m in pool.members]
+        laws = [m.population.law for m in ensemble.members]
     else:
-        laws = [pool.member(spec.resolve().name).population.law]
+        laws = [ensemble.member(spec.resolve().name).population.law]
     if not any(law.knows_radiotherapy for law in laws):
         raise ValueError(
             f"timeline {timeline.name}: growth.law={spec.law!r} ("
@@ -97,28 +99,28 @@ def _sees(timeline: SizeSeries) -> bool:
 
 
 def _parts(
-    made: SizeForecast, spec: GrowthSpec, pool: Pool | None
-) -> list[tuple[Law, Mapping[str, np.ndarray]]]:
+    made: SizeForecast, spec: GrowthSpec, ensemble: Ensemble | None
+) -> list[tuple[GrowthModel, Mapping[str, np.ndarray]]]:
     """Each law of a forecast with its draws, in the order of the forecast's samples."""
-    if pool is None:
+    if ensemble is None:
         law = spec.resolve()
-        return [(law if law.name == made.law else get_law(made.law), made.parameters)]
-    laws = [pool.member(name).population.law for name in made.weights]
+        return [(law if law.name == made.law else get_growth_model(made.law), made.parameters)]
+    laws = [ensemble.member(name).population.law for name in made.weights]
     if len(laws) == 1:
         return [(laws[0], made.parameters)]
     return [(law, {n: made.parameters[f"{law.name}.{n}"] for n in law.names}) for law in laws]
 
 
 def _ratio(
-    law: Law, values: Mapping[str, np.ndarray], days: np.ndarray, actual: SizeSeries,
-    other: SizeSeries, spec: GrowthSpec, pool: Pool | None,
+    law: GrowthModel, values: Mapping[str, np.ndarray], days: np.ndarray, actual: SizeSeries,
+    other: SizeSeries, spec: GrowthSpec, ensemble: Ensemble | None,
 ) -> np.ndarray:
-    """Law under the other courses over law under the actual ones, (n, T)."""
+    """Growth model under the other courses over law under the actual ones, (n, T)."""
     origin = actual.visits[0].day
     if actual.courses == other.courses or not law.knows_radiotherapy:
         return np.ones((values["initial_area"].size, days.size))
     if "radiosensitivity" in law.names:
-        doses = spec.dose_model if pool is None else pool.alpha_beta_gy
+        doses = spec.dose_model if ensemble is None else ensemble.alpha_beta_gy
         given, changed = (
             Courses.of(t.courses, origin_day=origin, alpha_beta_gy=doses) for t in (actual, other)
         )
@@ -134,7 +136,9 @@ def _ratio(
     return np.divide(after, before, out=np.ones_like(after), where=before > 0)
 
 
-def _surviving(law: Law, values: Mapping[str, np.ndarray], timeline: SizeSeries) -> np.ndarray:
+def _surviving(
+    law: GrowthModel, values: Mapping[str, np.ndarray], timeline: SizeSeries
+) -> np.ndarray:
     if "survival_fraction" not in law.names:
         raise ValueError(
             f"timeline {timeline.name}: law {law.name} has no surviving part, so another dose "

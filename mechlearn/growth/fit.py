@@ -15,13 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlearn.checks import one_of
-from mechlearn.growth.batch import Batch, Objective, Tasks
 from mechlearn.growth.constraints import check_constraints, lmfit_parameters, tie_slopes
-from mechlearn.growth.describe import fit_text
-from mechlearn.growth.engines import ENGINES, solve_batched
-from mechlearn.growth.law import Law
-from mechlearn.growth.laws import get_law
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.fit_problems import Batch, FitProblem, Objective, Tasks
+from mechlearn.growth.growth_model import GrowthModel
+from mechlearn.growth.models import get_growth_model
+from mechlearn.growth.solvers import ENGINES, solve_batched
 from mechlearn.records import SizeSeries
 
 __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_fit", "point_fits"]
@@ -61,7 +59,7 @@ class FitResult:
     warnings: tuple[str, ...]
 
     @property
-    def law(self) -> Law:
+    def law(self) -> GrowthModel:
         return self.problem.law
 
     @property
@@ -87,10 +85,6 @@ class FitResult:
         """mm^2 at `days` (T,), counted like those of the timeline."""
         return self.problem.area_mm2(self.values, days)
 
-    def report(self) -> str:
-        """The fit in words: every parameter with its value, what is held, what to beware of."""
-        return fit_text(self)
-
 
 def fit_batch(problems: Sequence[FitProblem], *, ridge: float, residuals: str) -> Batch:
     """Problems with their objective: plain least squares and a weak pull to the law's start."""
@@ -106,7 +100,7 @@ def fit_batch(problems: Sequence[FitProblem], *, ridge: float, residuals: str) -
 
 def fit(
     timeline: SizeSeries,
-    law: Law | str = "ode",
+    law: GrowthModel | str = "ode",
     *,
     start: Mapping[str, float] | None = None,
     n_starts: int = 24,
@@ -126,7 +120,7 @@ def fit(
         start: natural start values by name; the law's own where missing.
         n_starts: starting points; the best converged one is kept.
         ridge, residuals, fixed, tied, engine: as in GrowthSpec; ridge 0 for plain least squares.
-        alpha_beta_gy: where the law counts doses (`Law.linear_quadratic`).
+        alpha_beta_gy: where the law counts doses (`GrowthModel.linear_quadratic`).
         rng: of the extra starting points; seed 0 if None.
 
     Raises:
@@ -135,7 +129,7 @@ def fit(
             have or that does not allow it.
         RuntimeError: no start converged.
     """
-    law = get_law(law)
+    law = get_growth_model(law)
     for name in start or {}:
         one_of("start", name, law.names, remedy=f"Those are the parameters of {law.name}.")
     check_constraints(law, fixed or {}, tied or {}, engine)

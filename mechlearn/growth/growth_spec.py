@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 
 from mechlearn.checks import in_range, one_of, positive
 from mechlearn.growth.constraints import check_constraints
-from mechlearn.growth.law import Law
-from mechlearn.growth.laws import get_law
+from mechlearn.growth.growth_model import GrowthModel
+from mechlearn.growth.models import get_growth_model
 from mechlearn.growth.treatment import RT_DURATION_DAYS
 
-__all__ = ["LEARNED", "POOLED", "POOL_LAWS", "GrowthSpec"]
+__all__ = ["LEARNED", "POOLED", "ENSEMBLE_MODELS", "GrowthSpec"]
 
 NOISE_MODELS = ("multiplicative", "additive")
 SETUPS = ("train", "all")
 RESIDUALS = ("area", "log")
 SURVIVALS = ("fraction", "linear_quadratic")
 ENGINE_NAMES = ("batched", "lmfit")
-LEARNED = "learned"  # in place of a law: a size prior, `size_prior.forecast_size`
+LEARNED = "learned"  # in place of a law: a size prior, `learned_forecast.forecast_size`
 POOLED = "pooled"  # in place of a law: all laws of the population, weighted
 
-POOL_LAWS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
+ENSEMBLE_MODELS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
 
 
 @dataclass
@@ -28,8 +28,8 @@ class GrowthSpec:
     """How a series is fitted and extrapolated. Not frozen, so that it can serve as a schema.
 
     Attributes:
-        law: name in `growth.laws.LAWS`, the dotted path of your own, `pooled`: every law of the
-            population by its weight, or `learned`: a size prior, for series of sizes.
+        law: the growth model: name in `GROWTH_MODELS`, dotted path of your own, `pooled`: every
+            model of the population by its weight, or `learned`: a size prior, for series of sizes.
         population: what a cohort says before the patient is seen: `phantom` (packaged) or a file
             of `python -m mechlearn.evaluate +experiment=population`. None is the paper's way:
             least squares and a parametric bootstrap.
@@ -91,7 +91,7 @@ class GrowthSpec:
 
     def __post_init__(self) -> None:
         for law in self.own_laws:
-            get_law(law, key="growth.own_laws")
+            get_growth_model(law, key="growth.own_laws")
         one_of("growth.noise_model", self.noise_model, NOISE_MODELS)
         one_of("growth.setup", self.setup, SETUPS)
         one_of("growth.engine", self.engine, ENGINE_NAMES)
@@ -106,7 +106,7 @@ class GrowthSpec:
         positive("growth.rt_duration_days", self.rt_duration_days)
         positive("growth.alpha_beta_gy", self.alpha_beta_gy)
         if self.fallback is not None:
-            get_law(self.fallback, key="growth.fallback")
+            get_growth_model(self.fallback, key="growth.fallback")
         if self.max_growth is not None:
             in_range("growth.max_growth", self.max_growth, 1.0, float("inf"))
         for name, bound in self.bounds.items():
@@ -141,9 +141,9 @@ class GrowthSpec:
                 "growth.bounds with growth.law='pooled': bounds belong to one law. Give its name."
             )
 
-    def resolve(self) -> Law:
+    def resolve(self) -> GrowthModel:
         """The law with this spec's bounds and way of surviving."""
-        law = get_law(self.law)
+        law = get_growth_model(self.law)
         if self.survival == "linear_quadratic":
             law = law.linear_quadratic()
         return law.with_bounds({k: (v[0], v[1]) for k, v in self.bounds.items()})

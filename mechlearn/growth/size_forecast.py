@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from mechlearn.checks import finite
 from mechlearn.growth.bootstrap import Bootstrap, bootstraps
+from mechlearn.growth.ensemble import Ensemble
+from mechlearn.growth.ensemble_forecast import ensemble_forecasts
+from mechlearn.growth.fit_problems import DegenerateSeriesError
 from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
-from mechlearn.growth.learned_prior import SizePrior
-from mechlearn.growth.outlook import pooled
-from mechlearn.growth.pool import Pool, load_pool
-from mechlearn.growth.problem import DegenerateSeriesError
-from mechlearn.growth.size_prior import forecast_size
+from mechlearn.growth.learned_forecast import forecast_size
+from mechlearn.growth.population_file import load_ensemble
+from mechlearn.growth.size_prior import SizePrior
 from mechlearn.growth.treatment import effect_gy
 from mechlearn.records import SizeForecast, SizeSeries
 
@@ -56,7 +57,7 @@ def visible(
 
 
 def forecast(
-    timeline: SizeSeries, day: float, *, spec: GrowthSpec, pool: Pool | None = None
+    timeline: SizeSeries, day: float, *, spec: GrowthSpec, ensemble: Ensemble | None = None
 ) -> SizeForecast:
     """Distribution of the tumour area of one slice on `day`.
 
@@ -66,18 +67,18 @@ def forecast(
             every one.
         day: days since the patient's first visit.
         spec: law, population, bootstrap, bounds, fallback.
-        pool: the population, in place of the one that `spec.population` names.
+        ensemble: the population, in place of the one that `spec.population` names.
 
     Returns:
         Samples on `day` and the curves from the first visit to it. Areas are extrapolated as they
-        come unless `spec.max_growth` limits them, and under a population `Pool.limit`: 1.5 times
-        the largest size of the cohort or of the slice, whichever is more.
+        come unless `spec.max_growth` limits them, and under a population `Ensemble.limit`: 1.5
+        times the largest size of the cohort or of the slice, whichever is more.
 
     Raises:
         ValueError: `day` lies before the first visit; too few visits (DegenerateSeriesError).
         RuntimeError: the first fit did not converge.
     """
-    made = forecasts([timeline], [day], spec=spec, pool=pool)[0]
+    made = forecasts([timeline], [day], spec=spec, ensemble=ensemble)[0]
     if isinstance(made, Exception):
         raise made
     return made
@@ -85,7 +86,7 @@ def forecast(
 
 def forecasts(
     timelines: Sequence[SizeSeries], days: Sequence[float], *, spec: GrowthSpec,
-    pool: Pool | SizePrior | None = None,
+    ensemble: Ensemble | SizePrior | None = None,
 ) -> list[SizeForecast | Exception]:
     """`forecast` of many slices at once, each to its own day.
 
@@ -94,19 +95,21 @@ def forecasts(
     """
     pairs = list(zip(timelines, days, strict=True))
     if spec.law == LEARNED:
-        prior = pool if isinstance(pool, SizePrior) else spec.population
+        prior = ensemble if isinstance(ensemble, SizePrior) else spec.population
         return [_caught(forecast_size, t, day, prior=prior) for t, day in pairs]
-    if isinstance(pool, SizePrior):
+    if isinstance(ensemble, SizePrior):
         raise ValueError(f"growth.law={spec.law!r}: a size prior is for growth.law=learned.")
-    if pool is None and spec.population is not None:
-        pool = load_pool(spec.population)
-    known = pool is not None
-    doses = pool.alpha_beta_gy if pool is not None else spec.dose_model
+    if ensemble is None and spec.population is not None:
+        ensemble = load_ensemble(spec.population)
+    known = ensemble is not None
+    doses = ensemble.alpha_beta_gy if ensemble is not None else spec.dose_model
     seen = [_caught(_seen, timeline, day, spec, known, doses) for timeline, day in pairs]
     ready = [(s, day) for s, day in zip(seen, days, strict=True) if isinstance(s, SizeSeries)]
     parts = [s for s, _ in ready], [day for _, day in ready]
-    found = pooled(*parts, spec, pool) if pool is not None else _bootstrapped(*parts, spec)
-    made = iter(found)
+    made: Iterator[SizeForecast | Exception] = iter(
+        _bootstrapped(*parts, spec) if ensemble is None
+        else ensemble_forecasts(*parts, spec, ensemble)
+    )  # fmt: skip
     out = [next(made) if isinstance(s, SizeSeries) else s for s in seen]
     return [
         _fallen_back(pair, spec, error) if isinstance(error, DegenerateSeriesError) else error

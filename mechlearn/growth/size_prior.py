@@ -1,106 +1,201 @@
-"""The size on a future day, in one call: with a packaged prior of real gliomas, or one of yours.
+"""A size forecast that learns from a cohort, and what it keeps of the cohort: a prior.
 
-The packaged priors were fitted to the FLAIR and the enhancing volumes of MU-Glioma-Post (TCIA,
-CC BY 4.0); `size_priors/README.md` is their card. They hold coefficients and quantiles, and no
-patient's row.
+Members: the residual model (growth model, history, covariates -> change of the log size) and the
+cohort ratio. Their mixture is weighted by the scores of held-out patients and corrected by those
+patients' ranks. All quantiles are exact: no random number, and no dependence on a name.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from functools import cache
-from importlib.resources import files
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mechlearn.growth.learned_prior import SizePrior
-from mechlearn.growth.size_history import check_brain
-from mechlearn.records import SizeForecast, SizeReading, SizeSeries
+from mechlearn.checks import one_of
+from mechlearn.files import write_json
+from mechlearn.growth.cohort_ratio import CohortRatio
+from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
+from mechlearn.growth.growth_spec import LEARNED
+from mechlearn.growth.quantiles import LEVELS, mixture
+from mechlearn.growth.residual_model import ResidualModel
+from mechlearn.growth.size_history import FEATURES, History, check_dates
+from mechlearn.records import SizeForecast, SizeSeries
 
-__all__ = ["GLIOMA", "forecast_size", "load_size_prior", "slice_to_volume", "volume_to_slice"]
+__all__ = ["BASELINES", "MECHANISTIC", "SizePrior"]
 
-GLIOMA = "glioma"
-AUTO = "auto"
-_ENHANCING = ("enhancing", "core")  # compartments of the enhancing prior; others take FLAIR's
-_SPHERE = 4 / (3 * np.sqrt(np.pi))  # V = 4/3 pi (A / pi)^(3/2)
+BASELINES = ("cohort_ratio", "carry_forward")
+MECHANISTIC = ("gompertz_change", "gompertz_spread")  # beside `FEATURES`
+HEADROOM = 1.5  # forecasts stay below so many times the largest size of cohort and series
+_FORMAT, _VERSION = "mechlearn size prior", 1
+_PAST_POINTS, _FUTURE_POINTS = 16, 24
 
 
-def forecast_size(
-    series: SizeSeries, day: float, *, prior: SizePrior | str | Path | None = AUTO
-) -> SizeForecast:
-    """Distribution of a tumour's size on `day`, from its readings before that day.
+@dataclass(frozen=True)
+class SizePrior:
+    """What a cohort taught.
 
-    An area in mm2 is forecast with a prior of volumes through the sphere of which it is the central
-    section, V = 4/3 pi (A / pi)^(3/2), and back: a log ratio of areas is 2/3 of that of volumes.
-
-    Args:
-        series: one reading is enough; radiotherapy, other treatments, covariates and a second
-            compartment (`companions`) sharpen the forecast where they are known.
-        day: days since the patient's first visit, after the first reading.
-        prior: `auto` and `glioma` are the packaged prior of the series' compartment; or a file of
-            `+experiment=population growth=learned`, or a fitted prior. None is `auto`.
-
-    Returns:
-        Exact quantiles: `samples` are 400 equally likely sizes, ascending. `population` names the
-        prior and how many patients stand behind it.
-
-    Raises:
-        ValueError: no reading before `day`; a size above a brain's; days that are dates.
-        FileNotFoundError: no such file.
-
-    Example:
-        >>> readings = (SizeReading(0, 21000.0), SizeReading(60, 24000.0))
-        >>> forecast = forecast_size(SizeSeries("P1", "P1", readings, unit="mm3"), 120)
-        >>> low, high = forecast.interval(0.95)
-        >>> low < forecast.median < high
-        True
+    Attributes:
+        unit: of the sizes.
+        floor, companion_floor: sizes that stand for "nothing".
+        ceiling: largest size of the cohort.
+        gompertz: growth model.
+        residual: learned change of the log size.
+        ratio: the baseline, member of the mixture.
+        weight: of the residual model in the mixture.
+        ranks: level -> level of the mixture at which held-out patients lie, at `LEVELS`.
+        nearest: the median moves towards "no change" by so much (log units), at most to it.
+        features: which of `FEATURES` and `MECHANISTIC` are used.
+        about: cohort, numbers of patients and readings, source, held-out scores.
     """
-    known = prior if isinstance(prior, SizePrior) else load_size_prior(prior, series.compartment)
-    if known.about.get("packaged"):
-        check_brain(series)
-    if series.unit == known.unit or known.unit != "mm3":
-        return known.forecast(series, day)
-    made = known.forecast(_as_volumes(series), day)
-    return dataclasses.replace(
-        made, samples=volume_to_slice(made.samples), curves=volume_to_slice(made.curves),
-        unit=series.unit, population=f"{made.population}; areas as sections of spheres",
-    )  # fmt: skip
+
+    unit: str
+    floor: float
+    companion_floor: float
+    ceiling: float
+    gompertz: GompertzDiffusion
+    residual: ResidualModel
+    ratio: CohortRatio
+    weight: float
+    ranks: np.ndarray
+    nearest: float
+    features: tuple[str, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    name: str = LEARNED
+
+    def baseline(self, name: str) -> SizePrior:
+        """`cohort_ratio`, or `carry_forward` with the cohort's interval, of the same cohort."""
+        one_of("baseline", name, BASELINES)
+        ratio = self.ratio.centred if name == "carry_forward" else self.ratio
+        return replace(self, ratio=ratio, weight=0.0, ranks=LEVELS, nearest=0.0, name=name)
+
+    def forecast(self, series: SizeSeries, day: float) -> SizeForecast:
+        """Distribution of the size on `day`, from the readings strictly before it.
+
+        Args:
+            series: in the unit of the prior; see `learned_forecast.forecast_size` for slices.
+            day: days since the patient's first visit.
+
+        Raises:
+            ValueError: no visit before `day`; another unit; what no tumour of the brain can be.
+        """
+        check_dates(series, day)
+        if series.unit != self.unit:
+            raise ValueError(
+                f"series {series.name}: unit={series.unit}; this prior knows {self.unit}. "
+                "Give sizes in that unit, or fit a prior to series in yours."
+            )
+        history = History.of(series.before(day))
+        last = float(history.days[-1])
+        ahead = last + (day - last) * np.linspace(0, 1, _FUTURE_POINTS + 1)[1:]
+        later = self.sizes(history, ahead)
+        past = np.linspace(history.days[0], last, _PAST_POINTS if last > history.days[0] else 1)
+        seen = np.interp(past, history.days, history.sizes)
+        curves = np.concatenate([np.broadcast_to(seen, (LEVELS.size, seen.size)), later.T], axis=1)
+        return SizeForecast(
+            name=series.name, day=float(day), samples=later[-1].copy(),
+            curve_days=np.concatenate([past, ahead]), curves=curves, law=self.name,
+            population=self.describe(), unit=self.unit,
+            weights={LEARNED: self.weight, "cohort_ratio": 1 - self.weight} if self.weight else {},
+        )  # fmt: skip
+
+    def describe(self) -> str:
+        """The prior in one line: cohort and number of patients."""
+        about = self.about
+        return f"{about.get('cohort', 'unnamed cohort')}, {about.get('n_patients', '?')} patients"
+
+    def sizes(self, history: History, days: np.ndarray) -> np.ndarray:
+        """Equally likely sizes, ascending, (T, L) on days (T,) after all of a history's visits."""
+        changes = self.changes(history, history.days.size, days)
+        last = math.log(history.sizes[-1] + self.floor)
+        limit = HEADROOM * max(self.ceiling, float(history.sizes.max()))
+        sizes = np.exp(np.minimum(last + changes, 300.0)) - self.floor
+        return np.asarray(np.clip(sizes, 0.0, limit))
+
+    def changes(self, history: History, n: int, days: np.ndarray) -> np.ndarray:
+        """Equally likely changes of the log size, ascending, (T, L), from the first n readings."""
+        rows = feature_rows(history, n, days, self.floor, self.companion_floor, self.gompertz)
+        learned = self.residual.changes(rows[:, columns(self.features)], LEVELS)
+        return np.stack([self._mixed(row) for row in learned])
+
+    def _mixed(self, learned: np.ndarray) -> np.ndarray:
+        mixed = mixture([learned, self.ratio.changes], [self.weight, 1 - self.weight])
+        mixed = np.interp(self.ranks, LEVELS, mixed)
+        middle = float(np.median(mixed))
+        return mixed - math.copysign(min(abs(middle), self.nearest), middle)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON: parameters alone, no patient's row."""
+        write_json(Path(path), self.plain())
+        return Path(path)
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain content; log ratios are rounded to 0.01."""
+        return {
+            "format": _FORMAT, "version": _VERSION, "unit": self.unit, "about": dict(self.about),
+            "floor": _short(self.floor), "companion_floor": _short(self.companion_floor),
+            "ceiling": float(f"{self.ceiling:.2g}"), "weight": _short(self.weight),
+            "nearest": self.nearest, "features": list(self.features),
+            "gompertz": {k: _short(v) for k, v in vars(self.gompertz).items()},
+            "residual": self.residual.plain(),
+            "ratio": [round(float(v), 2) for v in self.ratio.changes],
+            "ranks": [round(float(v), 4) for v in self.ranks],
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any], *, source: str) -> SizePrior:
+        """From what `plain` gave; ValueError, naming `source`, for anything else."""
+        try:
+            if (held["format"], held["version"]) != (_FORMAT, _VERSION):
+                raise ValueError(f"format {held['format']!r}, version {held['version']!r}")
+            return cls(
+                held["unit"], held["floor"], held["companion_floor"], held["ceiling"],
+                GompertzDiffusion(**held["gompertz"]), ResidualModel.of(held["residual"]),
+                CohortRatio(np.array(held["ratio"])), held["weight"], np.array(held["ranks"]),
+                held["nearest"], tuple(held["features"]), held["about"],
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"growth.population={source}: not a size prior of version {_VERSION} ({error}). "
+                "Make one with `python -m mechlearn.evaluate +experiment=population "
+                "growth=learned task.series=sizes.csv`."
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> SizePrior:
+        """Read a file that `save` wrote."""
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"growth.population={path}: no such file.")
+        try:
+            held = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"growth.population={path}: not JSON ({error}).") from error
+        return cls.of(held, source=str(path))
 
 
-def load_size_prior(
-    source: str | Path | None = AUTO, compartment: str = "whole"
-) -> SizePrior:
-    """The packaged prior for a compartment (`auto`, `glioma`), or one from a file."""
-    if source is None or str(source) in (AUTO, GLIOMA):
-        return _packaged("enhancing" if compartment in _ENHANCING else "flair")
-    return SizePrior.load(source)
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
-@cache
-def _packaged(name: str) -> SizePrior:
-    path = files("mechlearn.growth").joinpath(f"size_priors/{name}.json")
-    return SizePrior.of(json.loads(path.read_text()), source=f"{GLIOMA} ({name})")
+def columns(features: Sequence[str]) -> list[int]:
+    """Places of features in a row of `feature_rows`."""
+    return [(*FEATURES, *MECHANISTIC).index(name) for name in features]
 
 
-def slice_to_volume(areas: np.ndarray) -> np.ndarray:
-    """Volume (mm3) of the sphere of which an area (mm2) is the central section."""
-    return np.asarray(_SPHERE * np.asarray(areas, float) ** 1.5)
-
-
-def volume_to_slice(volumes: np.ndarray) -> np.ndarray:
-    """The inverse of `slice_to_volume`."""
-    return np.asarray((np.asarray(volumes, float) / _SPHERE) ** (2 / 3))
-
-
-def _as_volumes(series: SizeSeries) -> SizeSeries:
-    def volumes(readings: tuple[SizeReading, ...]) -> tuple[SizeReading, ...]:
-        return tuple(
-            dataclasses.replace(v, size=float(slice_to_volume(np.array(v.size)))) for v in readings
-        )
-
-    companions = {name: volumes(readings) for name, readings in series.companions.items()}
-    return dataclasses.replace(
-        series, unit="mm3", visits=volumes(series.visits), companions=companions
-    )
+def feature_rows(
+    history: History, n: int, days: np.ndarray, floor: float, companion_floor: float,
+    gompertz: GompertzDiffusion,
+) -> np.ndarray:
+    """(T, F) features of forecasts to days (T,), the growth model's forecast behind the others."""
+    seen, logs = history.days[:n], np.log(history.sizes[:n] + floor)
+    rows = []
+    for day in days:
+        plain = history.features(n, float(day), floor=floor, companion_floor=companion_floor)
+        middle, width = gompertz.predict(seen, logs, float(day))
+        rows.append(np.concatenate([plain, [middle - logs[-1], width]]))
+    return np.array(rows)

@@ -12,10 +12,10 @@ from mechlearn.agreement import crps_sorted
 from mechlearn.checks import in_range
 from mechlearn.growth.cohort_ratio import CohortRatio, cohort_floor
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
-from mechlearn.growth.learned_prior import MECHANISTIC, SizePrior, columns, feature_rows
+from mechlearn.growth.quantiles import LEVELS, mixture
 from mechlearn.growth.residual_model import ResidualModel, patient_folds
 from mechlearn.growth.size_history import FEATURES, History, check_dates
-from mechlearn.growth.weighted import LEVELS, mixture
+from mechlearn.growth.size_prior import MECHANISTIC, SizePrior, columns, feature_rows
 from mechlearn.records import SizeSeries
 
 __all__ = ["LearnedSpec", "fit_size_prior"]
@@ -30,7 +30,7 @@ class LearnedSpec:
     """How a size prior is fitted; the defaults were chosen by cross-validation over patients.
 
     Attributes:
-        features: of `size_history.FEATURES` and `learned_prior.MECHANISTIC`.
+        features: of `size_history.FEATURES` and `size_prior.MECHANISTIC`.
         max_gap: pairs of visits up to so many visits apart teach the change.
         last_share: share of a patient's weight on the pairs that end at the last visit. Series
             end where the disease progresses, and it is the next last visit that is forecast.

@@ -11,7 +11,7 @@ import numpy as np
 from mechlearn.checks import positive
 from mechlearn.records import Radiotherapy
 
-__all__ = ["RT_DURATION_DAYS", "Courses", "effect_gy", "radiotherapy", "rescaled_survival"]
+__all__ = ["RT_DURATION_DAYS", "Courses", "effect_gy", "radiotherapy"]
 
 RT_DURATION_DAYS = 42.0  # six weeks, the common course of focal brain irradiation
 
@@ -53,18 +53,6 @@ def effect_gy(course: Radiotherapy, *, alpha_beta_gy: float) -> float:
         )
     per_fraction = course.dose_gy / course.fractions
     return course.dose_gy * (1 + per_fraction / positive("growth.alpha_beta_gy", alpha_beta_gy))
-
-
-def rescaled_survival(
-    survival: np.ndarray, given: Radiotherapy, other: Radiotherapy, *, alpha_beta_gy: float
-) -> np.ndarray:
-    """Surviving fraction under another dose or fractionation, by the linear-quadratic model.
-
-    S = exp(-alpha E) with E = `effect_gy`, so S_other = S^(E_other / E_given).
-    """
-    given_gy = effect_gy(given, alpha_beta_gy=alpha_beta_gy)
-    other_gy = effect_gy(other, alpha_beta_gy=alpha_beta_gy)
-    return np.asarray(survival, float) ** (other_gy / given_gy)
 
 
 @dataclass(frozen=True)

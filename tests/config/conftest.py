@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mechlearn.data.size_table import write_series
-from mechlearn.growth.cohort_fit import fit_pool
+from mechlearn.growth.ensemble_fit import fit_ensemble
 from mechlearn.records import SizeReading, SizeSeries
 
 
@@ -34,5 +34,5 @@ def sizes(cohort: list[SizeSeries], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def population(cohort: list[SizeSeries], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2, floor=20.0)
-    return pool.save(tmp_path_factory.mktemp("population") / "population.json")
+    ensemble = fit_ensemble(cohort, ("exponential", "carry_forward"), n=20, n_folds=2, floor=20.0)
+    return ensemble.save(tmp_path_factory.mktemp("population") / "population.json")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.evaluation.treatment_change import CourseChange
-from mechlearn.growth.pool import load_pool
+from mechlearn.growth.population_file import load_ensemble
 
 Compose = Callable[..., DictConfig]
 
@@ -47,7 +47,7 @@ def test_cross_fit_is_taken_by_growth_fits(composed: Compose) -> None:
 def test_a_forecast_of_slices_wants_a_population_of_areas(
     composed: Compose, population: Path, tmp_path: Path
 ) -> None:
-    volumes = replace(load_pool(population), unit="mm3").save(tmp_path / "volumes.json")
+    volumes = replace(load_ensemble(population), unit="mm3").save(tmp_path / "volumes.json")
     with pytest.raises(ValueError, match="must be one of mm2"):
         growth_spec(composed("forecast", "growth=pooled", f"growth.population={volumes}"))
     fits = ("task=growth_fits", "growth=pooled", f"growth.population={volumes}")

@@ -11,7 +11,7 @@ import pytest
 from mechlearn.collect import main as collect_main
 from mechlearn.config import model_checks
 from mechlearn.evaluation.rows import read_table
-from mechlearn.growth.pool import load_pool
+from mechlearn.growth.population_file import load_ensemble
 
 Command = Callable[..., tuple[int, str]]
 QUICK = ("growth.n_bootstrap=10", "growth.n_starts=1", "growth.curve_points=20",
@@ -66,9 +66,9 @@ def test_population_leaves_the_file_that_a_forecast_takes(
     status, err = command("evaluate", "+experiment=population", f"task.series={sizes}", *QUICK,
                           "task.floor=20", f"hydra.run.dir={job}")
     assert status == 0, err
-    pool = load_pool(job / "population.json")
-    assert pool.about["cohort"] == "sizes.csv"
-    assert "+experiment=population" in pool.about["command"]
+    ensemble = load_ensemble(job / "population.json")
+    assert ensemble.about["cohort"] == "sizes.csv"
+    assert "+experiment=population" in ensemble.about["command"]
     assert json.loads((job / "row.json").read_text())["n_patients"] == 6
 
 

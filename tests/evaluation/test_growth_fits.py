@@ -12,7 +12,7 @@ from mechlearn.evaluation.fans import load_fans
 from mechlearn.evaluation.growth_fits import run_growth_fits
 from mechlearn.evaluation.population_fit import CrossFit
 from mechlearn.evaluation.rows import plain, read_table
-from mechlearn.growth.cohort_fit import fit_pool
+from mechlearn.growth.ensemble_fit import fit_ensemble
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.records import SizeReading, SizeSeries
 
@@ -39,8 +39,9 @@ def cohort():
 
 
 @pytest.fixture(scope="module")
-def pool():
-    return fit_pool([simulated(p, 40, visits=5, seed=1) for p in range(12)], LAWS, n=50, floor=20.0)
+def ensemble():
+    cohort = [simulated(p, 40, visits=5, seed=1) for p in range(12)]
+    return fit_ensemble(cohort, LAWS, n=50, floor=20.0)
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +134,17 @@ def test_a_vanished_tumour_has_no_nrmse_but_a_crps(cohort, tmp_path):
     assert first["crps_relative"] > 0
 
 
-def test_a_pool_forecasts_with_the_weights_it_has(cohort, pool, tmp_path):
-    row = run_growth_fits(cohort, out_dir=tmp_path, growth=POOLED, pool=pool)
+def test_a_pool_forecasts_with_the_weights_it_has(cohort, ensemble, tmp_path):
+    row = run_growth_fits(cohort, out_dir=tmp_path, growth=POOLED, ensemble=ensemble)
     weights = {k: v for k, v in row.items() if k.startswith("weight_")}
     assert set(weights) <= {f"weight_{law}" for law in LAWS}
     assert sum(weights.values()) == pytest.approx(1)
     assert row["nrmse_median"] < row["nrmse_median_carry_forward"]
 
 
-def test_a_pool_of_another_unit_is_refused(cohort, pool, tmp_path):
+def test_a_pool_of_another_unit_is_refused(cohort, ensemble, tmp_path):
     with pytest.raises(ValueError, match=r"sizes in mm2.*series are in mm3"):
-        run_growth_fits(cohort, out_dir=tmp_path, growth=POOLED, pool=pool, unit="mm3")
+        run_growth_fits(cohort, out_dir=tmp_path, growth=POOLED, ensemble=ensemble, unit="mm3")
 
 
 def test_no_patient_is_forecast_by_a_population_that_saw_it(cohort, tmp_path):

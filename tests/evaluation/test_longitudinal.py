@@ -8,7 +8,7 @@ from mechlearn.evaluation.longitudinal import run_longitudinal
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.rows import plain, read_table
 from mechlearn.evaluation.slice_forecast import forecast_slice
-from mechlearn.growth.cohort_fit import fit_pool
+from mechlearn.growth.ensemble_fit import fit_ensemble
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.records import AxialSlice, LongitudinalSlice
 
@@ -149,8 +149,9 @@ def pooled(synthetic, tmp_path):
     def made(growths):
         cohort = [synthetic.make_series(patient=f"Q{i}", growth=g).timeline
                   for i, g in enumerate(growths)]
-        pool = fit_pool(cohort, ("exponential", "carry_forward"), n=20, n_folds=2, floor=20.0)
-        path = pool.save(tmp_path / "population.json")
+        laws = ("exponential", "carry_forward")
+        ensemble = fit_ensemble(cohort, laws, n=20, n_folds=2, floor=20.0)
+        path = ensemble.save(tmp_path / "population.json")
         return GrowthSpec(law="pooled", population=str(path), n_bootstrap=12)
     return made
 

@@ -9,7 +9,7 @@ import pytest
 
 from mechlearn.evaluation.population_fit import check_unseen, fingerprint_of, run_population
 from mechlearn.evaluation.rows import plain
-from mechlearn.growth.pool import load_pool
+from mechlearn.growth.population_file import load_ensemble
 from mechlearn.records import SizeReading, SizeSeries
 
 LAWS = ("exponential", "carry_forward")
@@ -37,15 +37,15 @@ def run(cohort, tmp_path_factory):
 
 def test_file_is_what_growth_population_takes(run):
     row, folder = run
-    pool = load_pool(folder / "population.json")
+    ensemble = load_ensemble(folder / "population.json")
     assert row["population"] == str(folder / "population.json")
-    assert pool.about["cohort"] == "simulated"
-    assert {m.name for m in pool.members} <= set(LAWS)
+    assert ensemble.about["cohort"] == "simulated"
+    assert {m.name for m in ensemble.members} <= set(LAWS)
 
 
 def test_row_holds_weights_and_scatter_of_every_law(run):
     row, folder = run
-    names = [m.name for m in load_pool(folder / "population.json").members]
+    names = [m.name for m in load_ensemble(folder / "population.json").members]
     assert sum(row[f"weight_{n}"] for n in names) == pytest.approx(1)
     for name in names:
         assert row[f"sigma_{name}"] > 0
@@ -57,7 +57,7 @@ def test_row_holds_weights_and_scatter_of_every_law(run):
 
 
 def test_the_cohorts_rate_is_found(run):
-    typical = load_pool(run[1] / "population.json").member("exponential").population.typical()
+    typical = load_ensemble(run[1] / "population.json").member("exponential").population.typical()
     assert typical["growth_rate"][0] == pytest.approx(0.01, rel=0.2)
 
 
@@ -76,10 +76,10 @@ def test_no_series_is_an_error(tmp_path):
 
 
 def test_a_population_is_not_scored_on_its_own_patients(run):
-    pool = load_pool(run[1] / "population.json")
+    ensemble = load_ensemble(run[1] / "population.json")
     with pytest.raises(ValueError, match=r"1 of these patients \(P3\)"):
-        check_unseen(pool, ["Q1", "P3"])
-    check_unseen(pool, ["Q1", "Q2"])
+        check_unseen(ensemble, ["Q1", "P3"])
+    check_unseen(ensemble, ["Q1", "Q2"])
 
 
 def test_no_patient_is_named_in_the_file(run):
@@ -88,8 +88,8 @@ def test_no_patient_is_named_in_the_file(run):
 
 def test_a_population_made_again_is_told_from_the_old_one(run, cohort, tmp_path):
     run_population(cohort[:-1], out_dir=tmp_path, laws=LAWS, n_folds=3, floor=FLOOR)
-    old, new = (load_pool(f / "population.json") for f in (run[1], tmp_path))
-    assert fingerprint_of(old) == fingerprint_of(load_pool(run[1] / "population.json"))
+    old, new = (load_ensemble(f / "population.json") for f in (run[1], tmp_path))
+    assert fingerprint_of(old) == fingerprint_of(load_ensemble(run[1] / "population.json"))
     assert fingerprint_of(old) != fingerprint_of(new)
 
 

@@ -14,7 +14,7 @@ from mechlearn.evaluation.treatment_change import (
 )
 from mechlearn.growth.counterfactual import what_if
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.laws import LAWS
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 FIRST = Radiotherapy(10.0, 52.0, 60.0, 30)
@@ -24,8 +24,9 @@ SPEC = GrowthSpec(law="gompertz_rt", n_bootstrap=10, n_starts=1)
 
 def series(courses=(FIRST,)) -> SizeSeries:
     days = np.array([0.0, 40, 80, 120, 160])
-    start = {p.name: p.start for p in LAWS["gompertz_rt"].parameters} | {"initial_area": 500.0}
-    areas = LAWS["gompertz_rt"].area(days, start, courses)
+    parameters = GROWTH_MODELS["gompertz_rt"].parameters
+    start = {p.name: p.start for p in parameters} | {"initial_area": 500.0}
+    areas = GROWTH_MODELS["gompertz_rt"].area(days, start, courses)
     visits = tuple(map(SizeReading, days.tolist(), areas.tolist()))
     return SizeSeries("p1/z070", "p1", visits, courses)
 

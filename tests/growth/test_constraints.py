@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.fit import fit
+from mechlearn.growth.fit_report import fit_text, lmfit_result
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.laws import LAWS
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.growth.size_forecast import forecast
-from mechlearn.growth.through_lmfit import lmfit_result
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
@@ -24,7 +24,7 @@ RT = (Radiotherapy(35.0),)
 
 
 def series(name="ode", noise=0.03, days=DAYS, rt=RT) -> SizeSeries:
-    areas = LAWS[name].area(days, TRUTH, rt)
+    areas = GROWTH_MODELS[name].area(days, TRUTH, rt)
     areas = areas * np.exp(noise * np.random.default_rng(0).normal(size=days.size))
     visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     return SizeSeries("p1/z070", "p1", visits, rt)
@@ -46,7 +46,8 @@ def test_fixed_parameter_keeps_its_value(engine):
 
 def test_fixing_a_parameter_at_its_truth_recovers_the_others():
     result = fit(series(noise=0.0), fixed={"slope": TRUTH["slope"]}, ridge=0.0)
-    assert result.parameters == pytest.approx({n: TRUTH[n] for n in LAWS["ode"].names}, rel=0.01)
+    truth = {n: TRUTH[n] for n in GROWTH_MODELS["ode"].names}
+    assert result.parameters == pytest.approx(truth, rel=0.01)
 
 
 def test_fixed_parameters_make_a_short_series_identifiable():
@@ -92,7 +93,8 @@ def test_tied_parameter_follows_its_expression():
 def test_tie_that_holds_in_truth_recovers_the_parameters():
     tied = {"decay_rate": "3 * growth_rate"}
     result = fit(series(noise=0.0), tied=tied, engine="lmfit", n_starts=2, ridge=0.0)
-    assert result.parameters == pytest.approx({n: TRUTH[n] for n in LAWS["ode"].names}, rel=0.01)
+    truth = {n: TRUTH[n] for n in GROWTH_MODELS["ode"].names}
+    assert result.parameters == pytest.approx(truth, rel=0.01)
 
 
 def test_tied_cost_is_a_minimum_along_the_tie():
@@ -159,7 +161,7 @@ def test_fit_refuses_what_the_spec_refuses():
 def test_report_names_law_units_and_what_was_not_fitted():
     result = fit(series(), fixed={"slope": 0.15}, tied={"decay_rate": "3*growth_rate"},
                  engine="lmfit", n_starts=2)  # fmt: skip
-    text = result.report()
+    text = fit_text(result)
     assert "timeline p1/z070: law ode, 8 visit(s), days 0 to 240, 4 parameter(s) fitted" in text
     lines = {line.split()[0]: line for line in text.splitlines()[1:]}
     assert "mm^2" in lines["initial_area"]
@@ -169,10 +171,10 @@ def test_report_names_law_units_and_what_was_not_fitted():
 
 
 def test_report_says_what_is_held_and_at_a_bound():
-    text = fit(series().before(35)).report()
+    text = fit_text(fit(series().before(35)))
     assert "held: no visit after the start of radiotherapy" in text
     assert "warning: " in text
-    bounded = fit(series("exponential", rt=()), "linear").report()
+    bounded = fit_text(fit(series("exponential", rt=()), "linear"))
     assert "at its upper bound" in bounded or "at its lower bound" in bounded
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.counterfactual import what_if
+from mechlearn.growth.ensemble import Ensemble, Member
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.laws import LAWS
 from mechlearn.growth.measurement_noise import Discrepancy
-from mechlearn.growth.pool import Member, Pool
-from mechlearn.growth.population import Population, population_law
+from mechlearn.growth.models import GROWTH_MODELS
+from mechlearn.growth.population_prior import PopulationPrior, population_model
 from mechlearn.growth.size_forecast import forecast
-from mechlearn.growth.treatment import rescaled_survival
+from mechlearn.growth.treatment import effect_gy
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
@@ -27,48 +27,48 @@ SPEC = GrowthSpec(n_bootstrap=12, n_starts=4, setup="all", curve_points=61)
 
 
 def series(courses=(GIVEN,), days=DAYS) -> SizeSeries:
-    areas = LAWS["ode"].area(days, TRUTH, courses)
+    areas = GROWTH_MODELS["ode"].area(days, TRUTH, courses)
     areas = areas * np.exp(0.03 * np.random.default_rng(0).normal(size=days.size))
     visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     return SizeSeries("p1/z070", "p1", visits, courses)
 
 
 def member(name, weight=1.0) -> Member:
-    law = population_law(LAWS[name])
+    law = population_model(GROWTH_MODELS[name])
     mean = [np.log(p.start) if p.scale == "log" else p.start for p in law.parameters]
     spread = np.array([0.4 * p.width for p in law.parameters])
     noise = Discrepancy(0.08, 0.02)
-    return Member(Population(law, np.array(mean), np.diag(spread**2), noise, 1.0), weight)
+    return Member(PopulationPrior(law, np.array(mean), np.diag(spread**2), noise, 1.0), weight)
 
 
-POOL = Pool((member("ode", 0.6), member("gompertz_rt", 0.2), member("exponential", 0.2)))
+POOL = Ensemble((member("ode", 0.6), member("gompertz_rt", 0.2), member("exponential", 0.2)))
 WITH_POOL = dataclasses.replace(SPEC, law="pooled", population="given", n_bootstrap=40)
 WAYS = pytest.mark.parametrize(
-    ("spec", "pool"),
+    ("spec", "ensemble"),
     [(SPEC, None), (WITH_POOL, POOL), (dataclasses.replace(WITH_POOL, law="ode"), POOL)],
-    ids=["bootstrap", "pooled", "one law of a pool"],
+    ids=["bootstrap", "pooled", "one law of an ensemble"],
 )
 
 
 @WAYS
-def test_unchanged_courses_give_the_forecast_itself(spec, pool):
-    same = what_if(series(), 240, spec=spec, courses=[GIVEN], pool=pool)
-    plain = forecast(series(), 240, spec=spec, pool=pool)
+def test_unchanged_courses_give_the_forecast_itself(spec, ensemble):
+    same = what_if(series(), 240, spec=spec, courses=[GIVEN], ensemble=ensemble)
+    plain = forecast(series(), 240, spec=spec, ensemble=ensemble)
     assert np.array_equal(same.curves, plain.curves)
     assert np.array_equal(same.samples, plain.samples)
 
 
 @WAYS
-def test_a_course_on_the_same_day_needs_no_dose(spec, pool):
-    same = what_if(series(), 240, spec=spec, courses=[Radiotherapy(35.0)], pool=pool)
-    plain = forecast(series(), 240, spec=spec, pool=pool)
+def test_a_course_on_the_same_day_needs_no_dose(spec, ensemble):
+    same = what_if(series(), 240, spec=spec, courses=[Radiotherapy(35.0)], ensemble=ensemble)
+    plain = forecast(series(), 240, spec=spec, ensemble=ensemble)
     assert same.curves == pytest.approx(plain.curves, rel=1e-9)
 
 
 @WAYS
-def test_curves_agree_until_the_courses_differ(spec, pool):
-    later = what_if(series(), 240, spec=spec, courses=[Radiotherapy(60.0)], pool=pool)
-    plain = forecast(series(), 240, spec=spec, pool=pool)
+def test_curves_agree_until_the_courses_differ(spec, ensemble):
+    later = what_if(series(), 240, spec=spec, courses=[Radiotherapy(60.0)], ensemble=ensemble)
+    plain = forecast(series(), 240, spec=spec, ensemble=ensemble)
     before = plain.curve_days <= 35
     assert later.curves[:, before] == pytest.approx(plain.curves[:, before], rel=1e-9)
     after = plain.curve_days > 60
@@ -76,17 +76,17 @@ def test_curves_agree_until_the_courses_differ(spec, pool):
 
 
 @WAYS
-def test_earlier_radiotherapy_makes_a_smaller_tumour_soon_after(spec, pool):
-    early = what_if(series(), 240, spec=spec, courses=[Radiotherapy(5.0)], pool=pool)
-    plain = forecast(series(), 240, spec=spec, pool=pool)
+def test_earlier_radiotherapy_makes_a_smaller_tumour_soon_after(spec, ensemble):
+    early = what_if(series(), 240, spec=spec, courses=[Radiotherapy(5.0)], ensemble=ensemble)
+    plain = forecast(series(), 240, spec=spec, ensemble=ensemble)
     soon = np.argmin(np.abs(plain.curve_days - 50))
     assert np.median(early.curves[:, soon]) < 0.95 * np.median(plain.curves[:, soon])
 
 
 @WAYS
-def test_higher_dose_leaves_a_smaller_tumour(spec, pool):
+def test_higher_dose_leaves_a_smaller_tumour(spec, ensemble):
     sizes = [
-        what_if(series(), 240, spec=spec, pool=pool,
+        what_if(series(), 240, spec=spec, ensemble=ensemble,
                 courses=[dataclasses.replace(GIVEN, dose_gy=dose)]).median
         for dose in (45.0, 60.0, 75.0)
     ]  # fmt: skip
@@ -103,18 +103,17 @@ def test_without_radiotherapy_the_ode_grows_exponentially():
 def test_other_courses_are_those_of_the_law():
     courses = (Radiotherapy(20.0), Radiotherapy(120.0))
     made = what_if(series(), 240, spec=SPEC, courses=courses)
-    expected = LAWS["ode"].area(made.curve_days, made.parameters, courses)
+    expected = GROWTH_MODELS["ode"].area(made.curve_days, made.parameters, courses)
     assert made.curves == pytest.approx(expected, rel=1e-8)
 
 
 def test_another_dose_changes_survival_by_the_linear_quadratic_model():
     fewer = dataclasses.replace(GIVEN, dose_gy=40.0, fractions=15)
     made = what_if(series(), 240, spec=SPEC, courses=[fewer])
-    survival = rescaled_survival(
-        made.parameters["survival_fraction"], GIVEN, fewer, alpha_beta_gy=SPEC.alpha_beta_gy
-    )
+    effects = [effect_gy(c, alpha_beta_gy=SPEC.alpha_beta_gy) for c in (fewer, GIVEN)]
+    survival = made.parameters["survival_fraction"] ** (effects[0] / effects[1])
     params = {**made.parameters, "survival_fraction": survival}
-    expected = LAWS["ode"].area(made.curve_days, params, (GIVEN,))
+    expected = GROWTH_MODELS["ode"].area(made.curve_days, params, (GIVEN,))
     assert made.curves == pytest.approx(expected, rel=1e-8)
 
 
@@ -124,7 +123,7 @@ def test_linear_quadratic_law_takes_the_dose_as_it_is():
     made = what_if(series(), 240, spec=spec, courses=courses)
     survival = np.exp(-made.parameters["radiosensitivity"] * 30 * (1 + 3 / 10))
     params = {**made.parameters, "survival_fraction": survival}
-    expected = LAWS["ode"].area(made.curve_days, params, (GIVEN,))
+    expected = GROWTH_MODELS["ode"].area(made.curve_days, params, (GIVEN,))
     assert made.curves == pytest.approx(expected, rel=1e-8)
 
 
@@ -146,16 +145,16 @@ def test_first_visit_need_not_be_day_zero():
 
 def test_model_error_stays_as_it_was_drawn():
     spec = dataclasses.replace(WITH_POOL, law="ode")
-    plain = forecast(series(), 240, spec=spec, pool=POOL)
-    other = what_if(series(), 240, spec=spec, courses=[Radiotherapy(60.0)], pool=POOL)
-    laws = [LAWS["ode"].area(plain.curve_days, plain.parameters, (Radiotherapy(s),))
+    plain = forecast(series(), 240, spec=spec, ensemble=POOL)
+    other = what_if(series(), 240, spec=spec, courses=[Radiotherapy(60.0)], ensemble=POOL)
+    laws = [GROWTH_MODELS["ode"].area(plain.curve_days, plain.parameters, (Radiotherapy(s),))
             for s in (35.0, 60.0)]  # fmt: skip
     assert other.curves / plain.curves == pytest.approx(laws[1] / laws[0], rel=1e-8)
 
 
 def test_laws_without_radiotherapy_keep_their_share_of_a_pool():
-    plain = forecast(series(), 240, spec=WITH_POOL, pool=POOL)
-    other = what_if(series(), 240, spec=WITH_POOL, courses=[], pool=POOL)
+    plain = forecast(series(), 240, spec=WITH_POOL, ensemble=POOL)
+    other = what_if(series(), 240, spec=WITH_POOL, courses=[], ensemble=POOL)
     same = np.isclose(other.samples, plain.samples, rtol=1e-9)
     assert same.sum() == pytest.approx(0.2 * 40)
     assert other.weights == plain.weights
@@ -182,17 +181,17 @@ def test_law_without_radiotherapy_is_refused(law):
 
 
 def test_pool_without_radiotherapy_is_refused():
-    pool = Pool((member("exponential"),))
+    ensemble = Ensemble((member("exponential"),))
     with pytest.raises(ValueError, match="exponential.*does not know radiotherapy"):
-        what_if(series(), 240, spec=WITH_POOL, courses=[], pool=pool)
+        what_if(series(), 240, spec=WITH_POOL, courses=[], ensemble=ensemble)
 
 
 def test_course_never_seen_needs_a_population():
     unseen = series(courses=(), days=DAYS[:4])
     with pytest.raises(ValueError, match="p1/z070: no visit after the start.*growth.population"):
         what_if(unseen, 240, spec=SPEC, courses=[Radiotherapy(90.0)])
-    treated = what_if(unseen, 240, spec=WITH_POOL, courses=[Radiotherapy(90.0)], pool=POOL)
-    assert treated.median < forecast(unseen, 240, spec=WITH_POOL, pool=POOL).median
+    treated = what_if(unseen, 240, spec=WITH_POOL, courses=[Radiotherapy(90.0)], ensemble=POOL)
+    assert treated.median < forecast(unseen, 240, spec=WITH_POOL, ensemble=POOL).median
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mechlearn.growth.fit_problems import DegenerateSeriesError
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.laws import LAWS
-from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.growth.size_forecast import forecasts
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
@@ -54,7 +54,8 @@ def forecast_all(names, **given):
 
 
 @pytest.mark.parametrize(
-    ("law", "residuals"), [*((law, "area") for law in LAWS), ("ode", "log"), ("linear", "log")]
+    ("law", "residuals"),
+    [*((law, "area") for law in GROWTH_MODELS), ("ode", "log"), ("linear", "log")],
 )
 def test_poor_series_have_finite_curves_or_are_refused_by_name(law, residuals):
     made = forecast_all(SERIES, law=law, residuals=residuals, n_bootstrap=2, curve_points=9)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.fit import fit
-from mechlearn.growth.laws import LAWS
-from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.fit_problems import DegenerateSeriesError
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
@@ -23,10 +23,10 @@ def timeline(areas, days=None, rt=()) -> SizeSeries:
     return SizeSeries("p1/z070", "p1", visits, rt)
 
 
-@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("name", list(GROWTH_MODELS))
 def test_noise_free_curve_is_recovered(name):
     rt = (Radiotherapy(35.0),)
-    law = LAWS[name]
+    law = GROWTH_MODELS[name]
     truth = TRUTH | ({"slope": 12.0} if name == "algorithm1" else {})  # days there
     result = fit(timeline(law.area(DAYS, truth, rt), rt=rt), name, ridge=0.0)
     later = np.linspace(0, 300, 40)
@@ -36,7 +36,7 @@ def test_noise_free_curve_is_recovered(name):
 @pytest.mark.parametrize("name", ["ode", "eq6", "linear_rt", "logistic_rt", "gompertz_rt"])
 def test_parameters_behind_a_noise_free_curve_are_recovered(name):
     rt, days = (Radiotherapy(35.0),), np.arange(0.0, 400, 20)
-    law = LAWS[name]
+    law = GROWTH_MODELS[name]
     result = fit(timeline(law.area(days, TRUTH, rt), days, rt), name, ridge=0.0)
     expected = {p: TRUTH[p] for p in law.names}
     assert result.parameters == pytest.approx(expected, rel=5e-3)
@@ -45,14 +45,14 @@ def test_parameters_behind_a_noise_free_curve_are_recovered(name):
 
 def test_ridge_hardly_moves_an_identified_curve():
     rt = (Radiotherapy(35.0),)
-    truth = LAWS["ode"].area(DAYS, TRUTH, rt)
+    truth = GROWTH_MODELS["ode"].area(DAYS, TRUTH, rt)
     result = fit(timeline(truth, rt=rt), "ode")
     assert result.area(DAYS) == pytest.approx(truth, rel=0.01)
 
 
 def test_fit_does_not_depend_on_the_clock():
     rt, late = (Radiotherapy(35.0),), (Radiotherapy(135.0),)
-    areas = LAWS["ode"].area(DAYS, TRUTH, rt)
+    areas = GROWTH_MODELS["ode"].area(DAYS, TRUTH, rt)
     here = fit(timeline(areas, rt=rt))
     there = fit(timeline(areas, DAYS + 100, late))
     assert there.area(DAYS + 107) == pytest.approx(here.area(DAYS + 7), rel=1e-6)
@@ -137,7 +137,7 @@ def test_aicc_needs_more_visits_than_parameters():
 
 
 def test_aicc_prefers_the_law_behind_the_data():
-    areas = LAWS["exponential"].area(DAYS, TRUTH) * (1 + 0.02 * np.cos(7 * DAYS))
+    areas = GROWTH_MODELS["exponential"].area(DAYS, TRUTH) * (1 + 0.02 * np.cos(7 * DAYS))
     exponential, linear = fit(timeline(areas), "exponential"), fit(timeline(areas), "linear")
     assert exponential.aicc < linear.aicc
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.measurement_noise import Discrepancy, ScatterBasis, Whitening
-from mechlearn.growth.population import _minus_log_likelihood
+from mechlearn.growth.population_prior import _minus_log_likelihood
 
 DAYS = np.array([[0.0, 31.0, 31.0, 90.0], [0.0, 12.0, 40.0, 40.0]])  # one day twice; one padded
 SEEN = np.array([[True] * 4, [True, True, True, False]])

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mechlearn.growth.fit_problems import DegenerateSeriesError
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.problem import DegenerateSeriesError
 from mechlearn.growth.size_forecast import forecast
 from mechlearn.records import SizeReading, SizeSeries
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.bootstrap import bootstrap, perturb
-from mechlearn.growth.engines import ENGINES, Fits, solve_batched
 from mechlearn.growth.fit import fit_problem, point_fit
+from mechlearn.growth.fit_problems import FitProblem
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.problem import FitProblem
 from mechlearn.growth.size_forecast import forecast
+from mechlearn.growth.solvers import ENGINES, Fits, solve_batched
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 

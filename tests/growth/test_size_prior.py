@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from mechlearn.growth.cohort_ratio import cohort_floor
-from mechlearn.growth.learned_prior import SizePrior
-from mechlearn.growth.size_prior import (
+from mechlearn.growth.learned_forecast import (
     forecast_size,
     load_size_prior,
     slice_to_volume,
     volume_to_slice,
 )
+from mechlearn.growth.quantiles import LEVELS
+from mechlearn.growth.size_prior import SizePrior
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
-from mechlearn.growth.weighted import LEVELS
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries, Treatment
 
 

@@ -25,15 +25,14 @@ from rich.progress import track
 from rich.table import Table
 from scipy.integrate import odeint
 
-from mechlearn.growth import LAWS, GrowthSpec
-from mechlearn.growth.batch import Batch, Objective, Tasks
+from mechlearn.growth import GROWTH_MODELS, GrowthSpec
 from mechlearn.growth.bootstrap import bootstrap, bootstraps, perturb
-from mechlearn.growth.engines import solve_batched, solve_lmfit
 from mechlearn.growth.fit import fit_problem
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.fit_problems import Batch, FitProblem, Objective, Tasks
+from mechlearn.growth.solvers import solve_batched, solve_lmfit
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
-LAW = LAWS["ode"]
+LAW = GROWTH_MODELS["ode"]
 NAMES = LAW.names
 SPEC = GrowthSpec(law="ode", n_bootstrap=100)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from mechlearn.growth.levenberg import minimise, solve_spd
+from mechlearn.growth.levenberg_marquardt import minimise, solve_spd
 
 FREE = np.inf
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.dual import Dual, log_cosh
-from mechlearn.growth.laws import LAWS
+from mechlearn.growth.derivatives import Dual, log_cosh
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.growth.treatment import Courses
 
-WITH_DOSE = {f"{name}, dose": law.linear_quadratic() for name, law in LAWS.items()
+WITH_DOSE = {f"{name}, dose": law.linear_quadratic() for name, law in GROWTH_MODELS.items()
              if law.linear_quadratic() is not law}  # fmt: skip
-ALL = {**LAWS, **WITH_DOSE}
+ALL = {**GROWTH_MODELS, **WITH_DOSE}
 PAIRS = [(name, parameter) for name, law in ALL.items() for parameter in law.names]
 
 EXPRESSIONS = {
@@ -58,7 +58,7 @@ def test_derivative_of_a_law_is_the_limit_of_differences(name, parameter):
 
 
 def test_values_carry_no_trace_of_the_derivatives():
-    law, days = LAWS["gompertz_rt"], np.array([0.0, 50, 200])
+    law, days = GROWTH_MODELS["gompertz_rt"], np.array([0.0, 50, 200])
     at = {p.name: np.array([p.start]) for p in law.parameters}
     courses = Courses((np.array(40.0),), (np.ones(()),))
     carried = law.evaluate(days, {k: Dual.parameter(k, v) for k, v in at.items()}, courses)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlearn.growth.batch import Batch, Objective, Tasks
-from mechlearn.growth.engines import Fits, solve_batched
 from mechlearn.growth.fit import LOG_FLOOR
+from mechlearn.growth.fit_problems import Batch, FitProblem, Objective, Tasks
+from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.law import Law
 from mechlearn.growth.measurement_noise import Whitening
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.solvers import Fits, solve_batched
 from mechlearn.records import SizeSeries
 
 __all__ = ["SliceLikelihood"]
@@ -43,7 +42,7 @@ class SliceLikelihood:
     left: int | None = None
 
     @classmethod
-    def of(cls, timeline: SizeSeries, law: Law, spec: GrowthSpec) -> SliceLikelihood:
+    def of(cls, timeline: SizeSeries, law: GrowthModel, spec: GrowthSpec) -> SliceLikelihood:
         """Fit a slice from `spec.n_starts` starts.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a growth law is: its parameters with units, bounds and starts, and its formula."""
+"""What a growth model is: its parameters with units, bounds and starts, and its formula."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mechlearn.checks import one_of
 from mechlearn.growth.treatment import Courses
 from mechlearn.records import Radiotherapy
 
-__all__ = ["RADIOSENSITIVITY", "Law", "Parameter", "Params", "Relative", "Values"]
+__all__ = ["RADIOSENSITIVITY", "GrowthModel", "Parameter", "Params", "Relative", "Values"]
 
 Params = Mapping[str, "float | np.ndarray"]
 Values = Mapping[str, Any]  # arrays, or Duals where derivatives are wanted
@@ -67,19 +67,19 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Law:
+class GrowthModel:
     """A(t) of one slice: `area = initial_area * relative(days, parameters, courses)`.
 
     Attributes:
-        name: key in `LAWS`.
+        name: key in `GROWTH_MODELS`.
         parameters: what is fitted; `initial_area` comes first. Its bounds are multiples of the
             first measurement (0.9 to 1.1: "within 10%").
         relative: (days, parameters, courses), all broadcastable -> A / A0, in NumPy ufuncs that
-            have a derivative rule (`growth.dual`); days >= 0, courses on the same clock.
+            have a derivative rule (`growth.derivatives`); days >= 0, courses on the same clock.
         estimate: closed-form estimate (areas (..., V) -> parameters) where no search is needed.
         needs_tumour: the law cannot start from an area of zero.
         min_visits: visits below which it cannot be fitted whatever the spec says.
-        path: dotted path that `get_law` found it by; empty for the laws in `LAWS`.
+        path: dotted path that `get_growth_model` found it by; empty for built-in ones.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Law:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return columns["initial_area"] * self.relative(days, columns, courses)
 
-    def with_bounds(self, bounds: Mapping[str, tuple[float, float] | list[float]]) -> Law:
+    def with_bounds(self, bounds: Mapping[str, tuple[float, float] | list[float]]) -> GrowthModel:
         """The same law with some bounds replaced; ValueError for a name it does not have."""
         for name in bounds:
             one_of("growth.bounds", name, self.names, remedy=f"Those are the names of {self.name}.")
@@ -137,7 +137,7 @@ class Law:
             ),
         )
 
-    def linear_quadratic(self) -> Law:
+    def linear_quadratic(self) -> GrowthModel:
         """The same law with radiosensitivity alpha (1/Gy) in place of the surviving fraction.
 
         Courses differ in effect by dose and fractions: S = exp(-alpha D (1 + d / (alpha/beta))).

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.batch import Batch, Tasks
-from mechlearn.growth.engines import ENGINES, solve_batched, solve_lmfit
 from mechlearn.growth.fit import fit, fit_problem
+from mechlearn.growth.fit_problems import Batch, FitProblem, Tasks
 from mechlearn.growth.growth_spec import ENGINE_NAMES
-from mechlearn.growth.laws import LAWS
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.models import GROWTH_MODELS
+from mechlearn.growth.solvers import ENGINES, solve_batched, solve_lmfit
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
@@ -18,7 +17,7 @@ TRUTH = {
     "delay": 20.0, "slope": 0.15, "capacity": 5.0, "slowing_rate": 0.005,
 }  # fmt: skip
 RT = (Radiotherapy(35.0),)
-LAW_NAMES = [name for name, law in LAWS.items() if law.estimate is None]
+LAW_NAMES = [name for name, law in GROWTH_MODELS.items() if law.estimate is None]
 
 
 def noisy(name, seed, noise=0.1) -> SizeSeries:
@@ -26,14 +25,15 @@ def noisy(name, seed, noise=0.1) -> SizeSeries:
     days = np.array([0.0, 30, 50, 75, 100, 130, 180, 240])
     truth = TRUTH | ({"slope": 12.0} if name == "algorithm1" else {})
     rng = np.random.default_rng(seed)
-    areas = LAWS[name].area(days, truth, RT) * np.exp(noise * rng.normal(size=days.size))
+    areas = GROWTH_MODELS[name].area(days, truth, RT) * np.exp(noise * rng.normal(size=days.size))
     visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     return SizeSeries(f"p{seed}/z070", f"p{seed}", visits, RT)
 
 
 def starting(name, seed, n_starts) -> tuple[Batch, Tasks]:
     """One task whose starts surround the law's own."""
-    batch = fit_problem(FitProblem.of(noisy(name, seed), LAWS[name]), ridge=0.01, residuals="area")
+    problem = FitProblem.of(noisy(name, seed), GROWTH_MODELS[name])
+    batch = fit_problem(problem, ridge=0.01, residuals="area")
     law, centre = batch.law, batch.objective.centre[None]
     widths = np.array([p.width for p in law.parameters])
     spread = np.random.default_rng(seed).normal(size=(1, n_starts, widths.size)) * widths
@@ -72,7 +72,7 @@ def test_fit_through_lmfit_is_the_batched_fit():
 
 
 def test_fit_of_a_task_does_not_depend_on_the_others():
-    problems = [FitProblem.of(noisy("ode", seed), LAWS["ode"]) for seed in range(5)]
+    problems = [FitProblem.of(noisy("ode", seed), GROWTH_MODELS["ode"]) for seed in range(5)]
     several = Batch.of(problems, starting("ode", 0, 1)[0].objective)
     centre = several.objective.centre
     centres = np.tile(centre, (5, 1))
@@ -85,7 +85,7 @@ def test_fit_of_a_task_does_not_depend_on_the_others():
 
 def test_visits_that_pad_a_batch_do_not_count():
     long, short = noisy("exponential", 0), noisy("exponential", 1).before(120)
-    law = LAWS["exponential"]
+    law = GROWTH_MODELS["exponential"]
     objective = starting("exponential", 0, 1)[0].objective
     both = Batch.of([FitProblem.of(t, law) for t in (long, short)], objective)
     centres = np.tile(objective.centre, (2, 1))
@@ -109,7 +109,7 @@ def test_held_parameters_stay_where_they_are(engine):
     days, areas = (0.0, 30.0, 60.0), (400.0, 500.0, 640.0)
     visits = tuple(SizeReading(d, a) for d, a in zip(days, areas, strict=True))
     result = fit(SizeSeries("p1/z070", "p1", visits, (Radiotherapy(200.0),)), engine=engine)
-    starts = {p.name: p.start for p in LAWS["ode"].parameters}
+    starts = {p.name: p.start for p in GROWTH_MODELS["ode"].parameters}
     assert {n: result.parameters[n] for n in result.held} == pytest.approx(
         {n: starts[n] for n in result.held}
     )

@@ -1,4 +1,4 @@
-"""Growth laws: A(t) in closed form, one small declaration each.
+"""The growth models: A(t) in closed form, one small declaration each.
 
 Section 2.2 of the paper: exponential growth A0 exp(lambda t) before radiotherapy; at its start a
 surviving part S A and a dying part (1 - S) A; afterwards the surviving part keeps growing and the
@@ -17,11 +17,13 @@ eq. (6) as printed makes the dying cells grow; the minus here is ours. With lamb
 `linear_rt`, `logistic_rt` and `gompertz_rt` put the dying part of `ode` on another untreated curve;
 `ode` is the exponential with radiotherapy. A later course splits what still lives once more.
 
-A law of your own is a formula in NumPy ufuncs (`dual` lists them) and its parameters:
+A law of your own is a formula in NumPy ufuncs (`derivatives` lists them) and its parameters:
 
-    law = Law("power", (INITIAL_AREA, Parameter("growth_rate", "1/day", 1e-4, 1.0, 0.01, "log")),
-              lambda days, p, courses: (1 + p["growth_rate"] * days) ** 2)
-    LAWS = {**LAWS, law.name: law}         # or from a config: growth.law=my_package.my_module.law
+    rate = Parameter("growth_rate", "1/day", 1e-4, 1.0, 0.01, "log")
+    power = GrowthModel("power", (INITIAL_AREA, rate),
+                        lambda days, p, courses: (1 + p["growth_rate"] * days) ** 2)
+
+Name it with growth.law=my_package.my_module.power, or pass it to a function.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ from typing import Any
 import numpy as np
 
 from mechlearn.checks import one_of
-from mechlearn.growth.dual import log_cosh
-from mechlearn.growth.law import Law, Parameter, Relative, Values
+from mechlearn.growth.derivatives import log_cosh
+from mechlearn.growth.growth_model import GrowthModel, Parameter, Relative, Values
 from mechlearn.growth.treatment import Courses
 
-__all__ = ["INITIAL_AREA", "LAWS", "get_law", "law_of_file"]
+__all__ = ["INITIAL_AREA", "GROWTH_MODELS", "get_growth_model", "growth_model_of_file"]
 
 Curve = Callable[[np.ndarray, Values], Any]
 
@@ -137,14 +139,14 @@ _CAPACITY = Parameter("capacity", "initial area", 1.001, 1000.0, 5.0, "log")
 _SLOWING = Parameter("slowing_rate", "1/day", 1e-5, 1.0, 0.005, "log")
 
 
-def _declare(*laws: Law) -> Mapping[str, Law]:
+def _declare(*laws: GrowthModel) -> Mapping[str, GrowthModel]:
     return MappingProxyType({law.name: law for law in laws})
 
 
-LAWS: Mapping[str, Law] = _declare(
-    Law("ode", (INITIAL_AREA, _RATE, *_RT), _treated(_log_exponential, _dying_ode)),
-    Law("eq6", (INITIAL_AREA, _RATE, *_RT), _treated(_log_exponential, _dying_eq6)),
-    Law(
+GROWTH_MODELS: Mapping[str, GrowthModel] = _declare(
+    GrowthModel("ode", (INITIAL_AREA, _RATE, *_RT), _treated(_log_exponential, _dying_ode)),
+    GrowthModel("eq6", (INITIAL_AREA, _RATE, *_RT), _treated(_log_exponential, _dying_eq6)),
+    GrowthModel(
         "algorithm1",
         (
             INITIAL_AREA, _RATE, _SURVIVAL, _DELAY,
@@ -152,20 +154,24 @@ LAWS: Mapping[str, Law] = _declare(
         ),  # fmt: skip
         _treated(_log_exponential, _dying_algorithm1),
     ),
-    Law("exponential", (INITIAL_AREA, _NET_RATE), _untreated(_log_exponential)),
-    Law(
+    GrowthModel("exponential", (INITIAL_AREA, _NET_RATE), _untreated(_log_exponential)),
+    GrowthModel(
         "linear",  # growth_rate in first areas a day; the area stops at zero
         (INITIAL_AREA, _NET_RATE),
         lambda days, p, courses: np.maximum(1 + p["growth_rate"] * days, 0.0),
     ),
     # saturates at capacity * initial_area
-    Law("logistic", (INITIAL_AREA, _NET_RATE, _CAPACITY), _untreated(_log_logistic)),
+    GrowthModel("logistic", (INITIAL_AREA, _NET_RATE, _CAPACITY), _untreated(_log_logistic)),
     # d log A / dt = growth_rate exp(-slowing_rate t)
-    Law("gompertz", (INITIAL_AREA, _NET_RATE, _SLOWING), _untreated(_log_gompertz)),
-    Law("linear_rt", (INITIAL_AREA, _RATE, *_RT), _treated(_log_linear, _dying_ode)),
-    Law("logistic_rt", (INITIAL_AREA, _RATE, _CAPACITY, *_RT), _treated(_log_logistic, _dying_ode)),
-    Law("gompertz_rt", (INITIAL_AREA, _RATE, _SLOWING, *_RT), _treated(_log_gompertz, _dying_ode)),
-    Law(
+    GrowthModel("gompertz", (INITIAL_AREA, _NET_RATE, _SLOWING), _untreated(_log_gompertz)),
+    GrowthModel("linear_rt", (INITIAL_AREA, _RATE, *_RT), _treated(_log_linear, _dying_ode)),
+    GrowthModel(
+        "logistic_rt", (INITIAL_AREA, _RATE, _CAPACITY, *_RT), _treated(_log_logistic, _dying_ode)
+    ),
+    GrowthModel(
+        "gompertz_rt", (INITIAL_AREA, _RATE, _SLOWING, *_RT), _treated(_log_gompertz, _dying_ode)
+    ),
+    GrowthModel(
         "carry_forward",  # the last measurement stays: the baseline to beat
         (Parameter("initial_area", "first area", 0.0, 1e6, 1.0),),
         lambda days, p, courses: np.ones_like(days),
@@ -176,10 +182,10 @@ LAWS: Mapping[str, Law] = _declare(
 )
 
 
-_NAMED: dict[str, Law] = {}  # models of their own that users named in this process
+_NAMED: dict[str, GrowthModel] = {}  # models of their own that users named in this process
 
 
-def get_law(law: Law | str, *, key: str = "growth.law") -> Law:
+def get_growth_model(law: GrowthModel | str, *, key: str = "growth.law") -> GrowthModel:
     """A law by name, by the dotted path of one of your own, or itself.
 
     Args:
@@ -187,31 +193,31 @@ def get_law(law: Law | str, *, key: str = "growth.law") -> Law:
         key: of the setting that the name stands in, for the error.
 
     Raises:
-        ValueError: neither a name in `LAWS` nor a path to a `Law` that can be imported.
+        ValueError: neither a name in `GROWTH_MODELS` nor a path to a `GrowthModel`.
     """
-    if isinstance(law, Law):
+    if isinstance(law, GrowthModel):
         return law
     module, _, attribute = law.rpartition(".")
     if not module:
         remedy = "A law of your own is given as package.module.name."
-        return LAWS[one_of(key, law, tuple(LAWS), remedy=remedy)]
+        return GROWTH_MODELS[one_of(key, law, tuple(GROWTH_MODELS), remedy=remedy)]
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"{key}={law!r}: cannot be imported ({error}). Give package.module.name of a "
-            "growth.Law, in a package that Python finds."
+            "growth.GrowthModel, in a package that Python finds."
         ) from error
-    if not isinstance(found, Law):
+    if not isinstance(found, GrowthModel):
         raise ValueError(
-            f"{key}={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.Law."
+            f"{key}={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.GrowthModel."
         )
     named = dataclasses.replace(found, path=law)
     _NAMED[law] = named
     return named
 
 
-def law_of_file(name: str) -> Law:
+def growth_model_of_file(name: str) -> GrowthModel:
     """The law that a population file names: a built-in one, or one that the user named before.
 
     A file from a stranger must not choose code to import, so a dotted path is never imported here.
@@ -219,11 +225,11 @@ def law_of_file(name: str) -> Law:
     Raises:
         ValueError: another name.
     """
-    if name in LAWS:
-        return LAWS[name]
+    if name in GROWTH_MODELS:
+        return GROWTH_MODELS[name]
     if name in _NAMED:
         return _NAMED[name]
     raise ValueError(
-        f"growth model {name!r} is not built in; a file may name {', '.join(LAWS)}. If it is a "
-        f"model of your own, name it as well: growth.own_laws=[{name}]"
+        f"growth model {name!r} is not built in; a file may name {', '.join(GROWTH_MODELS)}. If it "
+        f"is a model of your own, name it as well: growth.own_laws=[{name}]"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import odeint
 
-from mechlearn.growth.laws import LAWS, get_law
+from mechlearn.growth.models import GROWTH_MODELS, get_growth_model
 from mechlearn.growth.treatment import Courses
 from mechlearn.records import Radiotherapy
 
@@ -15,7 +15,7 @@ TRUTH = {
     "decay_rate": 0.04, "delay": 20.0, "slope": 0.15, "capacity": 5.0, "slowing_rate": 0.005,
 }
 DAYS = np.array([0.0, 12, 35, 36, 60, 120, 240])
-WITH_RT = [name for name, law in LAWS.items() if "survival_fraction" in law.names]
+WITH_RT = [name for name, law in GROWTH_MODELS.items() if "survival_fraction" in law.names]
 UNTREATED = {
     "ode": "exponential", "eq6": "exponential", "algorithm1": "exponential",
     "linear_rt": "linear", "logistic_rt": "logistic", "gompertz_rt": "gompertz",
@@ -59,13 +59,13 @@ def exponential(p):
 @pytest.mark.parametrize("change", [{}, {"slope": 3.0}, {"decay_rate": 0.2}, {"delay": 0.5}])
 def test_ode_law_is_the_integral_of_the_ode(change):
     p = TRUTH | change
-    exact = LAWS["ode"].area(DAYS, p, (Radiotherapy(35.0),))
+    exact = GROWTH_MODELS["ode"].area(DAYS, p, (Radiotherapy(35.0),))
     assert exact == pytest.approx(integrate(DAYS, p, [35.0], [0.12], exponential(p)), rel=1e-6)
 
 
 def test_a_second_course_is_the_integral_of_three_compartments():
     courses = (Radiotherapy(35.0), Radiotherapy(110.0))
-    exact = LAWS["ode"].area(DAYS, TRUTH, courses)
+    exact = GROWTH_MODELS["ode"].area(DAYS, TRUTH, courses)
     expected = integrate(DAYS, TRUTH, [35.0, 110.0], [0.12, 0.12], exponential(TRUTH))
     assert exact == pytest.approx(expected, rel=1e-6)
 
@@ -78,7 +78,7 @@ def test_logistic_growth_saturates_whatever_radiotherapy_leaves():
         lived = limit / (1 + (p["capacity"] - 1) * np.exp(-p["growth_rate"] * t))
         return p["growth_rate"] * a * (1 - lived / limit)
 
-    exact = LAWS["logistic_rt"].area(DAYS, p, (Radiotherapy(35.0),))
+    exact = GROWTH_MODELS["logistic_rt"].area(DAYS, p, (Radiotherapy(35.0),))
     assert exact == pytest.approx(integrate(DAYS, p, [35.0], [0.12], rate), rel=1e-6)
 
 
@@ -87,7 +87,8 @@ def test_linear_quadratic_courses_survive_by_dose_and_fractions():
     alpha = 0.02
     p = TRUTH | {"radiosensitivity": alpha}
     survivals = [np.exp(-alpha * 60 * (1 + 2 / 10)), np.exp(-alpha * 30 * (1 + 6 / 10))]
-    exact = LAWS["ode"].linear_quadratic().area(DAYS, p, Courses.of(courses, alpha_beta_gy=10.0))
+    given = Courses.of(courses, alpha_beta_gy=10.0)
+    exact = GROWTH_MODELS["ode"].linear_quadratic().area(DAYS, p, given)
     expected = integrate(DAYS, p, [35.0, 110.0], survivals, exponential(p))
     assert exact == pytest.approx(expected, rel=1e-6)
 
@@ -97,7 +98,7 @@ def dying_share(law: str, slope: float) -> float:
         "initial_area": 1.0, "growth_rate": 0.03, "survival_fraction": 0.0, "decay_rate": 0.03,
         "delay": 20.0, "slope": slope,
     }
-    return float(LAWS[law].area(np.array([67.0]), p, (Radiotherapy(0.0),))[0])
+    return float(GROWTH_MODELS[law].area(np.array([67.0]), p, (Radiotherapy(0.0),))[0])
 
 
 def test_dying_compartment_of_the_ode_at_day_67():
@@ -108,37 +109,38 @@ def test_algorithm_1_does_not_solve_the_ode():
     assert dying_share("algorithm1", 0.2) == pytest.approx(0.134, abs=5e-4)
 
 
-@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("name", list(GROWTH_MODELS))
 def test_area_on_day_zero_is_the_initial_area(name):
-    area = LAWS[name].area(np.zeros(1), TRUTH, (Radiotherapy(35.0),))
+    area = GROWTH_MODELS[name].area(np.zeros(1), TRUTH, (Radiotherapy(35.0),))
     assert area[0] == pytest.approx(900.0)
 
 
 @pytest.mark.parametrize("name", WITH_RT)
 def test_radiotherapy_before_the_first_visit_keeps_the_initial_area(name):
-    area = LAWS[name].area(np.zeros(1), TRUTH, (Radiotherapy(-30.0),))
+    area = GROWTH_MODELS[name].area(np.zeros(1), TRUTH, (Radiotherapy(-30.0),))
     assert area[0] == pytest.approx(900.0)
 
 
 @pytest.mark.parametrize("name", WITH_RT)
 def test_without_radiotherapy_a_law_is_its_untreated_curve(name):
-    area = LAWS[name].area(DAYS, TRUTH)
-    assert area == pytest.approx(LAWS[UNTREATED[name]].area(DAYS, TRUTH))
+    area = GROWTH_MODELS[name].area(DAYS, TRUTH)
+    assert area == pytest.approx(GROWTH_MODELS[UNTREATED[name]].area(DAYS, TRUTH))
 
 
 def test_without_radiotherapy_the_paper_grows_exponentially():
-    assert LAWS["ode"].area(DAYS, TRUTH) == pytest.approx(900 * np.exp(0.012 * DAYS))
+    assert GROWTH_MODELS["ode"].area(DAYS, TRUTH) == pytest.approx(900 * np.exp(0.012 * DAYS))
 
 
 @pytest.mark.parametrize("name", WITH_RT)
 def test_area_is_continuous_at_the_start_of_radiotherapy(name):
-    before, after = LAWS[name].area(np.array([35 - 1e-7, 35 + 1e-7]), TRUTH, (Radiotherapy(35.0),))
+    days, course = np.array([35 - 1e-7, 35 + 1e-7]), Radiotherapy(35.0)
+    before, after = GROWTH_MODELS[name].area(days, TRUTH, (course,))
     assert after == pytest.approx(before, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("name", list(GROWTH_MODELS))
 def test_parameter_arrays_give_one_curve_each(name):
-    law = LAWS[name]
+    law = GROWTH_MODELS[name]
     rt = (Radiotherapy(35.0),)
     stacked = {k: np.array([v, 0.9 * v]) for k, v in TRUTH.items()}
     curves = law.area(DAYS, stacked, rt)
@@ -147,30 +149,30 @@ def test_parameter_arrays_give_one_curve_each(name):
     assert curves[1] == pytest.approx(second)
 
 
-@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("name", list(GROWTH_MODELS))
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_area_stays_finite_on_the_bounds(name, end):
-    law = LAWS[name]
+    law = GROWTH_MODELS[name]
     corner = {p.name: getattr(p, end) for p in law.parameters}
     assert np.isfinite(law.area(np.array([0.0, 100, 5000]), corner, (Radiotherapy(35.0),))).all()
 
 
 def test_logistic_saturates_at_its_capacity():
-    assert LAWS["logistic"].area(np.array([1e4]), TRUTH)[0] == pytest.approx(4500.0)
+    assert GROWTH_MODELS["logistic"].area(np.array([1e4]), TRUTH)[0] == pytest.approx(4500.0)
 
 
 def test_gompertz_saturates_at_rate_over_slowing():
     expected = 900 * np.exp(0.012 / 0.005)
-    assert LAWS["gompertz"].area(np.array([1e5]), TRUTH)[0] == pytest.approx(expected)
+    assert GROWTH_MODELS["gompertz"].area(np.array([1e5]), TRUTH)[0] == pytest.approx(expected)
 
 
 def test_linear_area_stops_at_zero():
     shrinking = {"initial_area": 900.0, "growth_rate": -0.01}
-    assert LAWS["linear"].area(np.array([200.0]), shrinking)[0] == 0.0
+    assert GROWTH_MODELS["linear"].area(np.array([200.0]), shrinking)[0] == 0.0
 
 
 def test_paper_bounds_of_the_ode():
-    bounds = {p.name: (p.low, p.high) for p in LAWS["ode"].parameters}
+    bounds = {p.name: (p.low, p.high) for p in GROWTH_MODELS["ode"].parameters}
     assert bounds == {
         "initial_area": (0.9, 1.1), "growth_rate": (0.001, 2.0), "survival_fraction": (0.001, 0.2),
         "decay_rate": (0.001, 100.0), "delay": (0.001, 300.0), "slope": (0.001, 600.0),
@@ -178,27 +180,27 @@ def test_paper_bounds_of_the_ode():
 
 
 def test_other_bounds_move_the_start_inside():
-    law = LAWS["ode"].with_bounds({"delay": (50.0, 200.0)})
+    law = GROWTH_MODELS["ode"].with_bounds({"delay": (50.0, 200.0)})
     (delay,) = [p for p in law.parameters if p.name == "delay"]
     assert delay.start == pytest.approx(100.0)
 
 
 def test_unknown_bound_is_refused_by_name():
     with pytest.raises(ValueError, match=r"growth.bounds='capacity'"):
-        LAWS["ode"].with_bounds({"capacity": (1.0, 2.0)})
+        GROWTH_MODELS["ode"].with_bounds({"capacity": (1.0, 2.0)})
 
 
 def test_crossed_bounds_are_refused():
     with pytest.raises(ValueError, match="low below high"):
-        LAWS["ode"].with_bounds({"delay": (50.0, 20.0)})
+        GROWTH_MODELS["ode"].with_bounds({"delay": (50.0, 20.0)})
 
 
 def test_unknown_law_is_refused_with_the_choices():
     with pytest.raises(ValueError, match=r"growth.law='oed'.*ode"):
-        get_law("oed")
+        get_growth_model("oed")
 
 
 def test_logistic_saturates_however_fast_it_grows():
     fast = TRUTH | {"growth_rate": 2.0}
-    area = LAWS["logistic"].area(np.array([500.0]), fast)
+    area = GROWTH_MODELS["logistic"].area(np.array([500.0]), fast)
     assert area[0] == pytest.approx(900 * fast["capacity"])

@@ -17,15 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from mechlearn.growth.batch import Batch, Objective, Tasks
-from mechlearn.growth.engines import solve_batched
-from mechlearn.growth.law import Law, Parameter
-from mechlearn.growth.laws import get_law
+from mechlearn.growth.fit_problems import Batch, FitProblem, Objective, Tasks
+from mechlearn.growth.growth_model import GrowthModel, Parameter
 from mechlearn.growth.measurement_noise import Discrepancy, ScatterBasis
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.models import get_growth_model
+from mechlearn.growth.solvers import solve_batched
 from mechlearn.records import SizeSeries
 
-__all__ = ["Population", "fit_population", "population_law"]
+__all__ = ["PopulationPrior", "fit_population_prior", "population_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +45,12 @@ _PRIOR_SLICES = 5.0  # weight of the law's own widths in the covariance, in slic
 _PRIOR_SHARE = 0.2  # of those widths
 
 
-def population_law(law: Law | str) -> Law:
+def population_model(law: GrowthModel | str) -> GrowthModel:
     """The law as a population knows it: wide bounds, first area on a log scale.
 
-    A bound that the law has of its own and that is not the paper's stays (`Law.with_bounds`).
+    A bound that the law has of its own and that is not the paper's stays.
     """
-    law = get_law(law)
+    law = get_growth_model(law)
     parameters = []
     for p in law.parameters:
         if p.name == "initial_area":
@@ -65,18 +64,18 @@ def population_law(law: Law | str) -> Law:
 
 
 @dataclass(frozen=True)
-class Population:
+class PopulationPrior:
     """Prior of a law's parameters and scatter around it.
 
     Attributes:
-        law: as `population_law` gives it.
+        law: as `population_model` gives it.
         mean (P,), covariance (P, P): of the parameters in fit coordinates; `initial_area` is a
             multiple of the first measurement.
         discrepancy: measurement noise and model error.
         floor: in the unit of the cohort's sizes, added before a logarithm is taken.
     """
 
-    law: Law
+    law: GrowthModel
     mean: np.ndarray
     covariance: np.ndarray
     discrepancy: Discrepancy
@@ -111,10 +110,10 @@ class Population:
         return out
 
 
-def fit_population(
-    timelines: Sequence[SizeSeries], law: Law | str, *, floor: float,
+def fit_population_prior(
+    timelines: Sequence[SizeSeries], law: GrowthModel | str, *, floor: float,
     alpha_beta_gy: float | None = None, seed: int = 0,
-) -> Population:
+) -> PopulationPrior:
     """Estimate a law's population from a cohort.
 
     Args:
@@ -129,17 +128,17 @@ def fit_population(
     """
     if len(timelines) < 2:
         raise ValueError(
-            f"population of {get_law(law).name}: {len(timelines)} slice(s); at least 2 are needed. "
-            "Give a larger cohort or growth.population=null."
+            f"population of {get_growth_model(law).name}: {len(timelines)} slice(s); at least 2 "
+            "are needed. Give a larger cohort or growth.population=null."
         )
-    law = population_law(law)
+    law = population_model(law)
     problems = [
         FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines
     ]
     plain = Batch.of(problems, Objective(np.zeros(0), np.zeros((0, 0))))
     widths = np.array([p.width for p in law.parameters])
     mean = plain.coordinates(np.array([p.start for p in law.parameters]))
-    now = Population(law, mean, np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
+    now = PopulationPrior(law, mean, np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
     x: np.ndarray | None = None
     basis = ScatterBasis.of(plain.days, plain.seen)
     for number in range(_ROUNDS):
@@ -154,7 +153,7 @@ def fit_population(
 
 
 def _map_fits(
-    now: Population, batch: Batch, x: np.ndarray | None, rng: np.random.Generator
+    now: PopulationPrior, batch: Batch, x: np.ndarray | None, rng: np.random.Generator
 ) -> np.ndarray:
     """MAP coordinates (S, P) of every slice, from its last ones, the mean and a draw."""
     size = (len(batch.problems), now.mean.size)
@@ -166,8 +165,8 @@ def _map_fits(
 
 
 def _update(
-    now: Population, batch: Batch, basis: ScatterBasis, x: np.ndarray, widths: np.ndarray
-) -> tuple[Population, float]:
+    now: PopulationPrior, batch: Batch, basis: ScatterBasis, x: np.ndarray, widths: np.ndarray
+) -> tuple[PopulationPrior, float]:
     """Mean, covariance and scatter in the model linearised at x: (population, -log likelihood)."""
     slopes, offset = _linearised(batch, x)
     slopes, offset = basis.project(slopes), basis.project(offset[..., None])[..., 0]
@@ -192,7 +191,7 @@ def _update(
     found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 60, "xatol": 0.01})
     sigma, tau = np.exp(np.clip(found.x, np.log([_SIGMA_FLOOR, 1e-5]), np.log([5.0, 5.0])))
     scatter_now = Discrepancy(float(sigma), float(tau))
-    return Population(now.law, mean, covariance, scatter_now, now.floor), float(found.fun)
+    return PopulationPrior(now.law, mean, covariance, scatter_now, now.floor), float(found.fun)
 
 
 def _minus_log_likelihood(

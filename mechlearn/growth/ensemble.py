@@ -1,9 +1,9 @@
-"""A cohort's word on several laws: the population of each, its weight, and its honest error.
+"""Ensemble of growth models with weights and calibration estimated from a cohort.
 
-Weights stack the laws' forecast distributions (Yao et al. 2018, with the continuous ranked
-probability score): they minimise the mean score of the pool over held-out last visits, drawn
-towards equal weights as if by a few patients' evidence. The pool's forecast is then corrected by
-the quantiles of its cross-fitted errors, patients kept together, drawn towards the normal where
+Weights stack the models' forecast distributions (Yao et al. 2018, with the continuous ranked
+probability score): they minimise the mean score of the ensemble over held-out last visits, drawn
+towards equal weights as if by a few patients' evidence. The ensemble's forecast is then corrected
+by the quantiles of its cross-fitted errors, patients kept together, drawn towards the normal where
 patients are few: in the manner of conformal prediction, without its guarantee, since populations
 are fitted anew to all patients, and floor and weights are chosen on the same last visits.
 `held_out` flatters a little for it; `growth.population=cross_fit` scores without that.
@@ -11,10 +11,8 @@ are fitted anew to all patients, and floor and weights are chosen on the same la
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +20,16 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from mechlearn.files import write_json
-from mechlearn.growth.laws import law_of_file
-from mechlearn.growth.measurement_noise import Discrepancy
-from mechlearn.growth.population import Population, population_law
+from mechlearn.growth.population_prior import PopulationPrior
+from mechlearn.growth.quantiles import weighted_quantiles
 
-__all__ = ["HEADROOM", "Calibration", "Member", "Pool", "load_pool", "weighted_quantiles"]
+__all__ = ["HEADROOM", "VERSION", "Calibration", "Ensemble", "Member", "Spread", "even_ranks",
+           "shares", "thinned"]  # fmt: skip
 
-_VERSION = 1
+VERSION = 1
 _UNCORRECTED_PATIENTS = 20.0  # a law's own width is believed as if so many patients spoke for it
 HEADROOM = 1.5  # forecasts stay below so many times the largest size of the cohort
 _LEVELS = np.linspace(0.005, 0.995, 199)
-
-
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantiles of weighted values (N,) at levels in (0, 1), with the plotting position of a
-    finite sample; beyond the outermost values they continue on a normal scale."""
-    order = np.argsort(values, kind="stable")
-    v, w = values[order], weights[order] / weights.sum()
-    effective = 1 / np.sum(w**2)
-    position = (np.cumsum(w) - w / 2) * effective / (effective + 1) + 0.5 / (effective + 1)
-    at, known = ndtri(levels), ndtri(position)
-    inner = np.interp(at, known, v)
-    k = max(1, int(0.1 * v.size))  # slopes of the tails from the outer tenths
-    low = max((v[k] - v[0]) / (known[k] - known[0]), 0.0) if v.size > 1 else 1.0
-    high = max((v[-1] - v[-1 - k]) / (known[-1] - known[-1 - k]), 0.0) if v.size > 1 else 1.0
-    inner = np.where(at < known[0], v[0] + low * (at - known[0]), inner)
-    return np.where(at > known[-1], v[-1] + high * (at - known[-1]), inner)
 
 
 @dataclass(frozen=True)
@@ -83,9 +65,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Member:
-    """One law of a pool; `held_out` as in `Pool`, before calibration."""
+    """One law of an ensemble; `held_out` as in `Ensemble`, before calibration."""
 
-    population: Population
+    population: PopulationPrior
     weight: float
     calibration: Calibration | None = None
     held_out: Mapping[str, float] = field(default_factory=dict)
@@ -96,7 +78,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Ensemble:
     """Laws of one cohort.
 
     Attributes:
@@ -104,9 +86,9 @@ class Pool:
         unit: of the cohort's sizes, mm2 or mm3.
         about: where it comes from: cohort, numbers of patients and slices, version, command.
         alpha_beta_gy: where the laws count doses.
-        calibration: of the pool as a whole; a member's own is for forecasts by that law alone.
+        calibration: of the ensemble as a whole; a member's own is for forecasts by that law alone.
         ceiling: sizes beyond it are not believed of a forecast; see `limit`.
-        held_out: scores of the pool on the last visits of patients it was not fitted to.
+        held_out: scores of the ensemble on the last visits of patients it was not fitted to.
     """
 
     members: tuple[Member, ...]
@@ -129,7 +111,7 @@ class Pool:
         return self.members[0].population.floor
 
     def member(self, law: str) -> Member:
-        """One law of the pool; ValueError for one that the cohort was not fitted with."""
+        """One law of the ensemble; ValueError for one that the cohort was not fitted with."""
         for member in self.members:
             if member.name == law:
                 return member
@@ -143,7 +125,7 @@ class Pool:
     def card(self) -> dict[str, Any]:
         """All of it as plain content, as it stands in a file."""
         return {
-            "format": "mechlearn population", "version": _VERSION, "unit": self.unit,
+            "format": "mechlearn population", "version": VERSION, "unit": self.unit,
             "alpha_beta_gy": self.alpha_beta_gy, "ceiling": self.ceiling,
             "about": dict(self.about),
             **_plain_calibration(self.calibration),
@@ -179,56 +161,44 @@ def _plain_calibration(calibration: Calibration | None) -> dict[str, Any]:
     return {"error_quantiles": quantiles, "n_patients": calibration.n_patients}
 
 
-def _calibration(held: Mapping[str, Any]) -> Calibration | None:
-    if held["error_quantiles"] is None:
-        return None
-    return Calibration(np.array(held["error_quantiles"], float), int(held["n_patients"]))
+@dataclass(frozen=True)
+class Spread:
+    """Middle and width of forecast samples, (S, n), on the scale of log(size + floor)."""
+
+    middle: np.ndarray  # (S, 1)
+    width: np.ndarray  # (S, 1): half of what holds 68% of the samples
+    floor: float
+
+    @classmethod
+    def of(cls, samples: np.ndarray, floor: float) -> Spread:
+        low, middle, high = np.percentile(np.log(samples + floor), [15.87, 50, 84.13], axis=1)
+        return cls(middle[:, None], np.maximum((high - low) / 2, 1e-6)[:, None], floor)
+
+    def scores(self, sizes: np.ndarray) -> np.ndarray:
+        """Sizes (S, k) in widths from the middle."""
+        return (np.log(sizes + self.floor) - self.middle) / self.width
+
+    def sizes(self, scores: np.ndarray) -> np.ndarray:
+        """The inverse of `scores`."""
+        logs = np.minimum(self.middle + self.width * scores, 300.0)
+        return np.maximum(np.exp(logs) - self.floor, 0.0)
 
 
-def load_pool(source: str | Path) -> Pool:
-    """A packaged population by name (`phantom`), or one from a file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a population file, or one of laws that this version does not know.
-    """
-    if str(source) == "phantom":
-        text = files("mechlearn.growth").joinpath("populations/phantom.json").read_text()
-    else:
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"growth.population={source}: no such file. Make one with `python -m "
-                "mechlearn.evaluate +experiment=population`, or use phantom or null."
-            )
-        text = path.read_text()
-    try:
-        content = json.loads(text)
-        if content["format"] != "mechlearn population" or content["version"] != _VERSION:
-            raise ValueError(f"format {content['format']!r}, version {content['version']!r}")
-        members = tuple(_member(held) for held in content["laws"])
-        return Pool(members, content["unit"], content["about"], content["alpha_beta_gy"],
-                    _calibration(content), content["ceiling"], content["held_out"])  # fmt: skip
-    except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
-        raise ValueError(
-            f"growth.population={source}: not a population file of version {_VERSION} ({error}). "
-            "Make it again with `python -m mechlearn.evaluate +experiment=population`."
-        ) from error
+def shares(weights: Sequence[float] | np.ndarray, n: int) -> list[int]:
+    """Whole numbers that add up to n, as near to the weights as can be (largest remainders)."""
+    wanted = np.asarray(weights, float) / np.sum(weights) * n
+    whole = np.floor(wanted).astype(int)
+    first = np.argsort(whole - wanted, kind="stable")[: n - int(whole.sum())]
+    whole[first] += 1
+    return [int(k) for k in whole]
 
 
-def _member(held: Mapping[str, Any]) -> Member:
-    law = law_of_file(str(held["law"]))
-    if "log radiosensitivity" in held["parameters"]:
-        law = law.linear_quadratic()
-    law = population_law(law)
-    names = [f"log {p.name}" if p.scale == "log" else p.name for p in law.parameters]
-    if names != held["parameters"]:
-        raise ValueError(f"law {law.name} has parameters {names}, the file {held['parameters']}")
-    population = Population(
-        law, np.array(held["mean"]), np.array(held["covariance"]),
-        Discrepancy(held["sigma"], held["tau_per_sqrt_day"]), held["floor"],
-    )  # fmt: skip
-    if population.mean.shape != (len(names),) or population.covariance.shape != (len(names),) * 2:
-        raise ValueError(f"law {law.name}: mean or covariance is not of {len(names)} parameters")
-    np.linalg.cholesky(population.covariance)  # refuses what is not a covariance
-    return Member(population, float(held["weight"]), _calibration(held), held["held_out"])
+def even_ranks(samples: np.ndarray, count: int) -> np.ndarray:
+    """Where `count` of the samples (S, n) lie, evenly over their ranks: (S, count)."""
+    at = ((np.arange(count) + 0.5) * samples.shape[1] / count).astype(int)
+    return np.argsort(samples, axis=1, kind="stable")[:, at]
+
+
+def thinned(samples: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the samples (S, n), evenly over their ranks."""
+    return np.take_along_axis(samples, even_ranks(samples, count), 1)

@@ -1,4 +1,4 @@
-"""Fit a pool from a cohort: populations, honest errors by cross-fitting over patients, weights."""
+"""Fit an ensemble to a cohort: population priors, errors cross-fitted over patients, weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mechlearn.checks import in_range
-from mechlearn.growth.growth_spec import POOL_LAWS
-from mechlearn.growth.law import Law
-from mechlearn.growth.laws import get_law
-from mechlearn.growth.outlook import Spread, drawn, shares, thinned
-from mechlearn.growth.pool import HEADROOM, Calibration, Member, Pool
-from mechlearn.growth.population import Population, fit_population
+from mechlearn.growth.ensemble import (
+    HEADROOM,
+    Calibration,
+    Ensemble,
+    Member,
+    Spread,
+    shares,
+    thinned,
+)
+from mechlearn.growth.growth_model import GrowthModel
+from mechlearn.growth.growth_spec import ENSEMBLE_MODELS
+from mechlearn.growth.models import get_growth_model
+from mechlearn.growth.population_prior import PopulationPrior, fit_population_prior
+from mechlearn.growth.posterior_draws import drawn
 from mechlearn.records import SizeSeries
 
-__all__ = ["fit_pool", "folds", "pool_weights", "size_floor"]
+__all__ = ["fit_ensemble", "folds", "ensemble_weights", "size_floor"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +62,7 @@ def size_floor(timelines: Sequence[SizeSeries], *, n_folds: int = 5, seed: int =
     for percent in _FLOOR_PERCENTILES:
         floor, score = float(np.percentile(sizes[sizes > 0], percent)), 0.0
         for law in _FLOOR_LAWS:
-            samples = _cross_fitted(held, get_law(law), floor, n_folds, 100, seed, None)
+            samples = _cross_fitted(held, get_growth_model(law), floor, n_folds, 100, seed, None)
             score += _relative_crps(held, samples)
         found.append((score, floor))
     return min(found)[1]
@@ -103,12 +111,12 @@ def _relative_crps(timelines: Sequence[SizeSeries], samples: np.ndarray) -> floa
     return float(np.mean((near - 0.5 * _mean_distance(ordered, ordered))[kept] / largest[kept]))
 
 
-def fit_pool(
-    timelines: Sequence[SizeSeries], laws: Sequence[Law | str] = POOL_LAWS, *, unit: str = "mm2",
-    floor: float | None = None, n_folds: int = 5, n: int = 100, seed: int = 0,
+def fit_ensemble(
+    timelines: Sequence[SizeSeries], laws: Sequence[GrowthModel | str] = ENSEMBLE_MODELS, *,
+    unit: str = "mm2", floor: float | None = None, n_folds: int = 5, n: int = 100, seed: int = 0,
     alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Pool:
+) -> Ensemble:
     """Populations of several laws, their calibration and their weights.
 
     Every patient is forecast to the last visit by populations that never saw the patient
@@ -126,8 +134,8 @@ def fit_pool(
         n_folds: at most the number of patients.
         n: draws a forecast.
         seed: of folds, starts and draws.
-        alpha_beta_gy: where laws count doses (`Law.linear_quadratic` laws).
-        about: provenance, stored with the pool.
+        alpha_beta_gy: where laws count doses (`GrowthModel.linear_quadratic` laws).
+        about: provenance, stored with the ensemble.
         progress: called with (populations fitted, of how many).
 
     Raises:
@@ -146,7 +154,7 @@ def fit_pool(
     n_folds = _enough_patients(held, n_folds)
     floor = size_floor(timelines, n_folds=n_folds, seed=seed) if floor is None else floor
     steps = _Steps(progress, len(chosen) * (n_folds + 1))
-    kept: list[tuple[Population, Calibration, dict[str, float]]] = []
+    kept: list[tuple[PopulationPrior, Calibration, dict[str, float]]] = []
     forecasts = []
     seen, truth, _ = _last_held_out(held)
     largest = max(float(t.sizes.max()) for t in held)
@@ -154,11 +162,11 @@ def fit_pool(
         samples = _cross_fitted(held, law, floor, n_folds, n, seed, alpha_beta_gy, steps.done)
         calibration = _calibration(samples, truth, floor, patients)
         forecasts.append(np.minimum(samples, HEADROOM * largest))
-        whole = fit_population(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
+        whole = fit_population_prior(held, law, floor=floor, seed=seed, alpha_beta_gy=alpha_beta_gy)
         kept.append((whole, calibration, _scores(held, samples)))
         steps.done()
     scale = np.array([t.sizes.max() for t in seen]) + floor
-    weights = pool_weights(np.stack(forecasts), truth, scale, patients)
+    weights = ensemble_weights(np.stack(forecasts), truth, scale, patients)
     counts = shares(weights, n)
     together = np.concatenate(
         [thinned(s, k) for s, k in zip(forecasts, counts, strict=True) if k], axis=1
@@ -169,7 +177,7 @@ def fit_pool(
     ]
     members.sort(key=lambda m: -m.weight)
     facts = {"n_patients": n_patients, "n_slices": len(held), "seed": seed, "n_folds": n_folds}
-    return Pool(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
+    return Ensemble(tuple(members), unit, {**(about or {}), **facts}, alpha_beta_gy,
                 _calibration(together, truth, floor, patients), HEADROOM * largest,
                 _scores(held, together))  # fmt: skip
 
@@ -191,8 +199,8 @@ def _calibration(
 
 
 def _cross_fitted(
-    timelines: Sequence[SizeSeries], law: Law, floor: float, n_folds: int, n: int, seed: int,
-    alpha_beta_gy: float | None, done: Callable[[], None] = lambda: None,
+    timelines: Sequence[SizeSeries], law: GrowthModel, floor: float, n_folds: int, n: int,
+    seed: int, alpha_beta_gy: float | None, done: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Draws (S, n) of every last visit by populations that never saw its patient."""
     fold = folds([t.patient for t in timelines], n_folds, seed)
@@ -200,7 +208,7 @@ def _cross_fitted(
     samples = np.empty((len(timelines), n))
     for k in range(n_folds):
         others = [t for t, f in zip(timelines, fold, strict=True) if f != k]
-        population = fit_population(others, law, floor=floor, seed=seed,
+        population = fit_population_prior(others, law, floor=floor, seed=seed,
                                     alpha_beta_gy=alpha_beta_gy)  # fmt: skip
         here = np.flatnonzero(fold == k)
         samples[here] = drawn(population, [seen[i] for i in here], ends[here], n=n, seed=seed,
@@ -219,9 +227,11 @@ class _Steps:
             self.report(self.count, self.total)
 
 
-def _chosen(timelines: Sequence[SizeSeries], laws: Sequence[Law | str]) -> list[Law]:
+def _chosen(
+    timelines: Sequence[SizeSeries], laws: Sequence[GrowthModel | str]
+) -> list[GrowthModel]:
     treated = any(t.courses for t in timelines)
-    found = [get_law(law) for law in laws]
+    found = [get_growth_model(law) for law in laws]
     return [law for law in found if treated or not law.knows_radiotherapy]
 
 
@@ -238,10 +248,10 @@ def _last_held_out(
     return seen, np.array(truth), np.array(ends)
 
 
-def pool_weights(
+def ensemble_weights(
     samples: np.ndarray, truth: np.ndarray, scale: np.ndarray, patients: Sequence[str]
 ) -> np.ndarray:
-    """Weights (L,) that minimise the pool's mean CRPS, drawn towards equality.
+    """Weights (L,) that minimise the ensemble's mean CRPS, drawn towards equality.
 
     For a mixture CRPS = sum_i w_i E|X_i - y| - 1/2 sum_ij w_i w_j E|X_i - X_j|, a convex quadratic
     form on the simplex (Gneiting and Raftery 2007).
@@ -274,10 +284,10 @@ def pool_weights(
         options={"ftol": 1e-12, "maxiter": 500},
     )  # fmt: skip
     if not found.success:
-        logger.warning("pool weights: %s; equal weights are taken", found.message)
+        logger.warning("ensemble weights: %s; equal weights are taken", found.message)
         found.x = equal
     weights = np.where(found.x < _LEAST_WEIGHT, 0.0, found.x)
-    logger.info("pool of %d laws from %d patients: loss %.5g, of equal weights %.5g",
+    logger.info("ensemble of %d laws from %d patients: loss %.5g, of equal weights %.5g",
                 laws, counts.size, loss(found.x), loss(equal))  # fmt: skip
     return weights / weights.sum()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.choice import choose_law
 from mechlearn.growth.fit import fit
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.laws import LAWS
+from mechlearn.growth.model_choice import choose_law
+from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
@@ -20,7 +20,7 @@ RT = (Radiotherapy(100.0),)
 
 
 def series(name, noise=0.02, days=DAYS, rt=(), seed=0) -> SizeSeries:
-    areas = LAWS[name].area(days, TRUTH, rt)
+    areas = GROWTH_MODELS[name].area(days, TRUTH, rt)
     areas = areas * np.exp(noise * np.random.default_rng(seed).normal(size=days.size))
     visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     return SizeSeries("p1/z070", "p1", visits, rt)

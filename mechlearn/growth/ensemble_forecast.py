@@ -1,113 +1,59 @@
-"""Forecasts under a population: the draws of one law, calibrated, or of several laws, pooled."""
+"""Forecasts under a population: one growth model, or an ensemble of several, calibrated."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mechlearn.growth.engines import ENGINES
+from mechlearn.growth.ensemble import (
+    Calibration,
+    Ensemble,
+    Member,
+    Spread,
+    even_ranks,
+    shares,
+)
+from mechlearn.growth.fit_problems import FitProblem
 from mechlearn.growth.growth_spec import POOLED, GrowthSpec
-from mechlearn.growth.pool import Calibration, Member, Pool
-from mechlearn.growth.population import Population
-from mechlearn.growth.posterior import Draws, draw
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.posterior_draws import drawn
 from mechlearn.records import SizeForecast, SizeSeries
 
-__all__ = ["Spread", "drawn", "members_for", "pooled", "shares", "thinned"]
+__all__ = ["ensemble_forecasts", "members_for"]
 
 _BLOCK = 64  # series drawn at once: bounds the memory
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Middle and width of forecast samples, (S, n), on the scale of log(size + floor)."""
-
-    middle: np.ndarray  # (S, 1)
-    width: np.ndarray  # (S, 1): half of what holds 68% of the samples
-    floor: float
-
-    @classmethod
-    def of(cls, samples: np.ndarray, floor: float) -> Spread:
-        low, middle, high = np.percentile(np.log(samples + floor), [15.87, 50, 84.13], axis=1)
-        return cls(middle[:, None], np.maximum((high - low) / 2, 1e-6)[:, None], floor)
-
-    def scores(self, sizes: np.ndarray) -> np.ndarray:
-        """Sizes (S, k) in widths from the middle."""
-        return (np.log(sizes + self.floor) - self.middle) / self.width
-
-    def sizes(self, scores: np.ndarray) -> np.ndarray:
-        """The inverse of `scores`."""
-        logs = np.minimum(self.middle + self.width * scores, 300.0)
-        return np.maximum(np.exp(logs) - self.floor, 0.0)
-
-
-def drawn(
-    population: Population, timelines: Sequence[SizeSeries], days: np.ndarray, *, n: int,
-    seed: int, alpha_beta_gy: float | None = None, engine: str = "batched",
-) -> Draws:
-    """`posterior.draw` for timelines, days (S, T) on their clocks; seeded by slice and law."""
-    law = population.law
-    problems = [
-        FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines
-    ]
-    shifted = days - np.array([[p.origin_day] for p in problems])
-    names = [(zlib.crc32(p.name.encode()), zlib.crc32(law.name.encode())) for p in problems]
-    rngs = [np.random.default_rng([seed, *name]) for name in names]
-    return draw(population, problems, shifted, n=n, rngs=rngs, engine=ENGINES[engine])
-
-
-def shares(weights: Sequence[float] | np.ndarray, n: int) -> list[int]:
-    """Whole numbers that add up to n, as near to the weights as can be (largest remainders)."""
-    wanted = np.asarray(weights, float) / np.sum(weights) * n
-    whole = np.floor(wanted).astype(int)
-    first = np.argsort(whole - wanted, kind="stable")[: n - int(whole.sum())]
-    whole[first] += 1
-    return [int(k) for k in whole]
-
-
-def _ranks(samples: np.ndarray, count: int) -> np.ndarray:
-    """Where `count` of the samples (S, n) lie, evenly over their ranks: (S, count)."""
-    at = ((np.arange(count) + 0.5) * samples.shape[1] / count).astype(int)
-    return np.argsort(samples, axis=1, kind="stable")[:, at]
-
-
-def thinned(samples: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the samples (S, n), evenly over their ranks."""
-    return np.take_along_axis(samples, _ranks(samples, count), 1)
-
-
-def members_for(spec: GrowthSpec, pool: Pool) -> tuple[Member, ...]:
-    """The laws of a pool that a spec asks for.
+def members_for(spec: GrowthSpec, ensemble: Ensemble) -> tuple[Member, ...]:
+    """The laws of an ensemble that a spec asks for.
 
     Raises:
-        ValueError: a law that the pool lacks, or doses where it was fitted without.
+        ValueError: a law that the ensemble lacks, or doses where it was fitted without.
     """
-    if spec.dose_model is not None and pool.alpha_beta_gy != spec.dose_model:
+    if spec.dose_model is not None and ensemble.alpha_beta_gy != spec.dose_model:
         raise ValueError(
             f"growth.survival='linear_quadratic', growth.alpha_beta_gy={spec.alpha_beta_gy:g}: the "
-            f"population was fitted with alpha/beta {pool.alpha_beta_gy} (None: surviving "
+            f"population was fitted with alpha/beta {ensemble.alpha_beta_gy} (None: surviving "
             "fractions, no doses). Fit one with these settings, or use growth.survival=fraction."
         )
-    return pool.members if spec.law == POOLED else (pool.member(spec.resolve().name),)
+    return ensemble.members if spec.law == POOLED else (ensemble.member(spec.resolve().name),)
 
 
-def pooled(
-    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, pool: Pool
+def ensemble_forecasts(
+    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, ensemble: Ensemble
 ) -> list[SizeForecast]:
     """Forecasts of slices from the visits that may be seen, each to its own day."""
-    members = members_for(spec, pool)
+    members = members_for(spec, ensemble)
     out: list[SizeForecast] = []
     for begin in range(0, len(timelines), _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        out += _block(timelines[block], days[block], spec, pool, members)
+        out += _block(timelines[block], days[block], spec, ensemble, members)
     return out
 
 
 def _block(
-    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, pool: Pool,
+    timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, ensemble: Ensemble,
     members: Sequence[Member],
 ) -> list[SizeForecast]:
     grid = np.array([
@@ -117,17 +63,17 @@ def _block(
     alone = spec.law != POOLED  # whatever its weight among others
     counts = shares([1.0] if alone else [m.weight for m in members], spec.n_bootstrap)
     parts = [
-        _part(member, timelines, grid, count, spec, pool)
+        _part(member, timelines, grid, count, spec, ensemble)
         for member, count in zip(members, counts, strict=True) if count
     ]  # fmt: skip
     weights = {m.name: k / spec.n_bootstrap for m, k in zip(members, counts, strict=True) if k}
     samples = np.concatenate([part.samples for part in parts], axis=1)
     curves = np.concatenate([part.curves for part in parts], axis=1)
-    calibration = pool.calibration if spec.law == POOLED else members[0].calibration
+    calibration = ensemble.calibration if spec.law == POOLED else members[0].calibration
     if spec.calibrate and calibration is not None:
-        samples, curves = _corrected(calibration, timelines, grid, samples, curves, pool.floor)
+        samples, curves = _corrected(calibration, timelines, grid, samples, curves, ensemble.floor)
     largest = np.array([t.sizes.max() for t in timelines])
-    limit = pool.limit(largest)[:, None]
+    limit = ensemble.limit(largest)[:, None]
     if spec.max_growth is not None:
         limit = np.minimum(limit, spec.max_growth * largest[:, None])
     samples, curves = np.minimum(samples, limit), np.minimum(curves, limit[..., None])
@@ -137,7 +83,7 @@ def _block(
             curve_days=grid[i], curves=curves[i], law=spec.law,
             parameters=_parameters(parts, i),
             n_failed=sum(int(part.n_failed[i]) for part in parts),
-            population=str(pool.about.get("cohort", "unnamed")), weights=weights,
+            population=str(ensemble.about.get("cohort", "unnamed")), weights=weights,
             unit=timeline.unit,
         )
         for i, (timeline, day) in enumerate(zip(timelines, days, strict=True))
@@ -176,18 +122,18 @@ def _parameters(parts: Sequence[_Part], i: int) -> dict[str, np.ndarray]:
 
 def _part(
     member: Member, timelines: Sequence[SizeSeries], grid: np.ndarray, count: int,
-    spec: GrowthSpec, pool: Pool,
+    spec: GrowthSpec, ensemble: Ensemble,
 ) -> _Part:
     """`count` draws of a law, spread evenly over their ranks on the forecast day."""
     population = member.population
     draws = drawn(population, timelines, grid, n=max(spec.n_bootstrap, 100), seed=spec.seed,
-                  alpha_beta_gy=pool.alpha_beta_gy, engine=spec.engine)  # fmt: skip
+                  alpha_beta_gy=ensemble.alpha_beta_gy, engine=spec.engine)  # fmt: skip
     samples, curves = draws.samples, draws.curves
-    kept = _ranks(samples, count)
+    kept = even_ranks(samples, count)
     law = population.law
     log = np.array([p.scale == "log" for p in law.parameters])
     values = np.where(log, np.exp(np.where(log, draws.x, 0.0)), draws.x)
-    problems = [FitProblem.of(t, law, hold=False, alpha_beta_gy=pool.alpha_beta_gy)
+    problems = [FitProblem.of(t, law, hold=False, alpha_beta_gy=ensemble.alpha_beta_gy)
                 for t in timelines]  # fmt: skip
     return _Part(
         law.name, problems, np.take_along_axis(samples, kept, 1),

@@ -8,18 +8,19 @@ the tumour is, not where the law would have it.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mechlearn.growth.batch import Batch, Tasks
-from mechlearn.growth.engines import Engine, solve_batched
+from mechlearn.growth.fit_problems import Batch, FitProblem, Tasks
 from mechlearn.growth.measurement_noise import mirrored
-from mechlearn.growth.population import Population
-from mechlearn.growth.problem import FitProblem
+from mechlearn.growth.population_prior import PopulationPrior
+from mechlearn.growth.solvers import ENGINES, Engine, solve_batched
+from mechlearn.records import SizeSeries
 
-__all__ = ["Draws", "draw"]
+__all__ = ["Draws", "draw", "drawn"]
 
 _TOLERANCE = 1e-5  # of a refit: far below the noise that it is refitted to
 _STARTS = 6  # of the fit to the measurements themselves
@@ -41,7 +42,7 @@ class Draws:
 
 
 def draw(
-    population: Population, problems: Sequence[FitProblem], days: np.ndarray, *, n: int,
+    population: PopulationPrior, problems: Sequence[FitProblem], days: np.ndarray, *, n: int,
     rngs: Sequence[np.random.Generator], engine: Engine = solve_batched,
 ) -> Draws:
     """Draws of all series at once.
@@ -104,7 +105,7 @@ def _refit(
 
 
 def _assemble(
-    population: Population, batch: Batch, days: np.ndarray, x: np.ndarray, error: np.ndarray,
+    population: PopulationPrior, batch: Batch, days: np.ndarray, x: np.ndarray, error: np.ndarray,
     later: np.ndarray, reading: np.ndarray, converged: np.ndarray,
 ) -> Draws:
     series, n, p = x.shape
@@ -127,3 +128,18 @@ def _assemble(
     curves = np.maximum(np.exp(logs) - floor, 0.0) * scale[..., None]
     samples = np.maximum(np.exp(logs[..., -1] + reading) - floor[..., 0], 0.0) * scale
     return Draws(curves, samples, x, converged)
+
+
+def drawn(
+    population: PopulationPrior, timelines: Sequence[SizeSeries], days: np.ndarray, *, n: int,
+    seed: int, alpha_beta_gy: float | None = None, engine: str = "batched",
+) -> Draws:
+    """`draw` for timelines, days (S, T) on their clocks; seeded by slice and law."""
+    law = population.law
+    problems = [
+        FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines
+    ]
+    shifted = days - np.array([[p.origin_day] for p in problems])
+    names = [(zlib.crc32(p.name.encode()), zlib.crc32(law.name.encode())) for p in problems]
+    rngs = [np.random.default_rng([seed, *name]) for name in names]
+    return draw(population, problems, shifted, n=n, rngs=rngs, engine=ENGINES[engine])

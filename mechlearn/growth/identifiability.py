@@ -19,9 +19,9 @@ import numpy as np
 from scipy.stats import chi2, f
 
 from mechlearn.checks import in_range, one_of
+from mechlearn.growth.growth_model import GrowthModel, Parameter
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.law import Law, Parameter
-from mechlearn.growth.likelihood import SliceLikelihood
+from mechlearn.growth.profile_likelihood import SliceLikelihood
 from mechlearn.records import SizeSeries
 
 __all__ = ["Identifiability", "Profile", "identifiability", "profile"]
@@ -133,7 +133,7 @@ class Identifiability:
 
 
 def profile(
-    timeline: SizeSeries, law: Law | str, parameter: str, *, spec: GrowthSpec | None = None,
+    timeline: SizeSeries, law: GrowthModel | str, parameter: str, *, spec: GrowthSpec | None = None,
     points: int = 25, level: float = 0.95,
 ) -> Profile:
     """The profile likelihood of one parameter of a law.
@@ -157,8 +157,8 @@ def profile(
 
 
 def identifiability(
-    timeline: SizeSeries, law: Law | str, spec: GrowthSpec | None = None, *, points: int = 25,
-    level: float = 0.95,
+    timeline: SizeSeries, law: GrowthModel | str, spec: GrowthSpec | None = None, *,
+    points: int = 25, level: float = 0.95,
 ) -> Identifiability:
     """Profiles of all free parameters, and which directions among them the visits see.
 
@@ -177,7 +177,7 @@ def identifiability(
 
 
 def _likelihood(
-    timeline: SizeSeries, law: Law | str, spec: GrowthSpec | None
+    timeline: SizeSeries, law: GrowthModel | str, spec: GrowthSpec | None
 ) -> SliceLikelihood:
     spec = spec or GrowthSpec()
     if isinstance(law, str):

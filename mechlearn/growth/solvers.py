@@ -12,9 +12,9 @@ from functools import partial
 import lmfit
 import numpy as np
 
-from mechlearn.growth.batch import Batch, Tasks
 from mechlearn.growth.constraints import lmfit_coordinates, lmfit_parameters, tie_slopes
-from mechlearn.growth.levenberg import minimise
+from mechlearn.growth.fit_problems import Batch, Tasks
+from mechlearn.growth.levenberg_marquardt import minimise
 
 __all__ = ["ENGINES", "Engine", "Fits", "minimise_lmfit", "solve_batched", "solve_lmfit"]
 
@@ -62,7 +62,7 @@ def _model(
 def solve_batched(
     batch: Batch, tasks: Tasks, tolerance: float = 1e-8, *, max_iterations: int = _MAX_EVALUATIONS
 ) -> Fits:
-    """All tasks and starts through `levenberg.minimise`, in blocks that fit a processor's cache."""
+    """All tasks and starts by Levenberg-Marquardt, in blocks that fit a processor's cache."""
     starts, low, high = _prepared(batch, tasks)
     n, k, p = starts.shape
     valid = np.isfinite(low).all(1) & np.isfinite(high).all(1) & (low <= high).all(1)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from mechlearn.growth.cohort_fit import fit_pool, folds, pool_weights
+from mechlearn.growth.ensemble import Calibration, Ensemble, Spread, shares, thinned
+from mechlearn.growth.ensemble_fit import ensemble_weights, fit_ensemble, folds
+from mechlearn.growth.ensemble_forecast import members_for
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.outlook import Spread, members_for, shares, thinned
-from mechlearn.growth.pool import Calibration, Pool, load_pool, weighted_quantiles
+from mechlearn.growth.population_file import load_ensemble
+from mechlearn.growth.quantiles import weighted_quantiles
 from mechlearn.growth.size_forecast import forecast, forecasts
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
@@ -35,8 +37,8 @@ def cohort(patients, slices=2, *, seed=0) -> list[SizeSeries]:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Pool:
-    return fit_pool(cohort(12), LAWS, n_folds=3, n=40, about={"cohort": "simulated"})
+def ensemble() -> Ensemble:
+    return fit_ensemble(cohort(12), LAWS, n_folds=3, n=40, about={"cohort": "simulated"})
 
 
 def series(areas=(400.0, 500.0, 640.0, 800.0), name="p9/z1") -> SizeSeries:
@@ -122,16 +124,16 @@ def rivals(n_patients, *, seed=0):
 
 
 def test_many_patients_weight_the_law_behind_the_data():
-    assert pool_weights(*rivals(600))[0] > 0.9
+    assert ensemble_weights(*rivals(600))[0] > 0.9
 
 
 def test_few_patients_leave_the_weights_nearly_equal():
-    weights = pool_weights(*rivals(1))
+    weights = ensemble_weights(*rivals(1))
     assert weights == pytest.approx(np.full(3, 1 / 3), abs=0.1)
 
 
 def test_weights_are_a_distribution():
-    weights = pool_weights(*rivals(20))
+    weights = ensemble_weights(*rivals(20))
     assert weights.sum() == pytest.approx(1.0)
     assert (weights >= 0).all()
 
@@ -141,13 +143,13 @@ def test_weights_count_a_patient_once():
     # The one patient for whom the second law is right, two hundred times.
     draws = np.concatenate([draws, np.repeat(draws[:, :1], 200, axis=1)], axis=1)
     truth = np.append(truth, np.full(200, np.median(draws[1, 0])))
-    weights = pool_weights(draws, truth, np.ones(240), [*patients, *["p0"] * 200])
+    weights = ensemble_weights(draws, truth, np.ones(240), [*patients, *["p0"] * 200])
     assert weights[0] > weights[1] + 0.3
 
 
 def test_weights_minimise_the_score_of_the_mixture():
     draws, truth, scale, patients = rivals(200)
-    weights = pool_weights(draws, truth, scale, patients)
+    weights = ensemble_weights(draws, truth, scale, patients)
 
     def crps(w):
         near = np.abs(draws - truth[:, None]).mean(axis=2)
@@ -166,134 +168,135 @@ def test_folds_keep_the_slices_of_a_patient_together():
     assert set(fold) == {0, 1, 2, 3}
 
 
-# --- the pool of a cohort ---------------------------------------------------------------------
+# --- the ensemble of a cohort ---------------------------------------------------------------------
 
 
-def test_law_behind_the_cohort_outweighs_carrying_forward(pool):
-    weights = {m.name: m.weight for m in pool.members}
+def test_law_behind_the_cohort_outweighs_carrying_forward(ensemble):
+    weights = {m.name: m.weight for m in ensemble.members}
     assert weights["exponential"] + weights["gompertz"] > 2 * weights.get("carry_forward", 0.0)
     assert sum(weights.values()) == pytest.approx(1.0)
 
 
-def test_pool_knows_where_it_comes_from(pool):
-    assert pool.about == {"cohort": "simulated", "n_patients": 12, "n_slices": 24, "seed": 0,
+def test_pool_knows_where_it_comes_from(ensemble):
+    assert ensemble.about == {"cohort": "simulated", "n_patients": 12, "n_slices": 24, "seed": 0,
                           "n_folds": 3}  # fmt: skip
 
 
 def test_radiotherapy_laws_are_left_out_of_an_untreated_cohort():
-    found = fit_pool(cohort(4, 1), ("ode", "exponential"), n_folds=2, n=10, floor=20.0)
+    found = fit_ensemble(cohort(4, 1), ("ode", "exponential"), n_folds=2, n=10, floor=20.0)
     assert [m.name for m in found.members] == ["exponential"]
 
 
-def test_pool_does_not_depend_on_the_order_of_its_cohort(pool):
-    again = fit_pool(cohort(12)[::-1], LAWS, n_folds=3, n=40)
-    ours, theirs = ({m.name: m.weight for m in p.members} for p in (pool, again))
+def test_pool_does_not_depend_on_the_order_of_its_cohort(ensemble):
+    again = fit_ensemble(cohort(12)[::-1], LAWS, n_folds=3, n=40)
+    ours, theirs = ({m.name: m.weight for m in p.members} for p in (ensemble, again))
     assert theirs == pytest.approx(ours, abs=0.02)
 
 
 def test_progress_counts_every_population():
     seen = []
-    fit_pool(cohort(4, 1), ("exponential", "linear"), n_folds=2, n=10,
+    fit_ensemble(cohort(4, 1), ("exponential", "linear"), n_folds=2, n=10,
              progress=lambda *step: seen.append(step))  # fmt: skip
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
 def test_two_patients_are_no_cohort():
     with pytest.raises(ValueError, match=r"population: 2 patient.*growth.population=null"):
-        fit_pool(cohort(2), LAWS)
+        fit_ensemble(cohort(2), LAWS)
 
 
 # --- forecasts --------------------------------------------------------------------------------
 
 
-def test_members_share_the_samples_of_a_pooled_forecast(pool):
-    made = forecast(series(), 120, spec=SPEC, pool=pool)
+def test_members_share_the_samples_of_a_pooled_forecast(ensemble):
+    made = forecast(series(), 120, spec=SPEC, ensemble=ensemble)
     assert made.samples.size == SPEC.n_bootstrap
     assert made.curves.shape == (SPEC.n_bootstrap, SPEC.curve_points)
     assert sum(made.weights.values()) == pytest.approx(1.0)
     assert made.population == "simulated"
 
 
-def test_parameters_of_a_pooled_forecast_name_their_law(pool):
-    made = forecast(series(), 120, spec=SPEC, pool=pool)
+def test_parameters_of_a_pooled_forecast_name_their_law(ensemble):
+    made = forecast(series(), 120, spec=SPEC, ensemble=ensemble)
     counts = {name.split(".")[0]: v.size for name, v in made.parameters.items()}
     assert counts == {name: round(40 * w) for name, w in made.weights.items()}
 
 
-def test_one_law_of_the_pool_forecasts_alone(pool):
+def test_one_law_of_the_pool_forecasts_alone(ensemble):
     spec = dataclasses.replace(SPEC, law="exponential")
-    made = forecast(series(), 120, spec=spec, pool=pool)
+    made = forecast(series(), 120, spec=spec, ensemble=ensemble)
     assert made.weights == {"exponential": 1.0}
     assert set(made.parameters) == {"initial_area", "growth_rate"}
     assert made.parameters["initial_area"].mean() == pytest.approx(400, rel=0.2)
 
 
-def test_law_that_the_pool_does_not_hold_is_refused(pool):
+def test_law_that_the_pool_does_not_hold_is_refused(ensemble):
     spec = dataclasses.replace(SPEC, law="logistic")
     with pytest.raises(ValueError, match="growth.law='logistic'.*simulated.*exponential"):
-        forecast(series(), 120, spec=spec, pool=pool)
+        forecast(series(), 120, spec=spec, ensemble=ensemble)
 
 
 @pytest.mark.parametrize("law", ["pooled", "exponential"])
-def test_train_setup_never_sees_the_forecast_day(pool, law):
+def test_train_setup_never_sees_the_forecast_day(ensemble, law):
     spec = dataclasses.replace(SPEC, law=law)
-    seen = forecast(series((400.0, 500.0, 640.0)), 90, spec=spec, pool=pool)
-    with_truth = forecast(series((400.0, 500.0, 640.0, 99999.0)), 90, spec=spec, pool=pool)
+    seen = forecast(series((400.0, 500.0, 640.0)), 90, spec=spec, ensemble=ensemble)
+    with_truth = forecast(series((400.0, 500.0, 640.0, 99999.0)), 90, spec=spec, ensemble=ensemble)
     assert np.array_equal(seen.samples, with_truth.samples)
     assert np.array_equal(seen.curves, with_truth.curves)
 
 
-def test_all_setup_sees_every_visit(pool):
+def test_all_setup_sees_every_visit(ensemble):
     spec = dataclasses.replace(SPEC, setup="all")
     low, high = series((400.0, 500.0, 640.0)), series((400.0, 500.0, 6400.0))
-    made = [forecast(s, 120, spec=spec, pool=pool).median for s in (low, high)]
+    made = [forecast(s, 120, spec=spec, ensemble=ensemble).median for s in (low, high)]
     assert made[1] > 3 * made[0]
 
 
 @pytest.mark.parametrize("areas", [(400.0,), (0.0, 400.0), (0.0, 0.0, 0.0), (400.0, 0.0)])
-def test_poor_series_are_forecast_from_a_population(pool, areas):
+def test_poor_series_are_forecast_from_a_population(ensemble, areas):
     spec = dataclasses.replace(SPEC, setup="all")
-    made = forecast(series(areas), 150, spec=spec, pool=pool)
+    made = forecast(series(areas), 150, spec=spec, ensemble=ensemble)
     assert np.isfinite(made.samples).all()
     assert (made.samples >= 0).all()
 
 
-def test_one_visit_is_forecast_more_widely_than_four(pool):
+def test_one_visit_is_forecast_more_widely_than_four(ensemble):
     spec = dataclasses.replace(SPEC, setup="all")
-    one, four = (forecast(series(a), 180, spec=spec, pool=pool) for a in ((800.0,), (400.0, 500.0,
-                 640.0, 800.0)))  # fmt: skip
+    areas = ((800.0,), (400.0, 500.0, 640.0, 800.0))
+    one, four = (forecast(series(a), 180, spec=spec, ensemble=ensemble) for a in areas)
     low, high = one.interval(0.8)
     assert high / low > np.divide(*four.interval(0.8)[::-1])
 
 
-def test_forecast_does_not_depend_on_the_other_slices(pool):
+def test_forecast_does_not_depend_on_the_other_slices(ensemble):
     several = [series(), series((50.0, 80.0), "p9/z2"), series((900.0,) * 6, "p9/z3")]
-    together = forecasts(several, [120.0, 90.0, 300.0], spec=SPEC, pool=pool)
-    alone = forecast(several[1], 90.0, spec=SPEC, pool=pool)
+    together = forecasts(several, [120.0, 90.0, 300.0], spec=SPEC, ensemble=ensemble)
+    alone = forecast(several[1], 90.0, spec=SPEC, ensemble=ensemble)
     assert together[1].samples == pytest.approx(alone.samples, rel=1e-6)
 
 
-def test_slice_that_cannot_be_forecast_leaves_its_error_in_place(pool):
-    made = forecasts([series(), series(name="p9/z2")], [120.0, -5.0], spec=SPEC, pool=pool)
+def test_slice_that_cannot_be_forecast_leaves_its_error_in_place(ensemble):
+    made = forecasts([series(), series(name="p9/z2")], [120.0, -5.0], spec=SPEC, ensemble=ensemble)
     assert made[0].name == "p9/z1"
     assert "p9/z2: forecast day -5" in str(made[1])
 
 
-def test_forecast_stays_below_what_the_cohort_has_seen(pool):
-    made = forecast(series((400.0, 4000.0)), 3000, spec=SPEC, pool=pool)
-    assert made.samples.max() <= pool.limit(np.array([4000.0]))[0]
+def test_forecast_stays_below_what_the_cohort_has_seen(ensemble):
+    made = forecast(series((400.0, 4000.0)), 3000, spec=SPEC, ensemble=ensemble)
+    assert made.samples.max() <= ensemble.limit(np.array([4000.0]))[0]
 
 
-def test_max_growth_limits_a_pooled_forecast(pool):
+def test_max_growth_limits_a_pooled_forecast(ensemble):
     spec = dataclasses.replace(SPEC, max_growth=1.2)
-    made = forecast(series(), 400, spec=spec, pool=pool)
+    made = forecast(series(), 400, spec=spec, ensemble=ensemble)
     assert made.samples.max() <= 1.2 * 800 + 1e-6
     assert made.curves.max() <= 1.2 * 800 + 1e-6
 
 
-def test_calibration_can_be_left_out(pool):
-    raw = forecast(series(), 150, spec=dataclasses.replace(SPEC, calibrate=False), pool=pool)
-    corrected = forecast(series(), 150, spec=SPEC, pool=pool)
+def test_calibration_can_be_left_out(ensemble):
+    plain = dataclasses.replace(SPEC, calibrate=False)
+    raw = forecast(series(), 150, spec=plain, ensemble=ensemble)
+    corrected = forecast(series(), 150, spec=SPEC, ensemble=ensemble)
     assert not np.array_equal(raw.samples, corrected.samples)
 
 
@@ -310,22 +313,23 @@ def test_thinning_keeps_the_spread():
 # --- files -----------------------------------------------------------------------------------
 
 
-def test_pool_survives_its_file(pool, tmp_path):
-    again = load_pool(pool.save(tmp_path / "made" / "pool.json"))
-    assert (again.unit, again.about, again.ceiling) == (pool.unit, pool.about, pool.ceiling)
-    assert [m.name for m in again.members] == [m.name for m in pool.members]
-    ours, theirs = (forecast(series(), 120, spec=SPEC, pool=p) for p in (pool, again))
+def test_pool_survives_its_file(ensemble, tmp_path):
+    again = load_ensemble(ensemble.save(tmp_path / "made" / "ensemble.json"))
+    assert (again.unit, again.about) == (ensemble.unit, ensemble.about)
+    assert again.ceiling == ensemble.ceiling
+    assert [m.name for m in again.members] == [m.name for m in ensemble.members]
+    ours, theirs = (forecast(series(), 120, spec=SPEC, ensemble=p) for p in (ensemble, again))
     assert theirs.samples == pytest.approx(ours.samples, rel=0.01)
 
 
-def test_saved_pool_is_found_by_the_spec(pool, tmp_path):
-    spec = dataclasses.replace(SPEC, population=str(pool.save(tmp_path / "pool.json")))
+def test_saved_pool_is_found_by_the_spec(ensemble, tmp_path):
+    spec = dataclasses.replace(SPEC, population=str(ensemble.save(tmp_path / "ensemble.json")))
     assert forecast(series(), 120, spec=spec).population == "simulated"
 
 
-def test_no_partial_file_is_left_behind(pool, tmp_path):
-    pool.save(tmp_path / "pool.json")
-    assert [p.name for p in tmp_path.iterdir()] == ["pool.json"]
+def test_no_partial_file_is_left_behind(ensemble, tmp_path):
+    ensemble.save(tmp_path / "ensemble.json")
+    assert [p.name for p in tmp_path.iterdir()] == ["ensemble.json"]
 
 
 def damaged(content, how):
@@ -347,54 +351,55 @@ def damaged(content, how):
 @pytest.mark.parametrize(
     "how", ["version", "law", "covariance", "parameters", "missing", "mean", "cut"]
 )
-def test_damaged_pool_is_refused_with_a_remedy(pool, tmp_path, how):
-    path = pool.save(tmp_path / "pool.json")
+def test_damaged_pool_is_refused_with_a_remedy(ensemble, tmp_path, how):
+    path = ensemble.save(tmp_path / "ensemble.json")
     text = damaged(json.loads(path.read_text()), how)
     path.write_text(text[: len(text) // 2] if how == "cut" else text)
-    with pytest.raises(ValueError, match=r"growth.population=.*pool.json.*experiment=population"):
-        load_pool(path)
+    words = r"growth.population=.*ensemble.json.*experiment=population"
+    with pytest.raises(ValueError, match=words):
+        load_ensemble(path)
 
 
-def test_a_file_imports_no_code(pool, tmp_path, monkeypatch):
+def test_a_file_imports_no_code(ensemble, tmp_path, monkeypatch):
     """A stranger's population names a module; loading the file must not import it."""
     made = tmp_path / "made"
     (tmp_path / "payload_law.py").write_text(f"open({str(made)!r}, 'w').close()\nlaw = None\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    path = pool.save(tmp_path / "pool.json")
+    path = ensemble.save(tmp_path / "ensemble.json")
     content = json.loads(path.read_text())
     content["laws"][0]["law"] = "payload_law.law"
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"'payload_law.law' is not built in.*own_laws"):
-        load_pool(path)
+        load_ensemble(path)
     assert not made.exists()
 
 
-def test_a_model_that_the_user_names_may_stand_in_a_file(pool, tmp_path, monkeypatch):
-    code = "from mechlearn.growth.laws import LAWS\nlaw = LAWS['exponential']\n"
+def test_a_model_that_the_user_names_may_stand_in_a_file(ensemble, tmp_path, monkeypatch):
+    code = "from mechlearn.growth.models import GROWTH_MODELS\nlaw = GROWTH_MODELS['exponential']\n"
     (tmp_path / "named_law.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    path = pool.save(tmp_path / "pool.json")
+    path = ensemble.save(tmp_path / "ensemble.json")
     content = json.loads(path.read_text())
     held = next(m for m in content["laws"] if m["law"] == "exponential")
     held["law"] = "named_law.law"
     path.write_text(json.dumps(content))
     GrowthSpec(own_laws=["named_law.law"])
-    assert "exponential" in [m.name for m in load_pool(path).members]
+    assert "exponential" in [m.name for m in load_ensemble(path).members]
 
 
 def test_missing_pool_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="growth.population=.*no such file.*population"):
-        load_pool(tmp_path / "none.json")
+        load_ensemble(tmp_path / "none.json")
 
 
 def test_population_without_doses_refuses_to_count_them():
-    pool = load_pool("phantom")
+    ensemble = load_ensemble("phantom")
     spec = GrowthSpec(law="pooled", population="phantom", survival="linear_quadratic")
     with pytest.raises(ValueError, match="fitted with alpha/beta None.*survival=fraction"):
-        members_for(spec, pool)
+        members_for(spec, ensemble)
 
 
-@pytest.mark.parametrize("law", [m.name for m in load_pool("phantom").members])
+@pytest.mark.parametrize("law", [m.name for m in load_ensemble("phantom").members])
 def test_every_law_of_the_packaged_population_forecasts_alone(law):
     readings = ((0.0, 500.0), (60.0, 650.0), (120.0, 700.0))
     series = SizeSeries("p/z1", "p", tuple(SizeReading(*r) for r in readings))

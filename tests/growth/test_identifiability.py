@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from mechlearn.growth.fit_problems import DegenerateSeriesError
+from mechlearn.growth.growth_model import GrowthModel, Parameter
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.identify import identifiability, profile
-from mechlearn.growth.law import Law, Parameter
-from mechlearn.growth.laws import INITIAL_AREA, LAWS
-from mechlearn.growth.problem import DegenerateSeriesError
+from mechlearn.growth.identifiability import identifiability, profile
+from mechlearn.growth.models import GROWTH_MODELS, INITIAL_AREA
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 TRUTH = {
@@ -25,7 +25,7 @@ OPEN_FIRST = {"initial_area": [0.3, 3.0]}
 
 
 def series(name="ode", days=DAYS, noise=0.0, rt=RT, seed=0) -> SizeSeries:
-    areas = LAWS[name].area(np.asarray(days, float), TRUTH, rt)
+    areas = GROWTH_MODELS[name].area(np.asarray(days, float), TRUTH, rt)
     areas = areas * np.exp(noise * np.random.default_rng(seed).normal(size=areas.size))
     visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     return SizeSeries("p1/z070", "p1", visits, rt)
@@ -41,7 +41,7 @@ def linear_interval(timeline, sigma, level):
 
 
 # A(t) = first * (1 + r t) with first and first * r both free: linear in (first, first * r).
-STRAIGHT = Law(
+STRAIGHT = GrowthModel(
     "straight",
     (dataclasses.replace(INITIAL_AREA, low=0.2, high=5.0),
      Parameter("gain", "first area/day", -1.0, 1.0, 0.005, width=0.02)),
@@ -128,7 +128,7 @@ def test_a_switch_between_two_visits_is_open_above():
     """How sharply the dying part turns cannot be told from above: no visit falls into the turn."""
     days = np.arange(0, 200, 15)
     sharp = TRUTH | {"slope": 5.0, "delay": 32.0}
-    areas = LAWS["ode"].area(days.astype(float), sharp, RT)
+    areas = GROWTH_MODELS["ode"].area(days.astype(float), sharp, RT)
     visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
     found = profile(SizeSeries("p1/z070", "p1", visits, RT), "ode", "slope",
                     spec=GrowthSpec(noise=0.02))  # fmt: skip
@@ -137,7 +137,7 @@ def test_a_switch_between_two_visits_is_open_above():
 
 
 def test_parameters_that_only_count_as_a_product_trade_off():
-    law = Law(
+    law = GrowthModel(
         "product",
         (INITIAL_AREA, Parameter("gain", "1/day", 1e-4, 1.0, 0.01, "log"),
          Parameter("share", "1", 1e-3, 1.0, 0.3, "log")),

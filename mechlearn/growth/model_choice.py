@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mechlearn.growth.fit import LOG_FLOOR, fit
+from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.growth_spec import GrowthSpec
-from mechlearn.growth.law import Law
-from mechlearn.growth.laws import get_law
+from mechlearn.growth.models import get_growth_model
 from mechlearn.records import SizeSeries
 
 __all__ = ["CHOICE_LAWS", "LawChoice", "choose_law"]
@@ -36,7 +36,8 @@ class LawChoice(NamedTuple):
 
 
 def choose_law(
-    timeline: SizeSeries, laws: Sequence[Law | str] = CHOICE_LAWS, spec: GrowthSpec | None = None
+    timeline: SizeSeries, laws: Sequence[GrowthModel | str] = CHOICE_LAWS,
+    spec: GrowthSpec | None = None,
 ) -> list[LawChoice]:
     """Fit several laws to all visits of a slice and weigh them, the best first.
 
@@ -54,7 +55,7 @@ def choose_law(
         refuses, or a law of radiotherapy for a slice that had none.
     """
     spec = spec or GrowthSpec()
-    rows = [_judged(timeline, get_law(law), spec) for law in laws]
+    rows = [_judged(timeline, get_growth_model(law), spec) for law in laws]
     known = np.array([row.aicc for row in rows if row.aicc is not None])
     if known.size:
         share = np.exp(-(known - known.min()) / 2).sum()
@@ -66,7 +67,7 @@ def choose_law(
     return sorted(rows, key=lambda row: math.inf if row.aicc is None else row.aicc)
 
 
-def _judged(timeline: SizeSeries, law: Law, spec: GrowthSpec) -> LawChoice:
+def _judged(timeline: SizeSeries, law: GrowthModel, spec: GrowthSpec) -> LawChoice:
     if not timeline.courses and law.knows_radiotherapy:
         reason = "no radiotherapy: it would be its untreated curve once more"
         return LawChoice(law.name, None, None, reason)
@@ -87,7 +88,7 @@ def _judged(timeline: SizeSeries, law: Law, spec: GrowthSpec) -> LawChoice:
     return LawChoice(law.name, n * math.log(square) + 2 * k + 2 * k * (k + 1) / (n - k - 1), None)
 
 
-def _fitted(timeline: SizeSeries, law: Law, spec: GrowthSpec) -> tuple[np.ndarray, int]:
+def _fitted(timeline: SizeSeries, law: GrowthModel, spec: GrowthSpec) -> tuple[np.ndarray, int]:
     """Sizes at the visits over the first one, and how many parameters were fitted."""
     scale = timeline.sizes[0] or 1.0
     if law.estimate is not None:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlearn.growth.laws import LAWS
 from mechlearn.growth.measurement_noise import Discrepancy
-from mechlearn.growth.outlook import drawn
-from mechlearn.growth.population import Population, population_law
+from mechlearn.growth.models import GROWTH_MODELS
+from mechlearn.growth.population_prior import PopulationPrior, population_model
+from mechlearn.growth.posterior_draws import drawn
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 SIGMA, TAU, FLOOR = 0.12, 0.03, 1e-9
 MEAN = np.array([0.03, 0.004])
 COVARIANCE = np.array([[0.02, 0.0002], [0.0002, 1.6e-5]])
-EXPONENTIAL = Population(
-    population_law("exponential"), MEAN, COVARIANCE, Discrepancy(SIGMA, TAU), FLOOR
+EXPONENTIAL = PopulationPrior(
+    population_model("exponential"), MEAN, COVARIANCE, Discrepancy(SIGMA, TAU), FLOOR
 )
 
 
-def population(name, floor=1.0) -> Population:
+def population(name, floor=1.0) -> PopulationPrior:
     """Some population of a law: its own starts and a half of its widths."""
-    law = population_law(LAWS[name])
+    law = population_model(GROWTH_MODELS[name])
     log = [np.log(p.start) if p.scale == "log" else p.start for p in law.parameters]
     widths = np.array([0.5 * p.width for p in law.parameters])
-    return Population(law, np.array(log), np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
+    return PopulationPrior(law, np.array(log), np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
 
 
 def timeline(areas, days=None, name="p1/z070", starts=(35.0,)) -> SizeSeries:
@@ -102,7 +102,7 @@ def test_before_any_second_visit_the_prior_speaks():
 
 
 def test_large_model_error_starts_the_forecast_at_the_last_visit():
-    loose = Population(EXPONENTIAL.law, MEAN, COVARIANCE, Discrepancy(0.01, 0.3), FLOOR)
+    loose = PopulationPrior(EXPONENTIAL.law, MEAN, COVARIANCE, Discrepancy(0.01, 0.3), FLOOR)
     series = timeline([100.0, 100.0, 900.0])
     found = drawn(loose, [series], np.array([[0.0, 60.0]]), n=500, seed=0).curves[0, :, -1]
     assert np.median(found) == pytest.approx(900, rel=0.02)
