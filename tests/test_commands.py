@@ -190,17 +190,17 @@ def rows_at(sweep: Path) -> dict[str, int]:
 def test_stopped_sweep_goes_on_with_the_cells_that_were_not_finished(
     pair: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mechlearn.config import tasks
+    from mechlearn.config import evaluating
 
-    run_task, calls = tasks.run_task, []
+    run, calls = evaluating.run, []
 
-    def stopped(cfg: Any, inputs: Any) -> Any:
-        calls.append(cfg.sampler.nl)
+    def stopped(evaluation: Any, job: Any) -> Any:
+        calls.append(job.sampler.spec.nl)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return run_task(cfg, inputs)
+        return run(evaluation, job)
 
-    monkeypatch.setattr(tasks, "run_task", stopped)
+    monkeypatch.setattr(evaluating, "run", stopped)
     words = ["evaluate", "-m", "task=grid", *pair, "task.count=1", "task.slices=1",
              "sampler.scale=10k,50k", "hydra.sweep.dir=sweep"]  # fmt: skip
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ FLOORS = {
     "records": 0, **dict.fromkeys(HELPERS, 0),
     "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,
     "data": 2, "phantom": 2, "models": 2,
-    "evaluation": 3, "report": 3,
+    "report": 2.5, "evaluation": 3,
     "results": 3.5, "api": 4, "__main__": 5, "score": 5,
     "config": 5, "prepare": 5, "train": 5, "evaluate": 5, "forecast": 5, "collect": 5, "export": 5,
 }  # fmt: skip
@@ -40,7 +40,7 @@ THIRD_PARTY = {
     "phantom": {"numpy", "scipy", "torch", "nibabel", "nilearn", "rich"},
     "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
                "safetensors", "huggingface_hub", "yaml"},
-    "evaluation": {"numpy", "scipy", "torch", "yaml", "rich"},
+    "evaluation": {"numpy", "scipy", "torch", "yaml", "rich", "matplotlib"},  # the last for types
     "report": {"numpy", "matplotlib", "jinja2", "rich", "torch"},
 }
 HYDRA = ("hydra", "omegaconf")

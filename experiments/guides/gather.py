@@ -136,7 +136,8 @@ def guides(folder: Path, result: Row) -> str:
     """The table of pairs; fills `result`."""
     lines, baselines, slices = [], [], None
     for path in sorted((folder / "pairs").rglob("row.json")):
-        row, pairs = read_row(path), read_table(path.parent / "pairs.csv")
+        row = read_row(path)
+        pairs = [p for p in read_table(path.parent / "pairs.csv") if not p.get("skipped")]
         seen = [(p["slice_id"], p["target_fraction"]) for p in pairs]
         if slices not in (None, seen):
             raise ValueError(f"{path.parent}/pairs.csv: other slices than in the other rows. "

@@ -79,7 +79,7 @@ def _pairs(cells: Cells, folder: Path) -> list[Row]:
         path = folder / cell["cell"] / "pairs.csv"
         if path.is_file():
             where = {"noise_level": cell["noise_level"], "scale": cell["scale"]}
-            out += [{**row, **where} for row in read_table(path)]
+            out += [{**r, **where} for r in read_table(path) if r.get("skipped") is None]
     return out
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
@@ -12,9 +14,10 @@ from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
 from mechlearn.growth.learned_forecast import load_size_prior
 from mechlearn.growth.population_file import load_ensemble
 
-__all__ = ["course_change", "growth_spec", "prior_note"]
+__all__ = ["course_change", "growth_spec", "prior_note", "warn_of_prior"]
 
 PACKAGED = "phantom"
+log = logging.getLogger(__name__)
 
 
 def growth_spec(cfg: DictConfig) -> GrowthSpec:
@@ -71,6 +74,12 @@ def course_change(cfg: DictConfig) -> CourseChange | None:
             "linear_rt, logistic_rt or gompertz_rt."
         )
     return change
+
+
+def warn_of_prior(cfg: DictConfig) -> None:
+    """Log `prior_note`, where there is one."""
+    if (note := prior_note(cfg)) is not None:
+        log.warning("%s", note)
 
 
 def prior_note(cfg: DictConfig) -> str | None:

@@ -17,7 +17,8 @@ from mechlearn.data.augmentation_spec import AugmentationSpec
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.map_spec import MapSpec
-from mechlearn.growth.growth_spec import ENSEMBLE_MODELS, GrowthSpec
+from mechlearn.evaluation.task_spec import TaskSpec
+from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.phantom.phantom_spec import PhantomSpec
 
 __all__ = [
@@ -137,34 +138,10 @@ class CommonConfig:
 
 
 @dataclass
-class TaskConfig:
-    """What a job does (a recipe of conf/task), and on which slices."""
-
-    name: str = MISSING
-    split: str = "test"
-    patients: int | None = None  # the first of the split; null for all
-    slices: int | None = None  # at most so many (pairs in the grid), spread over the patients
-    count: int = 5  # slices of a patient: equally spaced tumour slices (section 3.2)
-    min_growth: float | None = 0.10  # slices that grow less are left out; null keeps all
-    min_area_mm2: float = 0.0  # slices whose tumour is not larger at first are left out
-    min_change: float = 0.0  # grid: pairs whose size changes by less than this share are left out
-    maps: MapSpec = field(default_factory=MapSpec)
-    multiples: list[float] = field(default_factory=list)  # sizes: requested over initial size
-    examples: int = 4  # grid: pictures kept
-    series: str | None = None  # CSV of tumour sizes, in place of the slices of data
-    companion: str | None = None  # CSV of another compartment's sizes of the same patients
-    patients_table: str | None = None  # CSV of covariates and treatments, one row a patient
-    holdouts: int = 1  # growth=learned: the last so many visits are forecast in turn
-    folds: int = 5  # cross-fits over patients, behind a population
-    laws: list[str] = field(default_factory=lambda: list(ENSEMBLE_MODELS))  # of a population
-    floor: float | None = None  # its size for "nothing", in the series' unit; null: from the cohort
-
-
-@dataclass
 class TrainConfig(CommonConfig):
     resume: str | None = None  # auto: the newest checkpoint of this experiment; or a path
     init: str | None = None
-    task: TaskConfig = field(default_factory=TaskConfig)
+    task: TaskSpec = field(default_factory=TaskSpec)
     model: ModelConfig = field(default_factory=ModelConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -175,7 +152,7 @@ class TrainConfig(CommonConfig):
 
 @dataclass
 class EvaluateConfig(CommonConfig):
-    task: TaskConfig = field(default_factory=TaskConfig)
+    task: TaskSpec = field(default_factory=TaskSpec)
     accelerator: str = "auto"
     rerun: bool = False  # also what an equal job has finished in the same folder before
     logger: dict[str, Any] = MISSING

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
@@ -12,33 +11,23 @@ from omegaconf import DictConfig
 
 from mechlearn.checks import one_of
 from mechlearn.config.growth_config import PACKAGED, growth_spec
-from mechlearn.config.schema import TaskConfig
 from mechlearn.config.stores import check_store, data_config, open_store
 from mechlearn.data.patients_table import complete
 from mechlearn.data.selection import spread
 from mechlearn.data.size_table import read_series, store_series
-from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.job import CohortSeries
+from mechlearn.evaluation.task_spec import TaskSpec
 from mechlearn.phantom.phantom_sizes import tracked_series
 from mechlearn.phantom.phantom_spec import SERIES
 from mechlearn.records import SizeSeries
 
-__all__ = ["ALL", "CohortSeries", "check_series", "open_series"]
+__all__ = ["ALL", "check_series", "open_series"]
 
 log = logging.getLogger(__name__)
 ALL = "all"  # patients of every split
 
 
-@dataclass(frozen=True)
-class CohortSeries:
-    """Series of one cohort; `about` says where they come from, for the row."""
-
-    timelines: tuple[SizeSeries, ...]
-    unit: str
-    name: str
-    about: Row = field(default_factory=dict)
-
-
-def check_series(cfg: DictConfig, task: TaskConfig) -> None:
+def check_series(cfg: DictConfig, task: TaskSpec) -> None:
     """All that the source of series can be refused for in seconds."""
     if task.series is not None:
         table = read_series(_path(task))
@@ -57,11 +46,11 @@ def check_series(cfg: DictConfig, task: TaskConfig) -> None:
     check_store(cfg)
 
 
-def _path(task: TaskConfig) -> Path:
+def _path(task: TaskSpec) -> Path:
     return Path(str(task.series)).expanduser()
 
 
-def open_series(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
+def open_series(cfg: DictConfig, task: TaskSpec) -> CohortSeries:
     """The series of `task.series`, else the growth slices of `data`.
 
     Phantoms are measured without being painted, seconds a patient; finished ones are kept below
@@ -82,7 +71,7 @@ def open_series(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
     return CohortSeries(tuple(chosen), found.unit, found.name, found.about)
 
 
-def _phantoms(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
+def _phantoms(cfg: DictConfig, task: TaskSpec) -> CohortSeries:
     data = data_config(cfg)
     keys = data.phantom.patients(task.split)[: task.patients]
     parts = Path(cfg.paths.data).expanduser() / f"{data.name}_series"
@@ -99,7 +88,7 @@ def _phantoms(cfg: DictConfig, task: TaskConfig) -> CohortSeries:
                         {"data": "phantom", "split": task.split})  # fmt: skip
 
 
-def _stored(cfg: DictConfig, task: TaskConfig, rt_duration_days: float) -> CohortSeries:
+def _stored(cfg: DictConfig, task: TaskSpec, rt_duration_days: float) -> CohortSeries:
     store = open_store(cfg)
     split = None if task.split == ALL else task.split
     found = store_series(
@@ -111,7 +100,7 @@ def _stored(cfg: DictConfig, task: TaskConfig, rt_duration_days: float) -> Cohor
                         {"data": cfg.data.kind, "split": task.split})  # fmt: skip
 
 
-def _limited(timelines: Sequence[SizeSeries], task: TaskConfig) -> list[SizeSeries]:
+def _limited(timelines: Sequence[SizeSeries], task: TaskSpec) -> list[SizeSeries]:
     """The first `task.patients` patients, and at most `task.slices` of their slices."""
     groups: dict[str, list[SizeSeries]] = {}
     for timeline in timelines:

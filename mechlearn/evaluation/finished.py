@@ -7,6 +7,7 @@ sampler=...`), so that a job can say what changed.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,10 +15,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mechlearn
 from mechlearn.evaluation.rows import FAILED, ROW, Row, read_row
 
-__all__ = ["FINGERPRINT", "changed_parts", "code_digest", "finished_row", "fingerprint", "start"]
+__all__ = [
+    "FINGERPRINT",
+    "changed_parts",
+    "code_digest",
+    "content_digest",
+    "finished_row",
+    "fingerprint",
+    "start",
+]
 
 FINGERPRINT = "fingerprint"  # the row's key
 # Whatever a number in a row is computed by; drawing, configuration and commands are not.
@@ -40,6 +51,40 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 def _digest(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, allow_nan=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def content_digest(value: Any) -> str:
+    """Changes with any number, text or array in a record, however deep.
+
+    Args:
+        value: builtins, arrays, and dataclasses of them.
+    """
+    total = hashlib.sha256()
+    _feed(total, value)
+    return total.hexdigest()[:16]
+
+
+def _feed(total: Any, value: Any) -> None:
+    total.update(type(value).__name__.encode())
+    if isinstance(value, np.ndarray):
+        total.update(f"{value.dtype}{value.shape}".encode())
+        total.update(np.ascontiguousarray(value).tobytes())
+    elif dataclasses.is_dataclass(value):
+        for one in dataclasses.fields(value):
+            _feed(total, one.name)
+            _feed(total, getattr(value, one.name))
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            _feed(total, str(key))
+            _feed(total, value[key])
+    elif isinstance(value, (list, tuple)):
+        total.update(str(len(value)).encode())
+        for part in value:
+            _feed(total, part)
+    elif value is None or isinstance(value, (str, bytes, int, float, np.generic)):
+        total.update(repr(value).encode())
+    else:
+        raise TypeError(f"{type(value).__name__}: a case holds builtins, arrays and dataclasses.")
 
 
 @cache

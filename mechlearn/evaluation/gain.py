@@ -1,4 +1,4 @@
-"""The gain of a guide: what makes `sampler.scale` mean the same for every guide and grid.
+"""The gain of a guide: it makes `sampler.scale` mean the same for every guide and grid.
 
 R may be steep or flat in the image; eq. (2) multiplies its slope by s_ct. The gain is measured on
 validation slices so that 50k, the paper's choice, is the smallest scale at which guided growth,
@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import REFERENCE_SCALE, SamplerSpec
+from mechlearn.evaluation.case_selection import first_visits
+from mechlearn.evaluation.job import Job
 from mechlearn.evaluation.model_pair import generate, meter_of
-from mechlearn.models.checkpoints import LoadedModel, build_sampler
+from mechlearn.evaluation.runner import Evaluation, Scored
+from mechlearn.models.checkpoints import LoadedModel, build_sampler, packaged, set_gain
 from mechlearn.records import AxialSlice, GuidanceTarget
 
-__all__ = ["GainResult", "measure_gain"]
+__all__ = ["EVALUATION", "GainResult", "measure_gain"]
 
 log = logging.getLogger(__name__)
 REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
@@ -132,3 +136,55 @@ def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tupl
     claimed_gap = target[0].tumour_fraction - made.predicted_before
     claimed = (made.predicted_after - made.predicted_before) / claimed_gap if claimed_gap else 0.0
     return (meter.fraction(made.image) - before) / gap, claimed
+
+
+@dataclass(frozen=True)
+class GuideSlices:
+    """The guide and all slices that its gain is measured on: one case."""
+
+    name: str
+    slices: tuple[AxialSlice, ...]
+    patient: str = "all"
+
+
+def _cases(job: Job) -> list[GuideSlices]:
+    """The validation slices of the guide.
+
+    Raises:
+        ValueError: packaged or exported weights, which are not rewritten; a sampler without s_ct.
+    """
+    assert job.models is not None
+    source, spec = job.models.guide.source, job.models.sampler.spec
+    if not Path(source).is_file() or Path(source) == packaged(job.models.guide.kind):
+        raise ValueError(
+            f"checkpoints.guide={source}: packaged weights and exported pairs are not rewritten. "
+            "Give the checkpoint of the guide whose gain is to be stored in it."
+        )
+    if spec.guidance != "paper":
+        raise ValueError(
+            f"sampler.guidance={spec.guidance}: a gain scales s_ct of eq. (2), which this guidance "
+            "does not use. Take sampler=fast."
+        )
+    return [GuideSlices(Path(source).name, tuple(first_visits(job)))]
+
+
+def _score(job: Job, case: GuideSlices) -> Scored:
+    """Measure the gain and store it in the guide's checkpoint."""
+    assert job.models is not None
+    models, spec = job.models, job.models.sampler.spec
+    found = measure_gain(models.denoiser, models.guide, case.slices, spec=spec, device=job.device)
+    set_gain(models.guide.source, found.gain, gain_n_slices=found.n_slices,
+             gain_sampler=asdict(spec))  # fmt: skip
+    log.info("gain %.4g stored in %s", found.gain, models.guide.source)
+    rows = [
+        {"scale": s, "measured_response": m, "claimed_response": c}
+        for s, m, c in zip(found.scales, found.measured, found.claimed, strict=True)
+    ]
+    about = {"gain": found.gain, "n_slices": found.n_slices,
+             "best_measured_response": max(found.measured)}  # fmt: skip
+    return Scored(rows, extra=about)
+
+
+EVALUATION = Evaluation(
+    _cases, _score, lambda job, done: {}, table="responses.csv", first=("scale",), resumes=False
+)

@@ -9,71 +9,76 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mechlearn.evaluation.fans import save_fans
+from mechlearn.evaluation.fans import load_fans, save_fans
 from mechlearn.evaluation.growth_scores import BASELINES, slice_row, summarise_fits
+from mechlearn.evaluation.job import Job
 from mechlearn.evaluation.learned_folds import learned_groups
 from mechlearn.evaluation.population_fit import CrossFit, check_unseen, cross_fitted, in_order
 from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.evaluation.runner import SIZES, Done, Evaluation, Scored
+from mechlearn.files import write_text
 from mechlearn.growth.ensemble import Ensemble
 from mechlearn.growth.growth_spec import LEARNED, POOLED, GrowthSpec
+from mechlearn.growth.learned_forecast import load_size_prior
 from mechlearn.growth.population_file import load_ensemble
 from mechlearn.growth.size_forecast import forecasts
 from mechlearn.growth.size_prior import SizePrior
+from mechlearn.growth.size_prior_fit import LearnedSpec
 from mechlearn.progress import countdown
 from mechlearn.records import SizeForecast, SizeSeries
 
-__all__ = ["CROSS_FIT", "quiet_fits", "run_growth_fits"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["CROSS_FIT", "EVALUATION", "quiet_fits"]
 
 log = logging.getLogger(__name__)
 
 CROSS_FIT = "cross_fit"  # in place of a population: the cohort's own, patients apart
-_GIVEN = "given"  # stands in a spec for an ensemble that was handed over
-_BLOCK = 32  # slices between two words on progress
-_FIRST = ("slice_id", "patient", "law", "skipped", "n_visits", "horizon_days")
+FANS = "fans.npz"
+N_EXAMPLES = 6  # forecasts kept for a picture
+_BLOCK = 32  # slices between two reports of progress
 
 Made = SizeForecast | Exception
 Groups = Sequence[tuple["Ensemble | SizePrior | None", list[int]]]
 
 
-def run_growth_fits(
-    timelines: Sequence[SizeSeries], *, out_dir: str | Path, growth: GrowthSpec, unit: str = "mm2",
-    ensemble: Ensemble | None = None, cross_fit: CrossFit | None = None, n_examples: int = 6,
-    about: Mapping[str, Any] | None = None,
-) -> Row:
-    """Hold out the last visit of every slice and forecast it; fit all visits as well.
+@dataclass(frozen=True)
+class Cohort:
+    """All series of a job: one case, because fits of many series run together."""
 
-    Beside the law stand carry_forward, linear and exponential, each as the paper fits (least
-    squares and a bootstrap of the same noise; without enough visits the last one is carried
-    forward).
+    name: str
+    series: tuple[SizeSeries, ...]
+    unit: str
+    patient: str = "all"
 
-    Args:
-        timelines: slices with all their visits. Their order does not matter.
-        out_dir: receives `slices.csv`, `fans.npz` and, of a cross-fit, `populations/`, from which
-            a broken-off run goes on.
-        growth: law, population, bootstrap. The held-out visit is never seen, whatever the setup.
-        unit: of the sizes, mm2 or mm3.
-        ensemble: the population, in place of the one that `growth.population` names.
-        cross_fit: populations from these very series, patients apart (growth.population=cross_fit).
-        n_examples: forecasts kept for a picture.
-        about: stands in the row.
 
-    Returns:
-        The row: scores over slices with 95% intervals that resample patients, by number of
-        visits, and Wilcoxon tests against each baseline. A slice that cannot be forecast is
-        counted, with its reason in `slices.csv`.
+def cases(job: Job) -> list[Cohort]:
+    """The whole cohort, by name, so that the order of a file has no effect."""
+    cohort = job.cohort
+    if not cohort.timelines:
+        raise ValueError("growth_fits: no series to forecast. Check task.series or task.split.")
+    return [Cohort(cohort.name or "cohort", in_order(cohort.timelines), cohort.unit)]
+
+
+def score(job: Job, case: Cohort) -> Scored:
+    """Hold out the last visit of every series and forecast it; fit all visits as well.
+
+    Beside the growth model stand carry_forward, linear and exponential, each as the paper fits
+    (least squares and a bootstrap of the same noise; without enough visits the last one is carried
+    forward). With growth.population=cross_fit populations come from these very series, patients
+    apart, and are kept in `populations/`. The held-out visit is never seen, whatever the setup.
 
     Raises:
-        ValueError: no series; a slice named twice; a population of another unit, or of these very
-            patients; both `ensemble` and `cross_fit`.
+        ValueError: a series named twice; a population of another unit, or of these very patients.
     """
-    start = time.monotonic()
-    series = in_order(timelines)
-    if not series:
-        raise ValueError("growth_fits: no series to forecast. Check task.series or task.split.")
-    out = Path(out_dir)
-    growth, groups = _populations(series, growth, ensemble, cross_fit, unit, out / "populations")
+    series, unit, task = case.series, case.unit, job.task
+    cross_fit = None
+    if job.growth.population == CROSS_FIT:
+        cross_fit = CrossFit(task.folds, tuple(task.laws), job.seed, task.floor)
+    growth, groups = _populations(series, job.growth, cross_fit, unit, job.out_dir / "populations")
     plain: Groups = [(None, list(range(len(series))))]
     methods = {"": _Method(growth, groups)}
     methods |= {b: _Method(_baseline_spec(growth, b), plain) for b in BASELINES}
@@ -90,55 +95,83 @@ def run_growth_fits(
     for row in rows:
         if row["skipped"] is not None:
             log.warning("slice %s is left out: %s", row["slice_id"], row["skipped"])
-    write_table(out / "slices.csv", rows, first=_FIRST)
     train, every, seconds = made[""]
     done = [m for m in (*train, *every) if isinstance(m, SizeForecast)]
-    save_fans(out / "fans.npz", _examples(series, train, n_examples))
+    save_fans(job.out_dir / FANS, _examples(series, train, N_EXAMPLES))
     n_fits = sum(m.samples.size + m.n_failed for m in done)
-    return {
-        "job": "growth_fits",
-        "law": law,
-        "population": growth.population,
+    return Scored(rows, extra={
+        "law": law, "population": growth.population, "unit": unit,
         "cohort": next((m.population for m in done if m.population), None),
-        "unit": unit,
-        "n_bootstrap": growth.n_bootstrap,
-        "noise": growth.noise,
-        "noise_model": growth.noise_model,
-        "seed": growth.seed,
-        **summarise_fits(rows, unit=unit, seed=growth.seed),
+        "n_bootstrap": growth.n_bootstrap, "noise": growth.noise,
+        "noise_model": growth.noise_model, "seed": growth.seed,
         "fits_per_second": n_fits / seconds if n_fits else None,
-        "seconds": time.monotonic() - start,
-        **(about or {}),
+    })  # fmt: skip
+
+
+def summarise(job: Job, done: Done) -> Row:
+    """Scores over slices with 95% intervals that resample patients, by number of visits, and
+    Wilcoxon tests against each baseline; with growth=learned also its table beside baselines."""
+    row = summarise_fits([*done.rows, *done.skipped], unit=job.cohort.unit, seed=job.growth.seed)
+    return row | (_compared(job) if job.growth.law == LEARNED else {})
+
+
+def _compared(job: Job) -> Row:
+    """The learned forecast beside its baselines: a table in the log and its rows in a file."""
+    from mechlearn.evaluation.size_comparison import compare  # imports this module
+
+    series, task, growth = job.cohort, job.task, job.growth
+    prior = None
+    if growth.population != CROSS_FIT:
+        prior = load_size_prior(growth.population, series.timelines[0].compartment)
+    found = compare(series.timelines, holdouts=task.holdouts, prior=prior, n_folds=task.folds,
+                    learned=LearnedSpec(seed=job.seed), seed=job.seed)  # fmt: skip
+    text = found.table(seed=job.seed)
+    write_table(job.out_dir / "comparison.csv", found.rows, first=("series", "patient", "model"))
+    write_text(job.out_dir / "comparison.txt", f"{text}\n")
+    log.info("%s\n%s", series.name, text)
+    return {f"compared_{k}": v for k, v in found.summary(seed=job.seed).items()}
+
+
+def figures(job: Job, done: Done) -> Mapping[str, Figure]:
+    """Forecasts with their curves, and scores beside baselines; none where nothing was forecast."""
+    from mechlearn.report.growth_figures import Fan, fans_figure, scores_figure
+
+    if not done.rows:
+        return {}
+    series = job.cohort
+    whole = {t.name: t for t in series.timelines}
+    fans = [
+        Fan(whole[f.name].before(whole[f.name].visits[-1].day), f, whole[f.name].visits[-1])
+        for f in load_fans(job.out_dir / FANS)
+    ]
+    patients = len({r["patient"] for r in done.rows})
+    where = f"{series.name}, {len(done.rows)} slices of {patients} patients"
+    return {
+        "fans.png": fans_figure(fans, unit=series.unit, title=where),
+        "scores.png": scores_figure({done.rows[0]["law"]: done.rows}, title=where),
     }
 
 
 def _populations(
-    series: Sequence[SizeSeries], growth: GrowthSpec, ensemble: Ensemble | None,
-    cross_fit: CrossFit | None,
-    unit: str, folder: Path,
+    series: Sequence[SizeSeries], growth: GrowthSpec, cross_fit: CrossFit | None, unit: str,
+    folder: Path,
 ) -> tuple[GrowthSpec, Groups]:
     """(spec, which population forecasts which slices)."""
-    if ensemble is not None and cross_fit is not None:
-        raise ValueError("growth_fits: an ensemble and a cross_fit are two populations. Give one.")
-    if cross_fit is None and ensemble is None and growth.population == CROSS_FIT:
-        cross_fit = CrossFit()
     if growth.law == LEARNED:
         return growth, learned_groups(series, growth.population, cross_fit)
     if cross_fit is not None:
         laws = cross_fit.laws if growth.law == POOLED else (growth.law,)
-        growth = dataclasses.replace(growth, population=CROSS_FIT)
         cross_fit = dataclasses.replace(cross_fit, laws=laws, alpha_beta_gy=growth.dose_model)
         return growth, cross_fitted(series, cross_fit, unit=unit, folder=folder)
-    if ensemble is None and growth.population is not None:
+    ensemble = None
+    if growth.population is not None:
         ensemble = load_ensemble(growth.population)
-    if ensemble is not None:
         if ensemble.unit != unit:
             raise ValueError(
                 f"growth.population={growth.population}: a population of sizes in {ensemble.unit}, "
                 f"the series are in {unit}. Use growth.population=cross_fit or null."
             )
         check_unseen(ensemble, (t.patient for t in series))
-        growth = dataclasses.replace(growth, population=growth.population or _GIVEN)
     return growth, [(ensemble, list(range(len(series))))]
 
 
@@ -182,7 +215,7 @@ class _Method:
 
 @contextmanager
 def quiet_fits() -> Iterator[None]:
-    """Words on each of hundreds of fits would drown the progress; failures stand in the table."""
+    """Warnings of hundreds of fits would hide the progress; failures stand in the table."""
     growth = logging.getLogger("mechlearn.growth")
     before = growth.level
     growth.setLevel(logging.ERROR)
@@ -215,3 +248,9 @@ def _examples(
     longest = max((len(group) for group in ranked), default=0)
     turns = [group[i][1] for i in range(longest) for group in ranked if i < len(group)]
     return turns[:count]
+
+
+EVALUATION = Evaluation(
+    cases, score, summarise, figures, reads=SIZES, table="slices.csv", resumes=False,
+    first=("slice_id", "patient", "law", "skipped", "n_visits", "horizon_days"),
+)  # fmt: skip

@@ -6,34 +6,33 @@ multiples of its own where there is no follow-up.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mechlearn.evaluation.baseline_comparison import agreement, beside
+from mechlearn.evaluation.case_selection import first_visits, visit_pairs
 from mechlearn.evaluation.diagnostics import picture_row
-from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, sampler_row, target_of
-from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.evaluation.job import Job
+from mechlearn.evaluation.model_pair import generate, meter_of, target_of
+from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.runner import Done, Evaluation, Scored
 from mechlearn.evaluation.summary import mean, median
 from mechlearn.files import write_arrays
 from mechlearn.metrics.distance import summarise_hd95
-from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import mask_at_area, order_from
 from mechlearn.spatial.baselines import dilation
 from mechlearn.spatial.flair_threshold import FlairMeter
 
-__all__ = ["Example", "GridCase", "load_examples", "multiples_of", "next_visits", "run_grid"]
+__all__ = ["EVALUATION", "Example", "GridCase", "load_examples", "multiples_of", "next_visits"]
 
-log = logging.getLogger(__name__)
 EXAMPLES = "examples.npz"
 IMAGES = ("reference", "generated", "follow_up")
 SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
-LEAST_REQUEST = 0.1  # of the initial size; a share of a smaller change is mostly the meter's noise
+LEAST_REQUEST = 0.1  # of the initial size: the share of a smaller change is measurement noise
 MEANS = (
     "ssim_", "size_error_", "dice", "meter_dice", "drift_outside", "change_inside_share",
     "alteration_", "tumour_change", "hyperintense_fraction",
@@ -52,6 +51,15 @@ class GridCase:
     reference: AxialSlice
     targets: tuple[GuidanceTarget, ...]
     follow_up: AxialSlice | None = None
+    n_pictures: int = 0  # generations whose pictures are kept
+
+    @property
+    def slice_id(self) -> str:
+        return self.reference.slice_id
+
+    @property
+    def patient(self) -> str:
+        return self.reference.patient
 
 
 @dataclass(frozen=True)
@@ -89,65 +97,57 @@ def multiples_of(slices: Sequence[AxialSlice], factors: Sequence[float]) -> list
     ]  # fmt: skip
 
 
-def run_grid(
-    sampler: Sampler,
-    cases: Sequence[GridCase],
-    *,
-    out_dir: str | Path | None = None,
-    seed: int = 0,
-    n_examples: int = 4,
-) -> Row:
-    """Score one (NL, s_R): similarity to the input, achieved size, agreement with the follow-up.
+def cases(job: Job) -> list[GridCase]:
+    """Pairs of visits, or the first visits where `task.multiples` are given; pictures are kept of
+    the first `task.examples` generations."""
+    if job.task.multiples:
+        found = multiples_of(first_visits(job), job.task.multiples)
+    else:
+        found = next_visits(visit_pairs(job))
+    return with_pictures(found, job.task.examples)
 
-    Args:
-        sampler: guided sampler with the cell's noise level and scale.
-        cases: from `next_visits` or `multiples_of`; those without a tumour in the reference are
-            counted and left out.
-        out_dir: receives `pairs.csv`, a line a generation, and `examples.npz`; None writes nothing.
-        seed: of the `noise` encoding.
-        n_examples: how many generations' pictures are kept, the first ones.
 
-    Returns:
-        The row. Sizes are measured on FLAIR; `_guide_` marks the guide's own word and
-        `_no_change`, `_dilation` what the baselines reach.
+def with_pictures(cases: Sequence[GridCase], count: int) -> list[GridCase]:
+    """The same cases; pictures are kept of their first `count` generations in all."""
+    out = []
+    for case in cases:
+        n = min(len(case.targets), count)
+        out.append(replace(case, n_pictures=n))
+        count -= n
+    return out
+
+
+def score(job: Job, case: GridCase) -> Scored:
+    """One row a target: similarity to the input, achieved size, agreement with the follow-up.
+
+    Sizes are measured on FLAIR; `_guide_` marks what the guide predicts, and `_no_change`,
+    `_dilation` and `_growth_order` what the baselines reach.
 
     Raises:
-        ValueError: no reference slice has a tumour.
+        ValueError: the reference has no tumour.
     """
-    usable = [case for case in cases if case.reference.tumour.any() and case.targets]
-    if not usable:
-        raise ValueError(
-            f"grid: none of the {len(cases)} pairs has a tumour in its reference slice. "
-            "Choose pairs of tumour slices."
-        )
-    start = time.monotonic()
-    table: list[Row] = []
-    examples: list[Example] = []
-    for case in tracked(usable, "grid", log=log):
-        meter = meter_of(case.reference)
-        for made in generate(sampler, case.reference, case.targets, seed=seed):
-            table.append(_score(case, made, meter, sampler.spec.order))
-            if len(examples) < n_examples:
-                examples.append(_example(case, made, meter))
-    if out_dir is not None:
-        write_table(Path(out_dir) / "pairs.csv", table, first=("slice_id",))
-        _save_examples(Path(out_dir) / EXAMPLES, examples)
-    seconds = time.monotonic() - start
+    meter = meter_of(case.reference)
+    made = generate(job.sampler, case.reference, case.targets, seed=job.seed)
+    rows = [_score(case, one, meter, job.sampler.spec.order) for one in made]
+    pictures = [_example(case, one, meter) for one in made[: case.n_pictures]]
+    return Scored(rows, _packed(pictures) if pictures else {})
+
+
+def summarise(job: Job, done: Done) -> Row:
+    """Means and medians of the cell; writes `examples.npz`, which pictures of a sweep take."""
+    kept = list(done.arrays())
+    if kept:
+        arrays = {key: np.concatenate([one[key] for one in kept]) for key in kept[0]}
+        write_arrays(job.out_dir / EXAMPLES, arrays)
     return {
-        "job": "grid",
-        "n_pairs": len(table),
-        "n_patients": len({case.reference.patient for case in usable}),
-        "n_without_tumour": len(cases) - len(usable),
-        "seed": seed,
-        "seconds": seconds,
-        "seconds_per_generation": seconds / len(table),
-        **_summary(table),
-        **_beside_dilation(table),
-        **sampler_row(sampler),
+        "n_pairs": len(done.rows),
+        "seconds_per_generation": done.seconds / len(done.rows),
+        **_summary(done.rows),
+        **_beside_dilation(done.rows),
     }
 
 
-def _goal(case: GridCase, made: Generation) -> np.ndarray:
+def _at_size(case: GridCase, made: Generation) -> np.ndarray:
     """The initial mask dilated (or eroded) to the size that was asked for."""
     reference = case.reference
     pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
@@ -158,8 +158,6 @@ def _score(case: GridCase, made: Generation, meter: FlairMeter, order: str) -> R
     reference, image = case.reference, made.image.numpy()
     wanted = made.target.tumour_fraction
     row: Row = {
-        "slice_id": reference.slice_id,
-        "patient": reference.patient,
         "target_fraction": wanted,
         "initial_fraction": reference.tumour_fraction,
         "meter_dice": meter.reference_dice,
@@ -186,13 +184,13 @@ def _masks(
         "generation": meter.outline(image),
         "generation_at_size": meter.outline(image, area_px=pixels),
         "no_change": reference.tumour,
-        "dilation": _goal(case, made),
+        "dilation": _at_size(case, made),
         "growth_order": mask_at_area(order_from(order, reference), pixels),
     }
 
 
 def _sizes(reference: AxialSlice, image: np.ndarray, made: Generation, meter: FlairMeter) -> Row:
-    """Requested against achieved; ratios compare the meter with itself, so its offset cancels."""
+    """Requested against achieved; ratios compare FLAIR measurements, so their bias cancels."""
     before, after = meter.fraction(reference.image), meter.fraction(image)
     wanted = made.target.tumour_fraction
     asked = wanted / reference.tumour_fraction
@@ -245,24 +243,25 @@ def _beside_dilation(table: Sequence[Row]) -> Row:
 
 def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
     reference, image = case.reference, made.image.numpy()
-    goal = _goal(case, made) if case.follow_up is None else case.follow_up.tumour
+    target = _at_size(case, made) if case.follow_up is None else case.follow_up.tumour
     return Example(
         reference.slice_id, reference.image, image, (case.follow_up or reference).image,
-        reference.brain, reference.tumour, goal, meter.outline(image),
+        reference.brain, reference.tumour, target, meter.outline(image),
         made.target.tumour_fraction / reference.tumour_fraction, case.follow_up is not None,
     )  # fmt: skip
 
 
-def _save_examples(path: Path, examples: Sequence[Example]) -> None:
+def _packed(examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """Field -> its values of all examples, images in half precision."""
     arrays: dict[str, np.ndarray] = {}
     for key in Example.__dataclass_fields__:
         values = np.array([getattr(e, key) for e in examples])
         arrays[key] = values.astype(np.float16) if key in IMAGES else values
-    write_arrays(path, arrays)
+    return arrays
 
 
 def load_examples(folder: str | Path) -> list[Example]:
-    """The pictures that `run_grid` kept in `folder`; empty where there are none."""
+    """The pictures that a grid job kept in `folder`; empty where there are none."""
     path = Path(folder) / EXAMPLES
     if not path.is_file():
         return []
@@ -274,3 +273,6 @@ def load_examples(folder: str | Path) -> list[Example]:
         Example(**{k: v[i].item() if k in SCALARS else v[i] for k, v in arrays.items()})
         for i in range(len(arrays["slice_id"]))
     ]
+
+
+EVALUATION = Evaluation(cases, score, summarise, table="pairs.csv", first=("slice_id",))

@@ -24,6 +24,7 @@ __all__ = [
     "ROW",
     "Row",
     "plain",
+    "plain_row",
     "read_row",
     "read_rows",
     "read_table",
@@ -58,7 +59,8 @@ def plain(key: str, value: Any) -> tuple[Any, str | None]:
     )
 
 
-def _plain_row(row: Mapping[str, Any]) -> Row:
+def plain_row(row: Mapping[str, Any]) -> Row:
+    """The row with builtins alone; reasons of undefined values beside them."""
     out: Row = {}
     for key, value in row.items():
         out[key], reason = plain(key, value)
@@ -77,7 +79,7 @@ def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:
     path = Path(path)
     if path.suffix != ".json":
         path = path / ROW
-    text = json.dumps(_plain_row(row), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(plain_row(row), indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_bytes(path, text.encode())
     if path.name == ROW:
         (path.parent / FAILED).unlink(missing_ok=True)
@@ -122,7 +124,7 @@ def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]],
         rows: flat rows; a key that some rows lack is empty there.
         first: keys that lead the columns; the others follow sorted.
     """
-    kept = [_plain_row(row) for row in rows]
+    kept = [plain_row(row) for row in rows]
     keys = {key for row in kept for key in row}
     columns = [key for key in first if key in keys] + sorted(keys - set(first))
     buffer = io.StringIO()

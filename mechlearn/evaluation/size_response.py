@@ -1,105 +1,54 @@
-"""Does the tumour in the picture follow the size that is asked for? One row, slices beside it.
+"""Does the tumour in the picture follow the requested size?
 
-Sizes are measured from the image (`spatial.flair_threshold`), never taken from the guide: a
-guide can be satisfied by a picture that hardly changed. Ratios to the initial size are ranked,
-not the sizes themselves: between large and small tumours these agree even if nothing ever grew.
+Sizes are measured from the image (`spatial.flair_threshold`), never taken from the guide: the
+guide's prediction can reach the target while the image hardly changes. Ratios to the initial size
+are ranked, because sizes of large and small tumours correlate even if nothing ever grew.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mechlearn.evaluation.case_selection import first_visits
 from mechlearn.evaluation.diagnostics import picture_row
-from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, sampler_row, unguided
-from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.evaluation.job import Job
+from mechlearn.evaluation.model_pair import generate, meter_of, unguided
+from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.runner import Done, Evaluation
 from mechlearn.evaluation.summary import mean, median, spearman
-from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice, GuidanceTarget
 
-__all__ = ["MULTIPLES", "run_sizes"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-log = logging.getLogger(__name__)
-MULTIPLES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+__all__ = ["EVALUATION"]
+
 KEY_MULTIPLE = 1.5  # a clear growth that every slice has room for
 
 
-def run_sizes(
-    sampler: Sampler,
-    slices: Sequence[AxialSlice],
-    *,
-    multiples: Sequence[float] = MULTIPLES,
-    seed: int = 0,
-    out_dir: str | Path | None = None,
-) -> Row:
-    """Ask for several sizes of each slice's tumour and measure what comes.
+def score(job: Job, item: AxialSlice) -> list[Row]:
+    """One row a requested multiple of a slice's tumour size.
 
-    Args:
-        sampler: guided sampler.
-        slices: held-out slices; those without a tumour are counted and left out.
-        multiples: requested size over initial size.
-        seed: of the `noise` encoding.
-        out_dir: where `sizes.csv`, one line a generation, goes; None writes nothing.
-
-    Returns:
-        The row: `spearman` (requested against achieved ratio, over all generations), its median
-        within slices, `relative_error_abs_median` and its bias `relative_error_median` (achieved
-        over requested size, less one), `achieved_ratio_at_1.5x`, what `picture_row` tells of the
-        pictures, and the unguided control.
+    `unguided_ratio` is the measured size ratio of the unguided reconstruction, the control.
 
     Raises:
-        ValueError: no slice has a tumour.
+        ValueError: the slice has no tumour.
     """
-    usable = [s for s in slices if s.tumour.any()]
-    if not usable:
-        raise ValueError(
-            f"sizes: none of the {len(slices)} slices has a tumour. Choose tumour slices."
-        )
-    start = time.monotonic()
-    table: list[Row] = []
-    controls: list[float] = []
-    for item in tracked(usable, "sizes", log=log):
-        rows, control = _respond(sampler, item, multiples, seed)
-        table += rows
-        controls.append(control)
-    if out_dir is not None:
-        write_table(Path(out_dir) / "sizes.csv", table, first=("slice_id", "multiple"))
-    seconds = time.monotonic() - start
-    return {
-        "job": "sizes",
-        "n_slices": len(usable),
-        "n_patients": len({s.patient for s in usable}),
-        "n_without_tumour": len(slices) - len(usable),
-        "n_generations": len(table),
-        "seed": seed,
-        "seconds": seconds,
-        "seconds_per_generation": seconds / max(len(table), 1),
-        "unguided_ratio_median": float(np.median(controls)),
-        **_summary(table),
-        **sampler_row(sampler),
-    }
-
-
-def _respond(sampler: Sampler, item: AxialSlice, multiples: Sequence[float], seed: int
-             ) -> tuple[list[Row], float]:
-    """One row a multiple, and the measured size ratio of the unguided reconstruction."""
     meter = meter_of(item)
     before = meter.fraction(item.image)
-    wanted = [m for m in multiples if m * item.tumour_fraction <= 1.0]
+    wanted = [m for m in job.task.multiples if m * item.tumour_fraction <= 1.0]
     targets = [GuidanceTarget(m * item.tumour_fraction) for m in wanted]
-    made = generate(sampler, item, targets, seed=seed)
+    made = generate(job.sampler, item, targets, seed=job.seed)
+    control = meter.fraction(unguided(job.sampler, item, seed=job.seed).numpy())
     rows: list[Row] = []
     for multiple, generation in zip(wanted, made, strict=True):
         image = generation.image.numpy()
         achieved = meter.fraction(image)
         ratio = _ratio(achieved, before)
         rows.append({
-            "slice_id": item.slice_id,
-            "patient": item.patient,
             "multiple": multiple,
             "initial_fraction": item.tumour_fraction,
             "initial_measured_fraction": before,
@@ -107,41 +56,50 @@ def _respond(sampler: Sampler, item: AxialSlice, multiples: Sequence[float], see
             "ratio_achieved": ratio,
             "relative_error": None if ratio is None else ratio / multiple - 1,
             "ratio_guide": _ratio(generation.predicted_after, generation.predicted_before),
+            "unguided_ratio": _ratio(control, before),
             **picture_row(item, image),
         })  # fmt: skip
-    control = meter.fraction(unguided(sampler, item, seed=seed).numpy())
-    return rows, control / before if before > 0 else float("nan")
+    return rows
 
 
 def _ratio(after: float, before: float) -> float | None:
     return after / before if before > 0 else None
 
 
-def _summary(table: Sequence[Row]) -> Row:
+def summarise(job: Job, done: Done) -> Row:
+    """Rank correlation of requested and achieved ratios, size errors, and the rest of the image.
+
+    `spearman` is over all generations, beside its median within slices;
+    `relative_error_abs_median` and its bias `relative_error_median` are of achieved over requested
+    size, less one.
+    """
+    table = done.rows
     known = [r for r in table if r["ratio_achieved"] is not None]
     overall = _order(known)
-    within = [_order([r for r in known if r["slice_id"] == name])
-              for name in sorted({r["slice_id"] for r in known})]
-    at_key = [r["ratio_achieved"] for r in known if np.isclose(r["multiple"], KEY_MULTIPLE)]
+    names = sorted({r["slice_id"] for r in known})
+    at_key = [r for r in known if np.isclose(r["multiple"], KEY_MULTIPLE)]
+    controls = {r["slice_id"]: r["unguided_ratio"] for r in table}
     out: Row = {
+        "n_slices": len({r["slice_id"] for r in table}),
+        "n_generations": len(table),
+        "seconds_per_generation": done.seconds / len(table),
+        "unguided_ratio_median": median(controls.values()),
         "spearman": overall,
-        "spearman_within_slice_median": median(within),
-        "achieved_ratio_at_1.5x": median(at_key),
-        "guide_ratio_at_1.5x": median([r["ratio_guide"] for r in known
-                                        if np.isclose(r["multiple"], KEY_MULTIPLE)]),
+        "spearman_within_slice_median": median(
+            _order([r for r in known if r["slice_id"] == name]) for name in names),
+        "achieved_ratio_at_1.5x": median(r["ratio_achieved"] for r in at_key),
+        "guide_ratio_at_1.5x": median(r["ratio_guide"] for r in at_key),
         "size_error_fraction": mean(
             abs(r["achieved_fraction"] - r["multiple"] * r["initial_measured_fraction"])
             for r in known),
-        "relative_error_abs_median": median([abs(r["relative_error"]) for r in known]),
-        "relative_error_median": median([r["relative_error"] for r in known]),
-        "hyperintense_fraction": mean([r["hyperintense_fraction"] for r in table]),
-        "drift_outside": mean([r["drift_outside"] for r in table]),
-        "change_inside_share": mean([r["change_inside_share"] for r in table]),
+        "relative_error_abs_median": median(abs(r["relative_error"]) for r in known),
+        "relative_error_median": median(r["relative_error"] for r in known),
         "changed_outside_brain_fraction": max(r["changed_outside_brain_fraction"] for r in table),
-        "ssim_inside": mean([r["ssim_inside"] for r in table]),
-        "ssim_outside": mean([r["ssim_outside"] for r in table]),
         "ssim_outside_worst": min((r["ssim_outside"] for r in table
                                    if r["ssim_outside"] is not None), default=None),
+        **{key: mean(r[key] for r in table) for key in (
+            "hyperintense_fraction", "drift_outside", "change_inside_share", "ssim_inside",
+            "ssim_outside")},
     }  # fmt: skip
     if overall is None:
         out["spearman_reason"] = "fewer than 3 generations, or all requests or results are equal"
@@ -150,3 +108,15 @@ def _summary(table: Sequence[Row]) -> Row:
 
 def _order(rows: Sequence[Row]) -> float | None:
     return spearman([r["multiple"] for r in rows], [r["ratio_achieved"] for r in rows])
+
+
+def figures(job: Job, done: Done) -> Mapping[str, Figure]:
+    from mechlearn.report.size_figure import size_figure
+
+    return {"sizes.png": size_figure(done.rows)}
+
+
+EVALUATION = Evaluation(
+    first_visits, score, summarise, figures, table="sizes.csv",
+    first=("slice_id", "multiple"),
+)  # fmt: skip

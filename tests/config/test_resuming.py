@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from mechlearn.config.resuming import job_fingerprint, nothing_to_do
-from mechlearn.config.tasks import TaskInputs, task_config
+from mechlearn.config.evaluating import finished_before, open_job
 from mechlearn.evaluation.finished import FINGERPRINT, changed_parts
 from mechlearn.evaluation.rows import write_row
 
@@ -16,11 +15,11 @@ Compose = Callable[..., DictConfig]
 
 def mark_of(composed: Compose, *overrides: str) -> str:
     cfg = composed("evaluate", "task=growth_fits", *overrides)
-    return job_fingerprint(cfg, TaskInputs(task_config(cfg)))
+    return open_job(cfg)[1].mark
 
 
 @pytest.mark.parametrize(("override", "part"), [
-    ("task.count=3", ["task"]), ("seed=1", ["task"]), ("sampler.nl=300", ["sampler"]),
+    ("task.count=3", ["task"]), ("seed=1", ["task"]), ("sampler.nl=300", []),
     ("data.phantom.seed=9", ["data"]), ("sampler.batch_size=3", []), ("logger=wandb", []),
 ])
 def test_what_a_row_depends_on_counts(composed: Compose, override: str, part: list[str]) -> None:
@@ -38,8 +37,8 @@ def test_a_file_counts_by_its_content(composed: Compose, sizes: Path, tmp_path: 
 
 def test_a_finished_job_is_left_alone_unless_told(composed: Compose, tmp_path: Path) -> None:
     cfg = composed("evaluate")
-    write_row(tmp_path / "run", {FINGERPRINT: "task=1"})
-    assert nothing_to_do(cfg, "task=1")
+    write_row(tmp_path / "run", {FINGERPRINT: "task=1", "n": 3})
+    assert finished_before(cfg, "task=1") == {FINGERPRINT: "task=1", "n": 3}
     cfg.rerun = True
-    assert not nothing_to_do(cfg, "task=1")
+    assert finished_before(cfg, "task=1") is None
     assert not (tmp_path / "run" / "row.json").exists()

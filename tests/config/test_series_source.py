@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
+from mechlearn.config.evaluating import task_spec
 from mechlearn.config.series_source import check_series, open_series
-from mechlearn.config.tasks import task_config
 from mechlearn.records import SizeSeries
 
 Compose = Callable[..., DictConfig]
@@ -19,7 +19,7 @@ FITS = ("evaluate", "+experiment=growth_fits", "growth=exponential")
 
 
 def opened(cfg: DictConfig) -> tuple[SizeSeries, ...]:
-    return open_series(cfg, task_config(cfg)).timelines
+    return open_series(cfg, task_spec(cfg)).timelines
 
 
 def test_a_table_of_sizes_comes_first(composed: Compose, sizes: Path, cohort: list) -> None:
@@ -36,32 +36,32 @@ def test_a_bad_table_is_refused_before_anything_runs(composed: Compose, tmp_path
     (tmp_path / "bad.csv").write_text("patient,slice,day,area_mm2\nP1,z1,0,-3\n")
     cfg = composed(*FITS, f"task.series={tmp_path}/bad.csv")
     with pytest.raises(ValueError, match="area_mm2=-3"):
-        check_series(cfg, task_config(cfg))
+        check_series(cfg, task_spec(cfg))
 
 
 def test_unit_of_the_table_travels_along(composed: Compose, tmp_path: Path) -> None:
     rows = "".join(f"P1,et,{day},{900 + day}\n" for day in (0, 30, 60))
     (tmp_path / "volumes.csv").write_text("patient,slice,day,volume_mm3\n" + rows)
     cfg = composed(*FITS, f"task.series={tmp_path}/volumes.csv")
-    assert open_series(cfg, task_config(cfg)).unit == "mm3"
+    assert open_series(cfg, task_spec(cfg)).unit == "mm3"
 
 
 def test_missing_store_is_named_with_its_command(composed: Compose) -> None:
     cfg = composed(*FITS, "data=brats", "data.root=/b")
     with pytest.raises(FileNotFoundError, match=r"mechlearn\.prepare data=brats"):
-        check_series(cfg, task_config(cfg))
+        check_series(cfg, task_spec(cfg))
 
 
 def test_only_phantoms_have_a_split_of_series(composed: Compose) -> None:
     cfg = composed(*FITS, "data=brats", "task.split=series")
     with pytest.raises(ValueError, match=r"task\.split='series': must be one of train, val, test"):
-        check_series(cfg, task_config(cfg))
+        check_series(cfg, task_spec(cfg))
 
 
 def test_packaged_population_is_not_scored_on_its_own_phantoms(composed: Compose) -> None:
     cfg = composed("evaluate", "+experiment=growth_fits", "growth=pooled", "task.split=series")
     with pytest.raises(ValueError, match=r"growth\.population=cross_fit"):
-        check_series(cfg, task_config(cfg))
+        check_series(cfg, task_spec(cfg))
 
 
 def test_phantoms_are_measured_and_never_painted(composed: Compose, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from mechlearn.diffusion.sampler_spec import SamplerSpec
+from mechlearn.evaluation.job import Job
+from mechlearn.evaluation.task_spec import TaskSpec
 from mechlearn.records import AxialSlice, Generation, LongitudinalSlice, Radiotherapy
 
 SIZE, PIXEL_MM = 48, 3.0
@@ -84,3 +86,12 @@ def synthetic():
     """The makers above, for tests that need other sizes."""
     return SimpleNamespace(make_slice=make_slice, make_series=make_series, FakeSampler=FakeSampler,
                            resized=resized, BRAIN=BRAIN, PIXEL_MM=PIXEL_MM)
+
+
+@pytest.fixture
+def job(tmp_path, sampler):
+    """job(multiples=[1.5]) -> a job of the fake sampler with these task keys, in tmp_path."""
+    def made(*, drawer=sampler, growth=None, out_dir=tmp_path, **task):
+        spec = {} if growth is None else {"growth": growth}
+        return Job(TaskSpec(**{"name": "test", **task}), out_dir, drawer=drawer, **spec)
+    return made

@@ -9,17 +9,25 @@ import numpy as np
 import pytest
 
 from mechlearn.evaluation.fans import load_fans
-from mechlearn.evaluation.growth_fits import run_growth_fits
-from mechlearn.evaluation.population_fit import CrossFit
+from mechlearn.evaluation.growth_fits import EVALUATION
+from mechlearn.evaluation.job import CohortSeries, Job
 from mechlearn.evaluation.rows import plain, read_table
+from mechlearn.evaluation.runner import run
+from mechlearn.evaluation.task_spec import TaskSpec
 from mechlearn.growth.ensemble_fit import fit_ensemble
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.records import SizeReading, SizeSeries
 
 PLAIN = GrowthSpec(law="exponential", n_bootstrap=20, n_starts=2, curve_points=30)
-POOLED = replace(PLAIN, law="pooled", population="given")
 LAWS = ("exponential", "carry_forward")
-QUICK_FIT = CrossFit(n_folds=2, laws=LAWS, floor=20.0)  # looking for the floor is half the work
+CROSS_FITTED = replace(PLAIN, law="pooled", population="cross_fit")
+# A given floor: looking for one is half the work.
+QUICK_FIT = {"folds": 2, "laws": list(LAWS), "floor": 20.0}
+
+
+def run_growth_fits(timelines, *, out_dir, growth, unit="mm2", **task):
+    series = CohortSeries(tuple(timelines), unit)
+    return run(EVALUATION, Job(TaskSpec("growth_fits", **task), out_dir, growth, series=series))
 
 
 def simulated(patient, slice_number, *, visits=4, noise=0.02, seed=0):
@@ -39,9 +47,12 @@ def cohort():
 
 
 @pytest.fixture(scope="module")
-def ensemble():
-    cohort = [simulated(p, 40, visits=5, seed=1) for p in range(12)]
-    return fit_ensemble(cohort, LAWS, n=50, floor=20.0)
+def pooled(tmp_path_factory):
+    """A spec of a population of other patients."""
+    others = [simulated(p, 40, visits=5, seed=1) for p in range(12)]
+    ensemble = fit_ensemble(others, LAWS, n=50, floor=20.0)
+    path = ensemble.save(tmp_path_factory.mktemp("population") / "population.json")
+    return replace(PLAIN, law="pooled", population=str(path))
 
 
 @pytest.fixture(scope="module")
@@ -134,22 +145,22 @@ def test_a_vanished_tumour_has_no_nrmse_but_a_crps(cohort, tmp_path):
     assert first["crps_relative"] > 0
 
 
-def test_a_pool_forecasts_with_the_weights_it_has(cohort, ensemble, tmp_path):
-    row = run_growth_fits(cohort, out_dir=tmp_path, growth=POOLED, ensemble=ensemble)
+def test_a_pool_forecasts_with_the_weights_it_has(cohort, pooled, tmp_path):
+    row = run_growth_fits(cohort, out_dir=tmp_path, growth=pooled)
     weights = {k: v for k, v in row.items() if k.startswith("weight_")}
     assert set(weights) <= {f"weight_{law}" for law in LAWS}
     assert sum(weights.values()) == pytest.approx(1)
     assert row["nrmse_median"] < row["nrmse_median_carry_forward"]
 
 
-def test_a_pool_of_another_unit_is_refused(cohort, ensemble, tmp_path):
+def test_a_pool_of_another_unit_is_refused(cohort, pooled, tmp_path):
     with pytest.raises(ValueError, match=r"sizes in mm2.*series are in mm3"):
-        run_growth_fits(cohort, out_dir=tmp_path, growth=POOLED, ensemble=ensemble, unit="mm3")
+        run_growth_fits(cohort, out_dir=tmp_path, growth=pooled, unit="mm3")
 
 
 def test_no_patient_is_forecast_by_a_population_that_saw_it(cohort, tmp_path):
     """Other held-out sizes of a patient change none of that patient's forecasts."""
-    given = {"growth": POOLED, "cross_fit": CrossFit(n_folds=2, laws=LAWS)}
+    given = {"growth": CROSS_FITTED, "folds": 2, "laws": list(LAWS)}
     run_growth_fits(cohort, out_dir=tmp_path / "a", **given)
     first = cohort[0].patient
     moved = [
@@ -165,7 +176,7 @@ def test_no_patient_is_forecast_by_a_population_that_saw_it(cohort, tmp_path):
 
 
 def test_a_resumed_cross_fit_takes_the_populations_that_are_there(cohort, tmp_path):
-    given = {"out_dir": tmp_path, "growth": POOLED, "cross_fit": QUICK_FIT}
+    given = {"out_dir": tmp_path, "growth": CROSS_FITTED, **QUICK_FIT}
     first = run_growth_fits(cohort, **given)
     files = sorted((tmp_path / "populations").iterdir())
     times = [f.stat().st_mtime_ns for f in files]
@@ -175,7 +186,7 @@ def test_a_resumed_cross_fit_takes_the_populations_that_are_there(cohort, tmp_pa
 
 
 def test_another_series_makes_the_populations_new(cohort, tmp_path):
-    given = {"out_dir": tmp_path, "growth": POOLED, "cross_fit": QUICK_FIT}
+    given = {"out_dir": tmp_path, "growth": CROSS_FITTED, **QUICK_FIT}
     marks = []
     for series in (cohort, cohort[:-1]):
         run_growth_fits(series, **given)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mechlearn.evaluation import placement
-from mechlearn.evaluation.longitudinal import run_longitudinal
+from mechlearn.evaluation.longitudinal import EVALUATION
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.rows import plain, read_table
+from mechlearn.evaluation.runner import run as run_evaluation
 from mechlearn.evaluation.slice_forecast import forecast_slice
 from mechlearn.growth.ensemble_fit import fit_ensemble
 from mechlearn.growth.growth_spec import GrowthSpec
@@ -23,10 +24,9 @@ def series(synthetic):
 
 
 @pytest.fixture
-def run(sampler, series, tmp_path):
-    def again(**changes):
-        given = {"growth": GROWTH, "maps": MAPS, "out_dir": tmp_path, **changes}
-        return run_longitudinal(given.pop("sampler", sampler), given.pop("series", series), **given)
+def run(job, sampler, series):
+    def again(*, series=series, sampler=sampler, growth=GROWTH, maps=MAPS):
+        return run_evaluation(EVALUATION, job(drawer=sampler, growth=growth, maps=maps), series)
     return again
 
 
@@ -87,7 +87,7 @@ def test_another_setting_makes_slices_new(run, sampler):
 
 def test_only_the_interrupted_slice_is_computed(run, sampler, tmp_path):
     run()
-    (tmp_path / "slices" / "P2_z060.json").unlink()
+    (tmp_path / "cases" / "P2_z060.json").unlink()
     calls = sampler.calls
     run()
     assert sampler.calls == calls + 2  # dynamic and static
@@ -139,7 +139,7 @@ def test_reliability_counts_every_pixel_outside_the_initial_masks(run, series, t
 
 
 def test_no_slices_is_an_error(run):
-    with pytest.raises(ValueError, match="no slice to forecast"):
+    with pytest.raises(ValueError, match="no case to score"):
         run(series=[])
 
 

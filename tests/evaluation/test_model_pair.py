@@ -10,7 +10,8 @@ from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.evaluation.model_pair import generate, load_models, sampler_row, unguided
-from mechlearn.evaluation.size_response import run_sizes
+from mechlearn.evaluation.runner import run
+from mechlearn.evaluation.size_response import EVALUATION
 from mechlearn.records import GuidanceTarget
 
 
@@ -57,11 +58,12 @@ class SoftFlair:
         return bright.sum((1, 2, 3)) / brain.sum((1, 2, 3))
 
 
-def test_the_real_sampler_fits_the_jobs(synthetic):
+def test_the_real_sampler_fits_the_jobs(synthetic, job):
     spec = SamplerSpec(nl=50, steps=2, encode="invert", batch_size=2)
     real = GuidedSampler(lambda x, l: torch.zeros_like(x), SoftFlair(), schedule=NoiseSchedule(),
                          spec=spec, pixel_mm=3.0)
-    row = run_sizes(real, [synthetic.make_slice(0, 5)], multiples=(0.5, 1.0, 2.0))
+    asked = job(drawer=real, multiples=[0.5, 1.0, 2.0])
+    row = run(EVALUATION, asked, [synthetic.make_slice(0, 5)])
     assert row["unguided_ratio_median"] == pytest.approx(1.0)
     assert row["effective_scale"] == real.effective_scale
 

@@ -1,0 +1,128 @@
+"""The evaluate command: a composed config -> one job, run or found finished, and its table."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from mechlearn.checks import one_of
+from mechlearn.config import tracking
+from mechlearn.config.growth_config import growth_spec, warn_of_prior
+from mechlearn.config.hardware import resolve_device
+from mechlearn.config.model_checks import check_grid, load_bundle
+from mechlearn.config.series_source import check_series, open_series
+from mechlearn.config.specs import output_dir, sampler_spec
+from mechlearn.config.stores import (
+    check_store,
+    data_config,
+    fitting_slices,
+    open_store,
+    phantom_patients,
+    store_root,
+)
+from mechlearn.data.store import SliceStore
+from mechlearn.evaluation.finished import FINGERPRINT, finished_row, start
+from mechlearn.evaluation.growth_scores import BASELINES
+from mechlearn.evaluation.job import Job, visit_marks
+from mechlearn.evaluation.rows import Row, write_row
+from mechlearn.evaluation.runner import SIZES, Evaluation, load_evaluation, run
+from mechlearn.evaluation.task_spec import TaskSpec
+from mechlearn.report.row_table import row_table
+
+__all__ = ["evaluate_and_show", "finished_before", "open_job", "task_spec"]
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_and_show(cfg: DictConfig) -> None:
+    """Run the job of `cfg`, or find its equal finished in the output folder; print its table."""
+    evaluation, job = open_job(cfg)
+    mark = job.mark
+    row = finished_before(cfg, mark)
+    if row is None:
+        with tracking.running_logger(cfg) as logger:
+            tracking.begin(logger, cfg, job.models)
+            if evaluation.reads == SIZES:
+                series = open_series(cfg, job.task)
+                job = dataclasses.replace(job, series=series, about=series.about)
+            row = {**run(evaluation, job), FINGERPRINT: mark}
+            path = write_row(output_dir(), row)
+            tracking.end_evaluation(logger, cfg, job.models, row)
+        log.info("row: %s", path)
+    Console().print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
+
+
+def finished_before(cfg: DictConfig, mark: str) -> Row | None:
+    """The row of an equal job in the output folder; None, with the reason, where it is to be run.
+
+    `rerun=true` runs it again.
+    """
+    folder = output_dir()
+    row, why = (None, "rerun=true") if cfg.rerun else finished_row(folder, mark)
+    if row is not None:
+        log.info("finished before, not run again: %s", folder)
+        return row
+    log.info("to be run (%s): %s", why, folder)
+    start(folder)
+    return None
+
+
+def task_spec(cfg: DictConfig) -> TaskSpec:
+    """`cfg.task`, ranges checked."""
+    task = OmegaConf.to_object(cfg.task)
+    assert isinstance(task, TaskSpec)
+    return task
+
+
+def open_job(cfg: DictConfig) -> tuple[Evaluation, Job]:
+    """All that an evaluation can be refused for in seconds; what it reads, series aside.
+
+    Raises:
+        ValueError, FileNotFoundError: a value out of range; data or models that are not there or
+            do not fit one another; no patient in the split.
+    """
+    spec, task = sampler_spec(cfg), task_spec(cfg)
+    evaluation = load_evaluation(task.evaluation)
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    job = Job(task, output_dir(), growth_spec(cfg), cfg.seed,
+              command=" ".join(["python -m mechlearn.evaluate", *given]))  # fmt: skip
+    if task.name in tracking.FORECASTS:
+        warn_of_prior(cfg)
+    if evaluation.reads == SIZES:
+        check_series(cfg, task)
+        return evaluation, dataclasses.replace(job, data=_series_mark(cfg, task))
+    one_of("task.split", task.split, ("train", "val", "test"))
+    check_store(cfg)
+    models = load_bundle(cfg, spec)
+    check_grid(cfg, models)
+    log.info("%s", models.name)
+    names = phantom_patients(cfg, task.split, task.patients)
+    store = open_store(cfg, patients=names)
+    patients = names if names is not None else store.patients(task.split)[: task.patients]
+    if not patients:
+        raise ValueError(
+            f"task.split={task.split}: no patient of {store.root} is in it "
+            f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))}). "
+            "Give task.split=val, or prepare with test patients (data.splits.test)."
+        )
+    return evaluation, dataclasses.replace(
+        job, models=models, store=fitting_slices(store, models), patients=tuple(patients),
+        device=resolve_device(cfg.accelerator),
+        about={"data": cfg.data.kind, "split": task.split},
+    )  # fmt: skip
+
+
+def _series_mark(cfg: DictConfig, task: TaskSpec) -> Any:
+    """What the series are made from, before they are opened."""
+    data = data_config(cfg)
+    if task.series is not None:
+        return []  # the content of its file counts in the task
+    if data.kind == "phantom":
+        return [data.name, repr(data.phantom)]
+    store = SliceStore(store_root(cfg))
+    return visit_marks(store, tuple(store.patients()))

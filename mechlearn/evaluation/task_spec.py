@@ -1,0 +1,83 @@
+"""What an evaluation job is asked to do: the keys of `task.` on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mechlearn.checks import in_range, positive
+from mechlearn.evaluation.map_spec import MapSpec
+from mechlearn.growth.growth_spec import ENSEMBLE_MODELS
+
+__all__ = ["TaskSpec"]
+
+
+@dataclass
+class TaskSpec:
+    """Which evaluation, on which cases. Not frozen, so that it can serve as a schema.
+
+    Attributes:
+        name: names the output folder and the row's `job`.
+        evaluation: module that declares `EVALUATION`, such as `mechlearn.evaluation.longitudinal`
+            or one of your own on Python's path.
+        split: train, val or test patients; `series` and `all` for series of sizes.
+        patients: the first so many of the split; None for all.
+        slices: at most so many slices (pairs of visits in the grid), spread over the patients.
+        count: slices of a patient, equally spaced over its tumour (section 3.2: 5).
+        min_growth: slices that grow by a smaller share are left out; None keeps all.
+        min_area_mm2: slices whose tumour is not larger at first are left out.
+        min_change: of the grid: pairs whose size changes by a smaller share are left out.
+        maps: how growth maps are made.
+        multiples: requested sizes over the initial size.
+        examples: of the grid: generations whose pictures are kept.
+        series: CSV of tumour sizes, in place of the slices of `data`.
+        companion: CSV of another compartment's sizes of the same patients.
+        patients_table: CSV of covariates and treatments, one row a patient.
+        holdouts: with growth=learned: the last so many visits are forecast in turn.
+        folds: cross-fits over patients, behind a population.
+        laws: growth models of a population.
+        floor: its size for "nothing", in the unit of the series; None: from the cohort.
+        options: keys of one evaluation alone, with their defaults in its recipe.
+    """
+
+    name: str = "evaluation"
+    evaluation: str = ""
+    split: str = "test"
+    patients: int | None = None
+    slices: int | None = None
+    count: int = 5
+    min_growth: float | None = 0.10
+    min_area_mm2: float = 0.0
+    min_change: float = 0.0
+    maps: MapSpec = field(default_factory=MapSpec)
+    multiples: list[float] = field(default_factory=list)
+    examples: int = 4
+    series: str | None = None
+    companion: str | None = None
+    patients_table: str | None = None
+    holdouts: int = 1
+    folds: int = 5
+    laws: list[str] = field(default_factory=lambda: list(ENSEMBLE_MODELS))
+    floor: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from mechlearn.growth.models import get_growth_model  # scipy: not for a schema
+
+        in_range("task.folds", self.folds, 2, 1000)
+        if self.floor is not None:
+            positive("task.floor", self.floor)
+        if not self.laws:
+            raise ValueError(
+                "task.laws=[]: at least one growth model is needed, such as task.laws=[ode]."
+            )
+        for law in self.laws:
+            get_growth_model(law)
+        for key in ("min_area_mm2", "min_change"):
+            in_range(f"task.{key}", getattr(self, key), 0.0, float("inf"))
+        for multiple in self.multiples:
+            positive("task.multiples", multiple)
+        for key in ("patients", "slices", "count"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"task.{key}={value}: must be 1 or more, or null for all.")
