@@ -140,8 +140,10 @@ class NoisedModule(pl.LightningModule):
                 logger.log_metrics(values, step=trainer.global_step)
 
     def configure_optimizers(self) -> Any:
-        # One kernel for all parameters; a scaler of gradients (16-mixed) cannot clip with it.
-        fused = str(self.trainer.precision) != "16-mixed"
+        # One kernel for all parameters; Lightning does not clip its gradients in mixed precision.
+        clipped = self.trainer.gradient_clip_val is not None
+        mixed = str(self.trainer.precision)
+        fused = mixed != "16-mixed" and not (clipped and mixed.endswith("mixed"))
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=fused)
         total = int(self.trainer.estimated_stepping_batches)
 
