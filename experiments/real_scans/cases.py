@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store import SliceStore
+from mechlearn.evaluation.scan_drawing import growing_room
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.label_transport import transported_labels
 from mechlearn.spatial.regions import dilate_to_area
@@ -53,8 +54,8 @@ def regrowth(scan: AxialSlice) -> Task:
 
 
 def growth(scan: AxialSlice, factor: float) -> Task:
-    """The tumour grown evenly in the brain to `factor` times its area."""
-    area = min(factor * scan.tumour.sum(), scan.brain.sum())
-    target = dilate_to_area(scan.tumour, scan.brain, area)
+    """The tumour grown evenly, where there is no CSF, to `factor` times its area."""
+    room = growing_room(scan)
+    target = dilate_to_area(scan.tumour, room, min(factor * scan.tumour.sum(), room.sum()))
     after = transported_labels(scan.labels, target, scan.brain)
     return Task(scan.image, scan.labels, after, (after > 0) & (scan.labels == 0))

@@ -38,5 +38,5 @@ def write_sheet(
             size = "scan" if number == 0 else f"x{SIZES[number - 1]:g}"
             axis.set_title(f"{name} {size}", fontsize=7)
     figure.subplots_adjust(0, 0, 1, 0.97, 0.01, 0.15)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -59,7 +59,7 @@ class LabelSamplingSpec:
     spacing: str = "uniform"
     label_weight: float = 1.0
     keep_low: float = 1.0
-    low_px: float = 2.0
+    low_px: float = 1.0
     seam_px: float = 1.0
     margin_px: int = 16
     precision: str = "float32"

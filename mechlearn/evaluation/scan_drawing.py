@@ -20,6 +20,8 @@ from mechlearn.models.label_networks import label_map
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.first_guess import GuessSpec, first_guess
 from mechlearn.spatial.label_transport import transported_labels
+from mechlearn.spatial.resolution import as_blurred, blur_px
+from mechlearn.spatial.travel import tissue_shares
 
 __all__ = [
     "DrawnSlice",
@@ -27,9 +29,12 @@ __all__ = [
     "GuardLimits",
     "draw_slice",
     "draw_slices",
+    "growing_room",
     "judge_picture",
     "load_drawer",
 ]
+
+FLUID_BLUR_MM = 0.75  # CSF is told from tissue with outlines as fine as a pixel
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,8 @@ def draw_slices(
 
     Args:
         scan: prepared slice with labels, on the model's grid, with its contrasts.
-        targets: masks, (H, W) bool, which `transported_labels` fills, or label maps (H, W) of
-            canonical integers.
+        targets: masks, (H, W) bool, which `transported_labels` fills as far as there is
+            `growing_room`, or label maps (H, W) of canonical integers, taken as they are.
         model: of `load_drawer`.
         seed: of the noise, together with the slice's name; targets of a slice share it, so that
             pictures of growing sizes agree where they overlap.
@@ -169,8 +174,17 @@ def _scan_verdict(scan: AxialSlice, model: LoadedModel) -> ScanVerdict | None:
 
 def _labels(scan: AxialSlice, target: np.ndarray) -> np.ndarray:
     if target.dtype == bool:
-        return transported_labels(scan.labels, target, scan.brain)
+        return transported_labels(scan.labels, target & growing_room(scan), scan.brain)
     return np.where(scan.brain, target, 0).astype(np.uint8)
+
+
+def growing_room(scan: AxialSlice) -> np.ndarray:
+    """Where a tumour is or can grow: the brain without its CSF, (H, W) bool."""
+    _, fluid = tissue_shares(
+        scan.image, scan.brain, scan.tumour, contrasts=scan.contrasts,
+        spacing_mm=scan.spacing_mm, blur_mm=FLUID_BLUR_MM,
+    )  # fmt: skip
+    return np.asarray(scan.brain & ((fluid < 0.5) | (scan.labels > 0)))
 
 
 def _drawn(
@@ -193,9 +207,10 @@ def _drawn(
         model.module, scans[:1], scans[1:], wanted, inside[:1], inside[1:],
         schedule=model.schedule, spec=spec, seeds=[seed],
     )  # fmt: skip
-    out = scan.image.copy()
-    window.of(torch.from_numpy(out))[:] = made[0]
-    return out
+    change = np.zeros_like(scan.image)
+    window.of(torch.from_numpy(change))[:] = made[0] - scans[0]
+    blurs = blur_px(scan.image, scan.brain, scan.tumour, contrasts=scan.contrasts)
+    return np.where(scan.brain, scan.image + as_blurred(change, blurs), scan.image)
 
 
 def judge_picture(

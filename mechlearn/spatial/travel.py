@@ -17,7 +17,8 @@ from skimage.graph import MCP_Geometric
 from mechlearn.checks import same_shape
 from mechlearn.spatial.masked_mean import masked_mean
 
-__all__ = ["LIMIT_MM", "blurred_inside", "standardised", "tissue_speed", "travel_mm"]
+__all__ = ["LIMIT_MM", "blurred_inside", "standardised", "tissue_shares", "tissue_speed",
+           "travel_mm"]
 
 LIMIT_MM = 80.0
 
@@ -49,6 +50,26 @@ def tissue_speed(
     Returns:
         (...) float32, 0 outside the brain.
     """
+    white, fluid = tissue_shares(
+        image, brain, tumour, contrasts=contrasts, spacing_mm=spacing_mm, blur_mm=blur_mm
+    )
+    speed = (grey + (1 - grey) * white) * (1 - fluid) + csf * fluid
+    return np.asarray(np.where(brain, np.where(tumour, 1.0, speed), 0.0), np.float32)
+
+
+def tissue_shares(
+    image: np.ndarray,
+    brain: np.ndarray,
+    tumour: np.ndarray,
+    *,
+    contrasts: Sequence[str],
+    spacing_mm: Sequence[float],
+    blur_mm: float = 1.5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much each pixel is like white matter and like CSF, two arrays (...) from 0 to 1.
+
+    Arguments as for `tissue_speed`. 0 everywhere where no contrast tells.
+    """
     seen = {
         name: blurred_inside(
             standardised(image[i], brain, tumour, spacing_mm), brain, blur_mm, spacing_mm
@@ -62,8 +83,7 @@ def tissue_speed(
         fluid = _sigmoid(-(seen["t1n"] + 1.0) / 0.15)
     if {"t2w", "t2f"} <= set(seen):
         fluid = np.maximum(fluid, _sigmoid((seen["t2w"] - 1.5) / 0.3) * (seen["t2f"] < 1.0))
-    speed = (grey + (1 - grey) * white) * (1 - fluid) + csf * fluid
-    return np.asarray(np.where(brain, np.where(tumour, 1.0, speed), 0.0), np.float32)
+    return white, fluid
 
 
 def travel_mm(

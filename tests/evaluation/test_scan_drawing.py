@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.evaluation.scan_drawing import draw_slice, draw_slices, judge_picture, load_drawer
+from mechlearn.evaluation.scan_drawing import (
+    draw_slice,
+    draw_slices,
+    growing_room,
+    judge_picture,
+    load_drawer,
+)
 from mechlearn.models.checkpoints import LoadedModel, make_card
 from mechlearn.models.network_targets import build_network
 from mechlearn.records import CONTRASTS, AxialSlice
@@ -60,6 +66,19 @@ def test_a_slice_is_drawn_alike_beside_any_others(scan, model):
 
 def test_the_present_mask_changes_nothing(scan, model):
     assert np.array_equal(draw_slice(scan, scan.tumour, model=model).image, scan.image)
+
+
+def test_a_tumour_does_not_grow_into_csf(scan, model):
+    ventricle = np.zeros((SIDE, SIDE), bool)
+    ventricle[44:52, 60:66] = True
+    image = scan.image.copy()
+    image[0, ventricle], image[2, ventricle], image[3, ventricle] = -0.9, 0.9, -0.9
+    wet = replace(scan, image=image)
+    assert not growing_room(wet)[46:50, 62:64].any()
+    drawn = draw_slice(wet, disc(18), model=model)
+    assert not drawn.labels[46:50, 62:64].any()
+    assert np.array_equal(drawn.image[:, 46:50, 63], image[:, 46:50, 63])
+    assert drawn.labels[disc(18) & ~ventricle].mean() > 1.5  # oedema nearly everywhere else
 
 
 def test_a_label_map_is_taken_as_it_is(scan, model):

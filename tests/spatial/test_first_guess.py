@@ -60,6 +60,26 @@ def test_what_leaves_is_the_tissue_around_and_beyond_it_nothing_changes():
     assert np.array_equal(guess[:, ~region], scan()[:, ~region])
 
 
+def test_anatomy_is_seen_through_new_oedema():
+    image = scan()
+    image[:, 20:22, 33:37] -= 0.3  # a dark sulcus in the way of the tumour
+    after = transported_labels(tumour(), disc(18), BRAIN)
+    contrast = []
+    for weight in (0.0, 0.5):
+        guess, _ = first_guess(image, tumour(), after, BRAIN,
+                               spec=GuessSpec(edge=0.0, texture=0.0, anatomy=weight))
+        contrast.append(float(guess[0, 17, 34] - guess[0, 20, 34]))
+    assert contrast[0] == pytest.approx(0.0, abs=0.02)
+    assert 0.05 < contrast[1] < 0.3
+
+
+def test_each_contrast_fades_by_its_own_share():
+    after = transported_labels(tumour(), disc(15), BRAIN)
+    guess, _ = first_guess(scan(), tumour(), after, BRAIN,
+                           spec=GuessSpec(edge=(0.2, 0.6), texture=0.0, anatomy=0.0))
+    assert guess[0, 20, 5] - guess[1, 20, 5] == pytest.approx(0.4 * 1.1, abs=0.05)
+
+
 def test_the_depth_of_the_tumour_is_left_as_it_is():
     image = scan() + np.random.default_rng(0).normal(0, 0.05, (2, 41, 41)).astype(np.float32)
     after = transported_labels(tumour(), disc(16), BRAIN)
