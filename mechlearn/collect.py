@@ -15,6 +15,7 @@ def show(result: CollectResult, folder: str) -> None:
     """Say what was found, and name every cell without a row."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from mechlearn.config.figures import draw_collected
 
@@ -23,14 +24,15 @@ def show(result: CollectResult, folder: str) -> None:
     for line in [*(f"figure: {picture}" for picture in pictures), *words]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if result.table is not None:
-        console.print(f"{result.n_rows} rows: {result.table}", highlight=False, soft_wrap=True)
+        console.print(f"{result.n_rows} rows: {result.table}", highlight=False, soft_wrap=True,
+                      markup=False)  # fmt: skip
     else:
         console.print("no row found", highlight=False)
     unfinished = [("failed", c) for c in result.failed] + [("missing", c) for c in result.missing]
     if unfinished:
         table = Table("", "cell", "overrides", "why")
         for word, cell in unfinished:
-            table.add_row(word, cell.name, cell.overrides, cell.reason)
+            table.add_row(word, *map(Text, (cell.name, cell.overrides, cell.reason)))
         console.print(table, highlight=False)
 
 
@@ -40,16 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", help="output folder of a sweep, of one job, or above several")
     parser.add_argument("--table", help="the CSV to write; FOLDER/table.csv by default")
     args = parser.parse_args(argv)
-    from rich.console import Console
-
+    from mechlearn.config.errors import reported
     from mechlearn.evaluation.sweep_table import collect
 
-    try:
+    with reported("collect", status=2):
         result = collect(args.folder, table=args.table)
-    except (FileNotFoundError, ValueError) as error:
-        Console(stderr=True).print(f"collect: {error}", highlight=False, markup=False)
-        return 2
-    show(result, args.folder)
+        show(result, args.folder)
     return 0 if result.complete else 1
 
 

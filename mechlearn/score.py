@@ -29,29 +29,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from rich.console import Console  # --help needs none of these
 
+    from mechlearn.config.errors import reported
     from mechlearn.evaluation.scoring import score
     from mechlearn.extras import missing_extra
     from mechlearn.report.score_table import score_table
 
     wide = None if sys.stdout.isatty() else 140  # a file takes whole names
     console, errors = Console(width=wide), Console(stderr=True)
-    try:
+    with reported("score", status=2):
         result = score(args.pred, truth=args.truth, last=args.last, brain=args.brain,
                        cavity=args.cavity, threshold=args.threshold,
-                       progress=lambda name: errors.print(f"scoring {name}"))  # fmt: skip
-    except (FileNotFoundError, ValueError) as error:
-        errors.print(f"score: {error}", highlight=False, markup=False)
-        return 2
-    console.print(score_table(result.table(), len(result.patients)))
-    paths = result.write(args.out)
-    console.print(*map(str, paths.values()), sep="\n", highlight=False, soft_wrap=True)
+                       progress=lambda name: errors.print("scoring", name, markup=False))
+        console.print(score_table(result.table(), len(result.patients)))
+        paths = result.write(args.out)
+    console.print(*map(str, paths.values()), sep="\n", highlight=False, soft_wrap=True,
+                  markup=False)  # fmt: skip
     try:
         from mechlearn.report.score_figure import draw_scores
     except ModuleNotFoundError as error:
         errors.print(f"score: no figure: {missing_extra(error) or error}", highlight=False)
         return 0
     picture = draw_scores(result.table(), result.reliability, f"{args.out}/score.png")
-    console.print(str(picture), highlight=False, soft_wrap=True)
+    console.print(str(picture), highlight=False, soft_wrap=True, markup=False)
     return 0
 
 

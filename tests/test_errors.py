@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mechlearn.config.errors import clear_errors
+from mechlearn.config.errors import UserError, clear_errors, reported, user_text
 
 Command = Callable[..., tuple[int, str]]
 
@@ -145,3 +146,44 @@ def test_run_that_was_told_to_stop_is_no_success() -> None:
 
 def stop_quietly(cfg: DictConfig) -> None:
     raise SIGTERMException
+
+
+@pytest.mark.parametrize("place", ["file/out", "/proc/out", "/sys/out"])
+def test_output_folder_that_cannot_be_made(command: Command, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    outcome = command("forecast", "patient=x.csv", "day=1", f"paths.outputs={place}")
+    refused(outcome, place, "cannot be made", "paths.outputs=FOLDER")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/big/a.nii"), "/big/a.nii: No space"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.csv"), "a.csv: Permission denied."),
+        (MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate 9 GiB)"),
+        (RuntimeError("CUDA out of memory. Tried 9 GiB"), "not enough memory (CUDA out of"),
+        (UserError("any words"), "any words"),
+    ],
+)
+def test_fault_of_the_machine_is_one_line(error: Exception, told: str) -> None:
+    assert (user_text(error) or "").startswith(told)
+
+
+def test_first_of_two_errors_is_told() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "a.pt")
+    second = RuntimeError("unexpected pos 64 vs 0")
+    second.__context__ = full
+    assert (user_text(second) or "").startswith("a.pt: No space left on device")
+
+
+@pytest.mark.parametrize("error", [TypeError("x"), IndexError("x"), ValueError("of a package")])
+def test_fault_of_the_program_keeps_its_trace(error: Exception) -> None:
+    assert user_text(error) is None
+    with pytest.raises(type(error)), reported("name"):
+        raise error
+
+
+def test_interrupted_command_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped, reported("name"):
+        raise KeyboardInterrupt
+    assert (stopped.value.code, capfd.readouterr().err) == (130, "name: interrupted\n")

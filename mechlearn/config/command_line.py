@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mechlearn.config import errors
 from mechlearn.config.help_pages import HELP, help_text
 
 if TYPE_CHECKING:
@@ -22,13 +24,6 @@ TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day s
     "checkpoints.denoiser", "checkpoints.guide", "checkpoints.drawer", "hydra.run.dir",
     "hydra.sweep.dir", "paths.outputs",
 )  # fmt: skip
-
-
-def _name_misspelt(name: str, words: list[str]) -> None:
-    """Add the nearest key to what Hydra said about overrides that did not compose."""
-    from mechlearn.config.nearest_keys import misspelt
-
-    sys.stderr.writelines(f"{line}\n" for line in misspelt(name, words))
 
 
 def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], Any]]:
@@ -50,31 +45,55 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
             if asked == ["--help", "all"]:
                 sys.argv[1:] = ["--help"]
             sys.argv[1:] = [quoted(word, sweep=_is_sweep(asked)) for word in sys.argv[1:]]
-            import hydra
-
-            from mechlearn.config import errors, recipes, schema
-
-            schema.register()
-            run = hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name=name)
-            started = False
-
-            @functools.wraps(task)
-            def noted(cfg: DictConfig) -> None:
-                nonlocal started
-                started = True
-                errors.clear_errors(task)(cfg)
-
-            try:
-                return run(noted)()
-            except SystemExit as stop:
-                if stop.code == 1 and not started:
-                    _name_misspelt(name, asked)
-                raise
+            with errors.reported(name):
+                return _run(name, task, asked)
 
         return main
 
     assert name in HELP
     return decorate
+
+
+def _run(name: str, task: Callable[[DictConfig], None], asked: list[str]) -> Any:
+    """Compose and run; errors come out as they were raised, for `errors.reported`."""
+    import hydra
+    from hydra.errors import HydraException
+
+    from mechlearn.config import recipes, schema
+    from mechlearn.config.nearest_keys import misspelt
+
+    schema.register()
+    run = hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name=name)
+    started = False
+
+    @functools.wraps(task)
+    def noted(cfg: DictConfig) -> None:
+        nonlocal started
+        started = True
+        errors.clear_errors(task)(cfg)
+
+    asked_for = os.environ.get(errors.FULL_TRACE)
+    os.environ[errors.FULL_TRACE] = "1"  # Hydra lets errors through
+    try:
+        return run(noted)()
+    except HydraException as error:
+        if started:
+            raise
+        text = "\n".join([errors.user_text(error) or str(error), *misspelt(name, asked)])
+        raise errors.UserError(text) from error
+    except OSError as error:
+        if started:
+            raise
+        reason = error.strerror or str(error)
+        raise errors.UserError(
+            f"{error.filename}: the output folder cannot be made ({reason}). Give another: "
+            "paths.outputs=FOLDER."
+        ) from error
+    finally:
+        if asked_for is None:
+            del os.environ[errors.FULL_TRACE]
+        else:
+            os.environ[errors.FULL_TRACE] = asked_for
 
 
 def _is_sweep(words: list[str]) -> bool:

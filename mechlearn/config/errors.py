@@ -1,30 +1,107 @@
-"""One clear line for what a user can mend; a whole trace for what only a programmer can."""
+"""One line for a fault of the user's input, files or machine; a trace for the program's own.
+
+`reported` is around every command. It prints what `user_text` says of an error and ends with exit
+status 1; where `user_text` says nothing the error goes on, with its trace. HYDRA_FULL_ERROR=1 shows
+the trace of every error.
+"""
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-
-from mechlearn.config.names import in_multirun
-from mechlearn.evaluation.rows import write_failure
 from mechlearn.extras import missing_extra
 
-__all__ = ["UserError", "clear_errors"]
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["UserError", "clear_errors", "reported", "user_text"]
 
 log = logging.getLogger(__name__)
 STOPPED = 143  # as a shell reports SIGTERM
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+FULL_TRACE = "HYDRA_FULL_ERROR"
+REMEDIES = {
+    errno.ENOSPC: "Free space there, or write elsewhere (paths.outputs=FOLDER).",
+    errno.EDQUOT: "Free space there, or write elsewhere (paths.outputs=FOLDER).",
+    errno.EACCES: "Change its permissions, or give another path.",
+    errno.EPERM: "Change its permissions, or give another path.",
+    errno.EROFS: "Give a path that can be written (paths.outputs=FOLDER).",
+    errno.ENOTDIR: "A part of the path is a file. Give another path.",
+    errno.EEXIST: "Move it away, or give another path.",
+    errno.EISDIR: "Give the path of a file.",
+    errno.ENOENT: "Give a path that is there.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.ELOOP: "Its links lead in a circle. Give another path.",
+    errno.EMFILE: "Allow more open files (ulimit -n), or lower data.loader.num_workers.",
+    errno.ENOMEM: "Free memory, or lower data.workers and data.loader.batch_size.",
+    errno.EIO: "Check the disk or the network drive, then run the command again.",
+    errno.ESTALE: "Check the network drive, then run the command again.",
+}
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-class UserError(CompactHydraException):
-    """Hydra prints it as its message alone; HYDRA_FULL_ERROR=1 shows the trace behind it."""
+class UserError(Exception):
+    """Its message is all that a user needs."""
+
+
+def user_text(error: BaseException) -> str | None:
+    """What a user reads of an error; None for a fault of the program."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    expected = isinstance(error, (ValueError, FileNotFoundError, RuntimeError))
+    if isinstance(error, ImportError) and (text := missing_extra(error)) is not None:
+        return text
+    if isinstance(error, UserError) or (expected and _raised_by_us(error.__traceback__)):
+        return str(error)
+    if "InstantiationException" in names:
+        return " ".join(str(error).split())
+    if names & {"HydraException", "MisconfigurationException"}:
+        causes = [str(error), *_cause_of_composition(error)]
+        return "\n".join(causes)
+    if "OmegaConfBaseException" in names:
+        return str(error).splitlines()[0]
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        return (
+            f"not enough memory ({str(error).splitlines()[0] if str(error) else 'RAM'}). Lower "
+            "data.workers, data.loader.batch_size, sampler.batch or the size of the volumes."
+        )
+    return next((_of_machine(e) for e in _chain(error) if _is_of_machine(e)), None)
+
+
+def _cause_of_composition(error: BaseException) -> Iterator[str]:
+    cause = error.__cause__
+    if cause is not None and "OmegaConfBaseException" in {k.__name__ for k in type(cause).__mro__}:
+        yield str(cause)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised in the handling of, the first of all first."""
+    seen = [error]
+    while (before := seen[-1].__cause__ or seen[-1].__context__) is not None:
+        if before in seen:
+            break
+        seen.append(before)
+    return reversed(seen)
+
+
+def _is_of_machine(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in REMEDIES
+
+
+def _of_machine(error: BaseException) -> str:
+    assert isinstance(error, OSError)
+    assert error.errno is not None
+    where = error.filename2 or error.filename
+    place = "" if where is None else f"{os.fsdecode(where) if where else '(empty path)'}: "
+    return f"{place}{error.strerror or os.strerror(error.errno)}. {REMEDIES[error.errno]}"
 
 
 def _raised_by_us(trace: TracebackType | None) -> bool:
@@ -36,15 +113,32 @@ def _raised_by_us(trace: TracebackType | None) -> bool:
     return module == "__main__" or module.split(".")[0] == "mechlearn"
 
 
-def _shorten(error: Exception) -> Exception:
-    expected = isinstance(error, (ValueError, FileNotFoundError))
-    if isinstance(error, ImportError) and (text := missing_extra(error)) is not None:
-        return UserError(text)
-    if isinstance(error, OmegaConfBaseException):
-        return UserError(str(error).splitlines()[0])
-    if expected and _raised_by_us(error.__traceback__):
-        return UserError(str(error))
-    return error
+@contextmanager
+def reported(name: str, *, status: int = 1) -> Iterator[None]:
+    """Print an error of the user's input or machine as one line and exit; see the module.
+
+    Args:
+        name: of the command.
+        status: exit status after such an error.
+
+    Raises:
+        SystemExit: of `status`; 130 after Ctrl-C, 141 where the reader of a pipe has gone.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted\n")
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        with suppress(OSError):  # nothing more can be written there
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except Exception as error:
+        text = user_text(error)
+        if text is None or os.environ.get(FULL_TRACE) == "1":
+            raise
+        sys.stderr.write(f"{name}: {text}\n")
+        raise SystemExit(status) from error
 
 
 def clear_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
@@ -61,12 +155,23 @@ def clear_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], N
             # Lightning's, of a run that was told to stop, says nothing: to a scheduler, success.
             raise SystemExit(STOPPED if stop.code is None else stop.code) from stop
         except Exception as error:
-            write_failure(Path(HydraConfig.get().runtime.output_dir), error)
-            short = _shorten(error)
-            if in_multirun():
-                log.error("job %s failed: %s", HydraConfig.get().job.num, error)
-            if short is error:
+            _note_failure(error)
+            text = user_text(error)
+            if text is None:
                 raise
-            raise short from error
+            raise UserError(text) from error
 
     return wrapped
+
+
+def _note_failure(error: Exception) -> None:
+    """Leave failed.json; where that fails too (a full disk), the first error is the one told."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from mechlearn.config.names import in_multirun
+    from mechlearn.evaluation.rows import write_failure
+
+    with suppress(OSError):
+        write_failure(Path(HydraConfig.get().runtime.output_dir), error)
+    if in_multirun():
+        log.error("job %s failed: %s", HydraConfig.get().job.num, error)

@@ -30,7 +30,7 @@ def train_model(cfg: DictConfig) -> None:
     with tracking.running_logger(cfg) as logger:
         trainer = build.build_trainer(cfg, logger=logger)
         tracking.begin(logger, cfg)
-        trainer.fit(module, data, ckpt_path=build.resume_path(cfg))
+        trainer.fit(module, data, ckpt_path=build.resume_path(cfg), weights_only=True)
         if trainer.is_global_zero:
             row = _finish(cfg, trainer, **tracking.origin(logger, cfg))
             tracking.end_training(logger, cfg, row, module.card)

@@ -14,6 +14,7 @@ from mechlearn.config.hardware import device_count
 from mechlearn.config.names import in_multirun
 from mechlearn.config.specs import sampler_spec
 from mechlearn.config.stores import check_store, data_config
+from mechlearn.models.checkpoint_files import read_checkpoint
 from mechlearn.models.checkpoints import KINDS, load_denoiser, load_guide
 
 __all__ = ["check_devices", "check_train"]
@@ -30,7 +31,8 @@ def check_train(cfg: DictConfig) -> None:
         )
     growth_spec(cfg)
     data_config(cfg)
-    resume_path(cfg)
+    if (resumed := resume_path(cfg)) is not None:
+        read_checkpoint(resumed)
     if cfg.init is not None:
         load_init(cfg)
     check_store(cfg)

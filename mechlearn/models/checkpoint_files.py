@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import mechlearn
+from mechlearn.models.torch_files import read_torch
 
-__all__ = ["CARD_KEY", "packaged", "read_checkpoint"]
+__all__ = ["CARD_KEY", "check_card", "packaged", "read_checkpoint"]
 
 CARD_KEY = "mechlearn"
 
@@ -31,7 +32,7 @@ def read_checkpoint(source: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: bare safetensors, or no card in the file.
+        ValueError: bare safetensors, a damaged file, no card in it, or weights that are not finite.
     """
     if not source.is_file():
         raise FileNotFoundError(
@@ -43,12 +44,37 @@ def read_checkpoint(source: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"checkpoint {source}: holds weights alone; their card is in the folder's config.json. "
             f"Give the exported folder: {source.parent}."
         )
-    content = torch.load(source, map_location="cpu", weights_only=True)
+    content = read_torch(source)
     if not isinstance(content, dict) or CARD_KEY not in content:
         raise ValueError(
             f"checkpoint {source}: holds no '{CARD_KEY}' card, so network, schedule and intensity "
             "range are unknown. Use a checkpoint written by python -m mechlearn.train."
         )
     # Lightning's EMA callback keeps the averaged weights in `state_dict` itself.
-    weights = {k.removeprefix("network."): v for k, v in content["state_dict"].items()}
+    weights = {k.removeprefix("network."): v for k, v in content.get("state_dict", {}).items()}
+    check_card(content[CARD_KEY], str(source))
+    for name, value in weights.items():
+        if not (isinstance(value, Tensor) and bool(value.sum().isfinite())):
+            raise ValueError(
+                f"checkpoint {source}: the weight {name} holds NaN or infinity. Training diverged; "
+                "use an earlier checkpoint, or train again with a lower optimizer.lr."
+            )
     return content[CARD_KEY], weights
+
+
+def check_card(card: Any, source: str) -> None:
+    """ValueError unless a card says what is needed to run its network."""
+    wanted: dict[str, type] = {"kind": str, "network": dict, "schedule": dict, "data": dict}
+    found = card if isinstance(card, dict) else {}
+    lacking = [key for key, kind in wanted.items() if not isinstance(found.get(key), kind)]
+    data = found["data"] if not lacking else {}
+    lacking += [f"data.{key}" for key in ("contrasts", "size", "pixel_mm", "intensity")
+                if not lacking and key not in data]  # fmt: skip
+    gain = found.get("gain", 1.0)
+    if not isinstance(gain, (int, float)) or not (math.isfinite(gain) and gain > 0):
+        lacking.append(f"gain (it is {gain!r}; it must be a positive number)")
+    if lacking:
+        raise ValueError(
+            f"checkpoint {source}: its card lacks {', '.join(lacking)}. Use a checkpoint written "
+            "by python -m mechlearn.train or python -m mechlearn.export."
+        )

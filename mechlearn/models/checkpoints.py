@@ -24,6 +24,7 @@ from mechlearn.models.checkpoint_files import CARD_KEY, packaged, read_checkpoin
 from mechlearn.models.exports.folder import local_path, read_member
 from mechlearn.models.network_targets import build_network
 from mechlearn.models.networks import predicted_noise
+from mechlearn.models.torch_files import read_torch
 
 __all__ = [
     "CARD_KEY",
@@ -236,7 +237,7 @@ def export(checkpoint: str | Path, path: str | Path, *, half: bool = True, **car
 
 def set_gain(path: str | Path, gain: float, **notes: Any) -> None:
     """Store a guide's measured gain (and how it was measured) in its checkpoint."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read_torch(path)
     content[CARD_KEY] = {**content[CARD_KEY], "gain": float(gain), **notes}
     with replacing(path) as partial:
         torch.save(content, partial)

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from mechlearn.files import write_text
+from mechlearn.models.torch_files import read_torch
 
 __all__ = [
     "MODEL_FILE",
@@ -69,7 +69,7 @@ def run_in_checkpoint(path: str | Path) -> dict[str, str]:
 
     The weights are mapped, not read.
     """
-    content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    content = read_torch(path, mmap=True)
     return dict(content.get("callbacks", {}).get(RunInCheckpoint.__qualname__, {}))
 
 

@@ -23,6 +23,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mechlearn.checks import one_of
+from mechlearn.models.checkpoint_files import check_card
+from mechlearn.models.torch_files import read_torch
 
 __all__ = [
     "FORMAT",
@@ -113,9 +115,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: export format {manifest.get('format')!r}, this version reads {FORMAT}. "
             "Use the mechlearn that wrote it, or export again."
         )
+    models = manifest.get("models")
     for role in ROLES:
-        entry = manifest.get("models", {}).get(role, {})
-        lacking = [key for key in ("file", "sha256", "card") if key not in entry]
+        entry = models.get(role) if isinstance(models, dict) else None
+        kinds = {"file": str, "sha256": str, "card": dict}
+        held = entry if isinstance(entry, dict) else {}
+        lacking = [key for key, kind in kinds.items() if not isinstance(held.get(key), kind)]
         if lacking:
             raise ValueError(f"{path}: {KEY}.models.{role} lacks {', '.join(lacking)}.")
     return manifest
@@ -142,6 +147,7 @@ def read_member(folder: Path, role: str) -> tuple[dict[str, Any], dict[str, Tens
             f"{path}: is not the file that was exported (its SHA-256 differs): damaged, cut "
             "short or a large-file pointer. Copy it again."
         )
+    check_card(entry["card"], f"{folder} ({role})")
     return dict(entry["card"]), _load(path)
 
 
@@ -152,7 +158,7 @@ def _inside(folder: Path, name: str) -> bool:
 
 def _load(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".pt":
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        weights: dict[str, Tensor] = read_torch(path, what="weights")
         return weights
     try:
         return load_file(path, device="cpu")

@@ -1,0 +1,81 @@
+"""Files of torch read as what they may be: truncated, damaged, of another program, or hostile."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["read_torch"]
+
+LFS_POINTER = b"version https://git-lfs"
+LOCAL_HEADER = 30  # bytes of a zip member's own header, before its name and extra field
+BROKEN = (zipfile.BadZipFile, EOFError, RuntimeError, KeyError, ValueError, struct.error)
+REMEDY = "Copy or download it again, or use the packaged weights: demo."
+
+
+def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False) -> Any:
+    """What `torch.save` wrote, tensors and plain builtins alone; no code of the file is run.
+
+    Every member of the file has a CRC-32, which torch stores and does not compare. Here it is
+    compared: a changed bit is told.
+
+    Args:
+        path: of the file.
+        what: it should be, for an error.
+        mmap: map the weights in place of reading them; then they are not compared.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: empty, truncated, damaged, a large-file pointer, or other objects than tensors
+            and plain builtins.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{what} {path}: no such file. Give the path of a {what}.")
+    try:
+        if not mmap:
+            _compare(path)
+        return torch.load(path, map_location="cpu", mmap=mmap, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{what} {path}: holds other objects than tensors and plain values, so it is not read "
+            "(it could run code). Use a file that mechlearn wrote."
+        ) from error
+    except BROKEN as error:
+        raise ValueError(
+            f"{what} {path}: cannot be read ({_kind(path, error)}). {REMEDY}"
+        ) from error
+
+
+def _kind(path: Path, error: Exception) -> str:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        first = stream.read(len(LFS_POINTER))
+    if size == 0:
+        return "it is empty"
+    if first == LFS_POINTER:
+        return "it is a Git LFS pointer, not the file itself; run git lfs pull"
+    if not first.startswith(b"PK\x03\x04"):
+        return "it is no file of torch"
+    if isinstance(error, zipfile.BadZipFile) and "CRC" in str(error):
+        return str(error)
+    return f"it is damaged or ends early, at {size:,} bytes"
+
+
+def _compare(path: Path) -> None:
+    """BadZipFile unless every member has its CRC-32. (zipfile's own way copies each member.)"""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    content = memoryview(path.read_bytes())
+    for member in members:
+        at = member.header_offset
+        name, extra = struct.unpack("<HH", content[at + LOCAL_HEADER - 4 : at + LOCAL_HEADER])
+        start = at + LOCAL_HEADER + name + extra
+        if zlib.crc32(content[start : start + member.compress_size]) != member.CRC:
+            raise zipfile.BadZipFile(f"the CRC-32 of {member.filename} differs: damaged")
