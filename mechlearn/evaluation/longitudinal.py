@@ -9,11 +9,12 @@ import numpy as np
 
 from mechlearn.evaluation.case_selection import followed_slices
 from mechlearn.evaluation.job import Job
+from mechlearn.evaluation.map_cases import kept_arrays
 from mechlearn.evaluation.method_scores import summarise as summarise_methods
 from mechlearn.evaluation.population_fit import check_unseen
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.runner import Done, Evaluation, Scored
-from mechlearn.evaluation.slice_forecast import SliceForecast, forecast_slice
+from mechlearn.evaluation.slice_forecast import forecast_slice
 from mechlearn.growth.population_file import load_ensemble
 from mechlearn.records import LongitudinalSlice
 
@@ -48,17 +49,7 @@ def score(job: Job, item: LongitudinalSlice) -> Scored:
     seen, truth = LongitudinalSlice(item.slices[:-1], item.courses), item.slices[-1]
     made = forecast_slice(job.sampler, seen, truth.day, growth=job.growth, maps=job.task.maps,
                           seed=job.seed, follow_up=truth)  # fmt: skip
-    return Scored([made.row], _arrays(made))
-
-
-def _arrays(made: SliceForecast) -> dict[str, np.ndarray]:
-    assert made.follow_up is not None
-    arrays = {f"probability_{k}": m.probability.astype(np.float16) for k, m in made.maps.items()}
-    return arrays | {
-        "initial": made.reference.tumour, "truth": made.follow_up.tumour,
-        "brain": made.reference.brain, "image": made.reference.image.astype(np.float16),
-        "generated": made.median_generation.image.numpy().astype(np.float16),
-    }  # fmt: skip
+    return Scored([made.row], kept_arrays(made))
 
 
 def summarise(job: Job, done: Done) -> Row:

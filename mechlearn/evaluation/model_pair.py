@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +33,7 @@ __all__ = [
     "sampler_row",
     "target_of",
     "unguided",
+    "with_noise",
 ]
 
 
@@ -120,6 +121,20 @@ def sampler_row(sampler: Sampler) -> Row:
         "effective_scale": float(sampler.effective_scale),
         "steps": spec.steps if spec.steps is not None else spec.nl,
     }
+
+
+def with_noise(sampler: Sampler) -> Sampler:
+    """The sampler with `encode=noise`, so that equal targets give different images.
+
+    One that does not guide, or whose anchor needs the inversion, is returned as it is.
+    """
+    if not isinstance(sampler, GuidedSampler) or sampler.spec.anchor:
+        return sampler
+    return GuidedSampler(
+        sampler.denoiser, sampler.guide, schedule=sampler.schedule,
+        spec=replace(sampler.spec, encode="noise"), pixel_mm=sampler.pixel_mm, gain=sampler.gain,
+        device=sampler.device,
+    )  # fmt: skip
 
 
 def generate(

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from mechlearn.evaluation.baseline_maps import baseline_maps
 from mechlearn.evaluation.map_spec import MapSpec
-from mechlearn.evaluation.model_pair import Sampler, generate, meter_of, target_of
+from mechlearn.evaluation.model_pair import (
+    Sampler,
+    generate,
+    meter_of,
+    target_of,
+    with_noise,
+)
 from mechlearn.evaluation.placement import Placement, place, score
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.slice_maps import mapper
@@ -39,7 +46,8 @@ class SliceForecast:
 
     timeline holds the visits that were seen; follow_up is the true scan where there is one, and
     was not seen; maps by kind; placements by method; what_if changes sizes alone, maps and images
-    are of the actual courses; row is flat.
+    are of the actual courses; row is flat; baselines are probabilities by method
+    (`baseline_maps`), made where there is a follow-up to score them against.
     """
 
     timeline: SizeSeries
@@ -51,6 +59,7 @@ class SliceForecast:
     follow_up: AxialSlice | None = None
     what_if: Counterfactual | None = None
     row: Row = field(default_factory=dict)
+    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def drawing(self) -> dict[str, Any]:
@@ -143,12 +152,7 @@ def forecast_slice(
     made = generate(sampler, reference, targets, seed=seed)
     drawn = {"dynamic": draw(made, "dynamic")}
     if follow_up is not None and maps.n_static > 0:
-        alike = sampler.spec.encode == "invert"  # equal targets then give equal images
-        true_size = target_of(reference, follow_up)
-        members = generate(
-            sampler, reference, [true_size] * (1 if alike else maps.n_static), seed=seed
-        )
-        drawn["static"] = draw(members, "static")
+        drawn["static"] = _static_map(sampler, reference, follow_up, maps, seed)
     placements = place(
         reference, drawn, forecast_area_mm2=predicted.median, threshold=maps.threshold,
         true_area_mm2=None if follow_up is None else follow_up.tumour_area_mm2,
@@ -162,8 +166,24 @@ def forecast_slice(
     }  # fmt: skip
     if follow_up is not None:
         row |= score(placements, reference, follow_up.tumour)
+        out = replace(out, baselines=baseline_maps(
+            reference, predicted, order=sampler.spec.order, below_percentile=maps.below_percentile,
+        ))  # fmt: skip
     out.row.update(row)
     return out
+
+
+def _static_map(
+    sampler: Sampler, reference: AxialSlice, follow_up: AxialSlice, maps: MapSpec, seed: int
+) -> GrowthMap:
+    """Section 3.3: one target, the true size, and noise drawn anew for each generation.
+
+    A sampler that cannot be given noise draws equal images, so one is drawn.
+    """
+    noisy = with_noise(sampler)
+    count = 1 if noisy.spec.encode == "invert" else maps.n_static
+    members = generate(noisy, reference, [target_of(reference, follow_up)] * count, seed=seed)
+    return mapper(noisy, reference, maps, seed)(members, "static")
 
 
 def _forecast_row(item: SliceForecast) -> Row:

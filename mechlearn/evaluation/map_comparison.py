@@ -1,0 +1,156 @@
+"""Growth maps of all methods compared on held-out patients, thresholds chosen on other patients.
+
+For each method the threshold of its mask is the one of least mean HD95 on validation patients, with
+and without the initial tumour added, and its probabilities are recalibrated on them. Test patients
+are then scored once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mechlearn.evaluation.map_cases import MapCase
+from mechlearn.evaluation.recalibration import Recalibration, fit_recalibration
+from mechlearn.evaluation.rows import Row
+from mechlearn.metrics.calibration import average_precision, brier, reliability
+from mechlearn.metrics.distance import dice, hd95_mm
+
+__all__ = ["DEFAULT_THRESHOLD", "THRESHOLDS", "MapChoice", "MapScores", "choose", "score_maps"]
+
+THRESHOLDS = (0.05, *(round(0.1 * k, 1) for k in range(1, 10)))
+DEFAULT_THRESHOLD = 0.5
+N_BINS = 15  # of the calibration error
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """What validation patients decided of one method; the defaults without any.
+
+    Attributes:
+        threshold, threshold_alone: of the mask with and without the initial tumour.
+        recalibrate: of the probabilities outside the initial tumour; None leaves them.
+    """
+
+    threshold: float = DEFAULT_THRESHOLD
+    threshold_alone: float = DEFAULT_THRESHOLD
+    recalibrate: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class MapScores:
+    """Scores of every method on every slice.
+
+    Attributes:
+        rows: one a slice and method: slice_id, patient, method, dice, hd95_mm, dice_alone,
+            hd95_alone_mm (the map without the initial tumour), average_precision, brier,
+            brier_raw (before recalibration), worst_mm (longest distance in the brain), pixels.
+        bins: method -> patient -> (bins, 3): sums of probability, of tumour, and pixels.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    bins: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> list[str]:
+        """Names in order of appearance."""
+        return list(dict.fromkeys(str(row["method"]) for row in self.rows))
+
+    def of(self, method: str) -> list[Row]:
+        """Rows of one method, in order of slices."""
+        return [row for row in self.rows if row["method"] == method]
+
+
+def choose(cases: Sequence[MapCase]) -> dict[str, MapChoice]:
+    """Threshold and recalibration of each method from validation patients.
+
+    An empty mask counts as the longest distance in the brain, so that no threshold wins by leaving
+    masks empty.
+
+    Args:
+        cases: slices of validation patients; none leaves every default.
+    """
+    if not cases:
+        return {}
+    return {method: _choice(cases, method) for method in cases[0].maps}
+
+
+def _choice(cases: Sequence[MapCase], method: str) -> MapChoice:
+    means = {
+        alone: [float(np.mean([_distance(c, _mask(c, method, t, alone=alone)) for c in cases]))
+                for t in THRESHOLDS]
+        for alone in (False, True)
+    }  # fmt: skip
+    fitted: Recalibration = fit_recalibration(
+        [c.maps[method][c.region] for c in cases], [c.truth[c.region] for c in cases]
+    )
+    best = {alone: THRESHOLDS[int(np.argmin(values))] for alone, values in means.items()}
+    return MapChoice(best[False], best[True], fitted)
+
+
+def _mask(case: MapCase, method: str, threshold: float, *, alone: bool) -> np.ndarray:
+    mask = np.asarray(case.maps[method] >= threshold) & case.brain
+    return mask if alone else mask | case.initial
+
+
+def _distance(case: MapCase, mask: np.ndarray) -> float:
+    found = hd95_mm(mask, case.truth, case.spacing_mm)
+    return _longest_mm(case) if found is None else found
+
+
+def _longest_mm(case: MapCase) -> float:
+    """Diagonal of the box around the brain."""
+    rows, columns = np.nonzero(case.brain)
+    return float(np.hypot(np.ptp(rows) * case.spacing_mm[0], np.ptp(columns) * case.spacing_mm[1]))
+
+
+def score_maps(cases: Sequence[MapCase], choices: Mapping[str, MapChoice]) -> MapScores:
+    """Score every method on every slice.
+
+    Args:
+        cases: slices of test patients.
+        choices: of `choose`; a method without one is scored with the defaults.
+    """
+    out = MapScores()
+    for case in cases:
+        for method in case.maps:
+            choice = choices.get(method, MapChoice())
+            out.rows.append(_row(case, method, choice))
+            by_patient = out.bins.setdefault(method, {})
+            held = by_patient.setdefault(case.patient, np.zeros((N_BINS, 3)))
+            held += _bins(_probability(case, method, choice), case)
+    return out
+
+
+def _probability(case: MapCase, method: str, choice: MapChoice) -> np.ndarray:
+    p = np.asarray(case.maps[method], float)
+    return p if choice.recalibrate is None else np.clip(choice.recalibrate(p), 0.0, 1.0)
+
+
+def _row(case: MapCase, method: str, choice: MapChoice) -> Row:
+    raw = np.asarray(case.maps[method], float)
+    mask = _mask(case, method, choice.threshold, alone=False)
+    alone = _mask(case, method, choice.threshold_alone, alone=True)
+    return {
+        "slice_id": case.name, "patient": case.patient, "method": method,
+        "dice": dice(mask, case.truth), "hd95_mm": hd95_mm(mask, case.truth, case.spacing_mm),
+        "dice_alone": dice(alone, case.truth),
+        "hd95_alone_mm": hd95_mm(alone, case.truth, case.spacing_mm),
+        "average_precision": average_precision(raw, case.truth, region=case.region),
+        "brier": brier(_probability(case, method, choice), case.truth, region=case.region),
+        "brier_raw": brier(raw, case.truth, region=case.region),
+        "worst_mm": _longest_mm(case), "pixels": int(case.region.sum()),
+    }  # fmt: skip
+
+
+def _bins(p: np.ndarray, case: MapCase) -> np.ndarray:
+    """Sums of one slice by bin of probability, (N_BINS, 3)."""
+    found = reliability(p, case.truth, region=case.region, n_bins=N_BINS)
+    at = np.clip(np.digitize(found.predicted, found.edges[1:-1], right=True), 0, N_BINS - 1)
+    out = np.zeros((N_BINS, 3))
+    for k, row in zip(at, np.stack([found.predicted * found.count, found.observed * found.count,
+                                    found.count], axis=1), strict=True):  # fmt: skip
+        out[k] += row
+    return out
