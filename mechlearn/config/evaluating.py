@@ -14,6 +14,7 @@ from mechlearn.checks import one_of
 from mechlearn.config import tracking
 from mechlearn.config.growth_config import growth_spec, warn_of_prior
 from mechlearn.config.hardware import resolve_device
+from mechlearn.config.leaderboards import leaderboard
 from mechlearn.config.model_checks import check_grid, load_bundle
 from mechlearn.config.series_source import check_series, open_series
 from mechlearn.config.specs import output_dir, sampler_spec
@@ -54,6 +55,8 @@ def evaluate_and_show(cfg: DictConfig) -> None:
             path = write_row(output_dir(), row)
             tracking.end_evaluation(logger, cfg, job.models, row)
         log.info("row: %s", path)
+        page = leaderboard([{**row, "cell": "."}], output_dir(), commands=[job.command])
+        log.info("page: %s", page)
     Console().print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
 
 

@@ -25,7 +25,8 @@ def method_lines(scores: MapScores, choices: Mapping[str, MapChoice]) -> list[Ro
     Keys: method, n_slices, n_patients, threshold, threshold_alone; each of SCORES with `_low` and
     `_high` (95%, patients resampled) and `_empty`, the slices without a value: for a distance they
     count as the longest in the brain, elsewhere they are left out; `ece` of the recalibrated
-    probabilities over the pixels of all slices; `brier_skill` over dilation; p values of HD95 against no change over slices and over patients' medians.
+    probabilities over the pixels of all slices; `brier_skill` over dilation; p values of HD95
+    against no change over slices and over patients' medians.
     """
     return [_line(scores, method, choices.get(method, MapChoice())) for method in scores.methods]
 
@@ -53,6 +54,10 @@ def _line(scores: MapScores, method: str, choice: MapChoice) -> Row:
     return out
 
 
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(SEED)
+
+
 def _value(row: Row, key: str) -> float | None:
     value = row[key]
     if value is None and key.startswith("hd95"):
@@ -66,7 +71,7 @@ def _mean(rows: Sequence[Row], key: str) -> Row:
     if not known:
         return {key: None, f"{key}_low": None, f"{key}_high": None, **out}
     found = clustered_interval([v for v, _ in known], [p for _, p in known], statistic="mean",
-                               rng=np.random.default_rng(SEED), n_resamples=N_RESAMPLES)  # fmt: skip
+                               rng=_rng(), n_resamples=N_RESAMPLES)  # fmt: skip
     return {key: found.estimate, f"{key}_low": found.low, f"{key}_high": found.high, **out}
 
 
@@ -84,7 +89,7 @@ def calibration_error(bins: Mapping[str, np.ndarray]) -> Row:
         off = np.abs(sums[..., 1] - sums[..., 0]).sum(-1)
         return np.asarray(off / sums[..., 2].sum(-1))
 
-    rng = np.random.default_rng(SEED)
+    rng = _rng()
     drawn = rng.integers(len(stacked), size=(N_RESAMPLES, len(stacked)))
     low, high = np.percentile(error(stacked[drawn].sum(axis=1)), [2.5, 97.5])
     return {"ece": float(error(stacked.sum(axis=0))), "ece_low": float(low),
@@ -98,7 +103,7 @@ def _skill(rows: Sequence[Row], reference: Sequence[Row]) -> Row:
     for column, group in enumerate((rows, reference)):
         for r in group:
             sums[patients.index(r["patient"]), column] += r["brier"] * r["pixels"]
-    rng = np.random.default_rng(SEED)
+    rng = _rng()
     drawn = sums[rng.integers(len(sums), size=(N_RESAMPLES, len(sums)))].sum(axis=1)
     low, high = np.percentile(1 - drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
     total = sums.sum(axis=0)
@@ -125,11 +130,13 @@ def _gain(mine: Sequence[Row], theirs: Sequence[Row]) -> Row:
     for key in ("dice", "hd95_mm", "average_precision"):
         lower = key.startswith("hd95")
         sign = -1.0 if lower else 1.0
-        pairs = [(a, b, r["patient"]) for r, s in zip(mine, theirs, strict=True)
-                 if (a := _value(r, key)) is not None and (b := _value(s, key)) is not None]  # fmt: skip
+        pairs = [
+            (a, b, r["patient"]) for r, s in zip(mine, theirs, strict=True)
+            if (a := _value(r, key)) is not None and (b := _value(s, key)) is not None
+        ]  # fmt: skip
         patients = [p for _, _, p in pairs]
         found = clustered_interval([sign * (a - b) for a, b, _ in pairs], patients,
-                                   statistic="mean", rng=np.random.default_rng(SEED),
+                                   statistic="mean", rng=_rng(),
                                    n_resamples=N_RESAMPLES)  # fmt: skip
         test = compare_paired([a for a, _, _ in pairs], [b for _, b, _ in pairs], patients,
                               higher_is_better=not lower)  # fmt: skip

@@ -1,0 +1,142 @@
+"""Every evaluation and every collected sweep end in one page: `leaderboard.html`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mechlearn.config.map_boards import map_boards
+from mechlearn.evaluation.growth_scores import BASELINES, key_of
+from mechlearn.evaluation.rows import Row
+from mechlearn.report.leaderboard import Board, Column, picture_of, write_leaderboard
+
+__all__ = ["PAGE", "leaderboard", "method_name"]
+
+PAGE = "leaderboard.html"
+MOST_COLUMNS, MOST_PICTURES = 10, 24
+HIDDEN = ("cell", "fingerprint", "command")  # of the settings
+GRID = (
+    Column("relative_error_abs", "size error, median", False),
+    Column("ssim_outside", "SSIM outside", True),
+    Column("ssim_inside", "SSIM inside"),
+    Column("change_inside_share", "share of the change"),
+    Column("hyperintense_fraction", "brighter pixels", False),
+    Column("dice_generation", "Dice", True),
+    Column("dice_dilation", "Dice of dilation"),
+)
+FITS = (
+    Column("nrmse_median", "nRMSE, median", False),
+    Column("crps_relative_mean", "CRPS over largest size", False),
+    Column("coverage_95", "coverage of the 95% interval"),
+    Column("interval_width_relative_median", "interval width"),
+    Column("r_squared_train_median", "R², visits seen", True),
+)
+
+
+def leaderboard(
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    failures: Sequence[tuple[str, str]] = (),
+    pictures: Sequence[Path] = (),
+    commands: Sequence[str] = (),
+) -> Path:
+    """Write the page of one job or of a sweep.
+
+    Args:
+        rows: as collected: `job`, and `cell`, the folder of each below `folder`.
+        folder: receives the page.
+        failures: (cell, why) of jobs without a row.
+        pictures: drawn over all rows; those of the jobs are found beside their rows.
+        commands: that make the rows again.
+    """
+    boards: list[Board] = []
+    drawn = list(pictures)
+    for job, group in _by_job(rows).items():
+        if job == "longitudinal":
+            found, more = map_boards(group, folder)
+            boards += found
+            drawn += more
+        if job != "longitudinal" or not boards:
+            boards.append(BOARDS.get(job, _plain_board)(job, group))
+    if len(rows) == 1:
+        drawn += sorted(p for p in (folder / rows[0]["cell"]).glob("*.png") if p not in drawn)
+    left_out = [(f"{row['cell']}: cases", f"{row['n_skipped']} left out, see its table")
+                for row in rows if row.get("n_skipped")]  # fmt: skip
+    shared = {k: v for k, v in _shared(rows).items() if isinstance(v, (str, bool, int))}
+    names = ", ".join(_by_job(rows)) or "no rows"
+    return write_leaderboard(
+        folder / PAGE, title=f"Leaderboard: {names}", boards=boards,
+        pictures=[picture_of(p, p.stem.replace("_", " ")) for p in drawn[:MOST_PICTURES]],
+        failures=[*failures, *left_out], commands=commands, model=str(shared.get("denoiser", "")),
+        settings={k: v for k, v in shared.items() if k not in HIDDEN},
+    )  # fmt: skip
+
+
+def _by_job(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    out: dict[str, list[Row]] = {}
+    for row in rows:
+        out.setdefault(str(row.get("job", "evaluation")), []).append(row)
+    return out
+
+
+def _shared(rows: Sequence[Row]) -> Row:
+    """Keys that all rows have with one value."""
+    first = rows[0] if rows else {}
+    return {k: v for k, v in first.items() if all(r.get(k) == v for r in rows) and v is not None}
+
+
+def method_name(row: Row, rows: Sequence[Row]) -> str:
+    """What tells a row from the others: the overrides in which they differ."""
+    swept = [
+        key for key in row
+        if ("." in key or key in ("sampler", "growth", "guide", "data", "seed"))
+        and len({str(r.get(key)) for r in rows}) > 1
+    ]  # fmt: skip
+    words = [f"{key.rsplit('.', 1)[-1]}={row[key]}" for key in swept]
+    return " ".join(words) or str(row.get("law") or row.get("guidance") or row.get("job"))
+
+
+def _plain_board(job: str, rows: Sequence[Row]) -> Board:
+    """All numbers with an interval; where there is none, the first numbers."""
+    numbers = [k for k, v in rows[0].items() if isinstance(v, float)]
+    with_ends = [k for k in numbers if f"{k}_low" in rows[0] and f"{k}_high" in rows[0]]
+    keys = (with_ends or numbers)[:MOST_COLUMNS]
+    columns = [Column(key, key.replace("_", " ")) for key in keys]
+    return Board(job.replace("_", " "), columns, _named(rows), _counts(rows))
+
+
+def _grid_board(job: str, rows: Sequence[Row]) -> Board:
+    ordered = sorted(rows, key=lambda r: (r["noise_level"], r["scale"]))
+    named = [{**r, "method": f"NL={r['noise_level']}, s_R={r['scale'] / 1000:g}k"} for r in ordered]
+    return Board("Noise level and regressor scale", GRID, named, _counts(rows))
+
+
+def _fits_board(job: str, rows: Sequence[Row]) -> Board:
+    """A row a growth model, then the baselines of the first job."""
+    lines = _named([r for r in rows if r.get("n_slices")])
+    for baseline in BASELINES:
+        keys = [f"{c.key}{end}" for c in FITS for end in ("", "_low", "_high")]
+        found = {k: rows[0].get(key_of(k, baseline)) for k in keys}
+        if any(v is not None for v in found.values()):
+            lines.append({"method": f"baseline: {baseline.replace('_', ' ')}", **found})
+    return Board("Sizes at the held-out visit", FITS, lines, _counts(rows))
+
+
+def _named(rows: Sequence[Row]) -> list[Row]:
+    return [{**row, "method": method_name(row, rows)} for row in rows]
+
+
+def _counts(rows: Sequence[Mapping[str, Any]]) -> str:
+    first = rows[0]
+    known = [(first.get(k), word) for k, word in (
+        ("n_slices", "slices"), ("n_pairs", "pairs"), ("n_cases", "cases"),
+        ("n_patients", "patients"))]  # fmt: skip
+    words = [f"{n} {word}" for n, word in known if n]
+    return f"{', '.join(words)}; 95% intervals resample patients." if words else ""
+
+
+BOARDS: dict[str, Callable[[str, Sequence[Row]], Board]] = {
+    "grid": _grid_board, "growth_fits": _fits_board,
+}  # fmt: skip

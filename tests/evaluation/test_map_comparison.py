@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mechlearn.evaluation.map_cases import MapCase, joined_cases
+from mechlearn.evaluation.map_comparison import MapChoice, choose, score_maps
+from mechlearn.evaluation.map_summary import gains, method_lines
+from mechlearn.evaluation.recalibration import fit_recalibration
+
+BRAIN = np.ones((20, 20), bool)
+
+
+def square(half, centre=(10, 10)):
+    i, j = np.mgrid[:20, :20]
+    return np.maximum(abs(i - centre[0]), abs(j - centre[1])) <= half
+
+
+def make_case(patient="P1", *, near=0.3, name=None):
+    """The tumour grows from 5 x 5 to 9 x 9; `good` knows the rim at p = near, `empty` nothing."""
+    initial, truth = square(2), square(4)
+    wrong = square(2, (15, 15))
+    maps = {
+        "no_change": initial.astype(float),
+        "arrival_order": np.where(initial, 1.0, np.where(truth, near, 0.0)),
+        "dilation": np.where(initial | wrong, 0.6, 0.0),
+        "empty": np.zeros((20, 20)),
+    }
+    plane = np.zeros((20, 20))
+    return MapCase(name or patient, patient, initial, truth, BRAIN, (1.0, 1.0), maps, plane, plane,
+                   {})  # fmt: skip
+
+
+def test_the_threshold_of_validation_patients_finds_what_one_half_misses():
+    cases = [make_case("V1"), make_case("V2")]
+    chosen = choose(cases)["arrival_order"]
+    assert chosen.threshold <= 0.3
+    test = [make_case("T1")]
+    with_choice = score_maps(test, {"arrival_order": chosen}).of("arrival_order")[0]
+    without = score_maps(test, {}).of("arrival_order")[0]
+    assert (with_choice["dice"], with_choice["hd95_mm"]) == (1.0, 0.0)
+    assert without["dice"] < 1.0
+
+
+def test_no_validation_patients_leave_the_defaults():
+    assert choose([]) == {}
+
+
+def test_an_empty_mask_is_counted_and_costs_the_longest_distance():
+    scores = score_maps([make_case("T1"), make_case("T2")], {})
+    line = next(r for r in method_lines(scores, {}) if r["method"] == "empty")
+    assert line["hd95_alone_mm_empty"] == 2
+    assert line["hd95_alone_mm"] == pytest.approx(np.hypot(19, 19))
+
+
+def test_recalibration_makes_the_probability_the_frequency_of_other_patients():
+    cases = [make_case("V1"), make_case("V2")]
+    fitted = choose(cases)["arrival_order"].recalibrate
+    assert fitted(np.array([0.0, 0.3])) == pytest.approx([0.0, 1.0])
+    scores = score_maps([make_case("T1")], choose(cases))
+    assert scores.of("arrival_order")[0]["brier"] == pytest.approx(0.0)
+    assert scores.of("arrival_order")[0]["brier_raw"] > 0.05
+
+
+def test_recalibration_keeps_the_order_and_needs_pixels():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=400)
+    fitted = fit_recalibration([p], [rng.uniform(size=400) < p**2])
+    values = fitted(np.linspace(0, 1, 50))
+    assert (np.diff(values) >= 0).all()
+    with pytest.raises(ValueError, match="no pixels"):
+        fit_recalibration([], [])
+
+
+def test_calibration_error_and_skill_are_over_all_pixels():
+    cases = [make_case(p) for p in ("T1", "T2", "T3")]
+    perfect = {"arrival_order": MapChoice(recalibrate=lambda p: (p > 0).astype(float))}
+    lines = {r["method"]: r for r in method_lines(score_maps(cases, perfect), perfect)}
+    assert lines["arrival_order"]["ece"] == pytest.approx(0.0)
+    assert lines["arrival_order"]["brier_skill"] == pytest.approx(1.0)
+    rim, outside = 81 - 25, 400 - 25
+    assert lines["empty"]["ece"] == pytest.approx(rim / outside)
+
+
+def test_gains_are_positive_where_ours_is_better():
+    scores = score_maps([make_case(p, near=0.8) for p in ("T1", "T2", "T3")], {})
+    against = {r["method"]: r for r in gains(scores)}
+    assert against["dilation"]["hd95_mm_gain"] > 0
+    assert against["dilation"]["dice_gain"] > 0
+    assert "arrival_order" not in against
+
+
+def test_slices_that_one_job_lacks_are_left_out_and_counted():
+    a, b = make_case("A"), make_case("B")
+    cases, lacking = joined_cases([[a, b], [a]])
+    assert [c.name for c in cases] == ["A"]
+    assert lacking == 1
