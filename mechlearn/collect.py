@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,16 +18,9 @@ def show(result: CollectResult, folder: str) -> None:
     from rich.text import Text
 
     from mechlearn.config.figures import draw_collected
-    from mechlearn.config.leaderboards import leaderboard
 
     console = Console()
     pictures, words = draw_collected(result, folder)
-    page = leaderboard(
-        result.rows, (result.table or Path(folder) / "table.csv").parent, pictures=pictures,
-        failures=[(f"{c.name} {c.overrides}", c.reason) for c in (*result.failed, *result.missing)],
-        commands=[f"python -m mechlearn.collect {folder}"],
-    )  # fmt: skip
-    words.append(f"page: {page}")
     for line in [*(f"figure: {picture}" for picture in pictures), *words]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if result.table is not None:

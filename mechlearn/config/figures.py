@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlearn.config.grid_pages import draw_grids
+from mechlearn.config.leaderboards import leaderboard
 from mechlearn.evaluation.rows import read_table
 from mechlearn.evaluation.sweep_table import CollectResult
 from mechlearn.report.growth_figures import laws_figure, method_labels, scores_figure
@@ -16,7 +17,8 @@ __all__ = ["draw_collected"]
 
 
 def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path], list[str]]:
-    """Draw what the rows collected from `folder` allow: the grid over NL and scale, growth laws.
+    """Draw what the rows collected from `folder` allow: the grid over NL and scale, growth laws;
+    and write the leaderboard of them all.
 
     Returns:
         The pictures, beside their table, and what there is to say about them, line by line.
@@ -30,7 +32,12 @@ def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path
         tables = _slices(fits, Path(folder))
         if tables:
             drawn.append(save(scores_figure(tables), result.table.with_name("scores.png")))
-    return drawn, words
+    page = leaderboard(
+        result.rows, Path(folder), out_dir=result.table.parent, pictures=drawn,
+        failures=[(f"{c.name} {c.overrides}", c.reason) for c in (*result.failed, *result.missing)],
+        commands=[f"python -m mechlearn.collect {folder}"],
+    )  # fmt: skip
+    return drawn, [*words, f"page: {page}"]
 
 
 def _slices(fits: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, list[dict[str, Any]]]:

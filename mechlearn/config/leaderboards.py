@@ -38,6 +38,7 @@ def leaderboard(
     rows: Sequence[Row],
     folder: Path,
     *,
+    out_dir: Path | None = None,
     failures: Sequence[tuple[str, str]] = (),
     pictures: Sequence[Path] = (),
     commands: Sequence[str] = (),
@@ -46,16 +47,17 @@ def leaderboard(
 
     Args:
         rows: as collected: `job`, and `cell`, the folder of each below `folder`.
-        folder: receives the page.
+        folder: of the jobs.
+        out_dir: receives the page; None for `folder`.
         failures: (cell, why) of jobs without a row.
         pictures: drawn over all rows; those of the jobs are found beside their rows.
         commands: that make the rows again.
     """
     boards: list[Board] = []
-    drawn = list(pictures)
+    out_dir, drawn = out_dir or folder, list(pictures)
     for job, group in _by_job(rows).items():
         if job == "longitudinal":
-            found, more = map_boards(group, folder)
+            found, more = map_boards(group, folder, out_dir)
             boards += found
             drawn += more
         if job != "longitudinal" or not boards:
@@ -67,7 +69,7 @@ def leaderboard(
     shared = {k: v for k, v in _shared(rows).items() if isinstance(v, (str, bool, int))}
     names = ", ".join(_by_job(rows)) or "no rows"
     return write_leaderboard(
-        folder / PAGE, title=f"Leaderboard: {names}", boards=boards,
+        out_dir / PAGE, title=f"Leaderboard: {names}", boards=boards,
         pictures=[picture_of(p, p.stem.replace("_", " ")) for p in drawn[:MOST_PICTURES]],
         failures=[*failures, *left_out], commands=commands, model=str(shared.get("denoiser", "")),
         settings={k: v for k, v in shared.items() if k not in HIDDEN},

@@ -49,7 +49,9 @@ GAINS = (
 )
 
 
-def map_boards(rows: Sequence[Row], folder: Path) -> tuple[list[Board], list[Path]]:
+def map_boards(
+    rows: Sequence[Row], folder: Path, out_dir: Path
+) -> tuple[list[Board], list[Path]]:
     """Boards and pictures of longitudinal jobs; also writes `maps.csv` and `maps_methods.csv`.
 
     Jobs of `split=val` choose thresholds and recalibration for the others. Without any the
@@ -57,7 +59,8 @@ def map_boards(rows: Sequence[Row], folder: Path) -> tuple[list[Board], list[Pat
 
     Args:
         rows: as collected, with `cell`, `split` and `guidance`.
-        folder: of the sweep; receives tables and pictures.
+        folder: of the jobs.
+        out_dir: receives tables and pictures.
     """
     chosen, _ = _cases([r for r in rows if r.get("split") == "val"], folder)
     scored = [r for r in rows if r.get("split") != "val"] or list(rows)
@@ -67,14 +70,14 @@ def map_boards(rows: Sequence[Row], folder: Path) -> tuple[list[Board], list[Pat
     choices = choose(chosen) if len(scored) < len(rows) else {}
     scores = score_maps(cases, choices)
     lines = method_lines(scores, choices)
-    write_table(folder / "maps.csv", scores.rows, first=("slice_id", "patient", "method"))
-    write_table(folder / "maps_methods.csv", lines, first=("method",))
+    write_table(out_dir / "maps.csv", scores.rows, first=("slice_id", "patient", "method"))
+    write_table(out_dir / "maps_methods.csv", lines, first=("method",))
     found = gains(scores)
-    write_table(folder / "maps_gains.csv", found, first=("method",))
+    write_table(out_dir / "maps_gains.csv", found, first=("method",))
     counts = f"{lines[0]['n_slices']} slices of {lines[0]['n_patients']} patients"
     if lacking:
         counts += f"; {lacking} slices left out that some job lacks"
-    return _boards(lines, found, counts, chosen, choices), _pictures(cases, scores, folder)
+    return _boards(lines, found, counts, chosen, choices), _pictures(cases, scores, out_dir)
 
 
 def _cases(rows: Sequence[Row], folder: Path) -> tuple[list[MapCase], int]:
