@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 @hydra_command("evaluate")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> list[float]:
     """One job, one row.json in its output folder and one table on the terminal.
 
     Everything cheap is checked first. A job whose equal has finished in the same folder is not run
-    again; its table is printed.
+    again; its table is printed. Returns the row's values of `objectives`, for a sweeper.
     """
     from mechlearn.config.evaluating import evaluate_and_show
 
-    evaluate_and_show(cfg)
+    return evaluate_and_show(cfg)
 
 
 if __name__ == "__main__":

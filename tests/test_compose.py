@@ -21,11 +21,11 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Each group with one command that has it: the commands share the recipes.
 GROUPS = {
     "data": "prepare", "task": "evaluate", "guide": "forecast", "growth": "forecast",
-    "sampler": "evaluate", "launcher": "evaluate", "paths": "prepare", "model": "train",
+    "sampler": "evaluate", "launcher": "evaluate", "sweeper": "evaluate", "paths": "prepare", "model": "train",
     "schedule": "train", "trainer": "train", "optimizer": "train", "callbacks": "train",
     "logger": "train",
 }  # fmt: skip
-EXTRA = {"slurm", "ray"}  # launchers that come with an extra of their own
+EXTRA = {"slurm", "ray", "optuna"}  # they come with an extra of their own
 
 
 def command_of(experiment: str) -> str:

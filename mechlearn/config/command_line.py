@@ -26,7 +26,7 @@ TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day s
 )  # fmt: skip
 
 
-def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], Any]]:
+def hydra_command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
     """Make a task the command `name`, composed from `conf/<name>.yaml`.
 
     `--help` prints a short page without loading Hydra, `--help all` prints Hydra's own page.
@@ -35,7 +35,7 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
         name: of the command, its recipe and its schema.
     """
 
-    def decorate(task: Callable[[DictConfig], None]) -> Callable[[], Any]:
+    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], Any]:
         @functools.wraps(task)
         def main() -> Any:
             asked = sys.argv[1:]
@@ -54,7 +54,7 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
     return decorate
 
 
-def _run(name: str, task: Callable[[DictConfig], None], asked: list[str]) -> Any:
+def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     """Compose and run; errors come out as they were raised, for `errors.reported`."""
     import hydra
     from hydra.errors import HydraException
@@ -67,10 +67,10 @@ def _run(name: str, task: Callable[[DictConfig], None], asked: list[str]) -> Any
     started = False
 
     @functools.wraps(task)
-    def noted(cfg: DictConfig) -> None:
+    def noted(cfg: DictConfig) -> Any:
         nonlocal started
         started = True
-        errors.clear_errors(task)(cfg)
+        return errors.clear_errors(task)(cfg)
 
     asked_for = os.environ.get(errors.FULL_TRACE)
     os.environ[errors.FULL_TRACE] = "1"  # Hydra lets errors through

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mechlearn.extras import missing_extra
 
@@ -141,16 +141,16 @@ def reported(name: str, *, status: int = 1) -> Iterator[None]:
         raise SystemExit(status) from error
 
 
-def clear_errors(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+def clear_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """Wrap a Hydra task: a failed job leaves `failed.json` in its output folder and one line.
 
     In a sweep the other jobs go on (Hydra raises the first failure at the end).
     """
 
     @functools.wraps(task)
-    def wrapped(cfg: DictConfig) -> None:
+    def wrapped(cfg: DictConfig) -> Any:
         try:
-            task(cfg)
+            return task(cfg)
         except SystemExit as stop:
             # Lightning's, of a run that was told to stop, says nothing: to a scheduler, success.
             raise SystemExit(STOPPED if stop.code is None else stop.code) from stop

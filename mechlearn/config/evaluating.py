@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -40,8 +41,15 @@ __all__ = ["evaluate_and_show", "finished_before", "open_job", "task_spec"]
 log = logging.getLogger(__name__)
 
 
-def evaluate_and_show(cfg: DictConfig) -> None:
-    """Run the job of `cfg`, or find its equal finished in the output folder; print its table."""
+def evaluate_and_show(cfg: DictConfig) -> list[float]:
+    """Run the job of `cfg`, or find its equal finished in the output folder; print its table.
+
+    Returns:
+        The row's values of `cfg.objectives`, in their order.
+
+    Raises:
+        ValueError: the row has no such number.
+    """
     evaluation, job = open_job(cfg)
     mark = job.mark
     row = finished_before(cfg, mark)
@@ -58,6 +66,19 @@ def evaluate_and_show(cfg: DictConfig) -> None:
         page = leaderboard([{**row, "cell": "."}], output_dir(), commands=[job.command])
         log.info("page: %s", page)
     Console().print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
+    return _objectives(cfg, row)
+
+
+def _objectives(cfg: DictConfig, row: Row) -> list[float]:
+    numbers = {k: float(v) for k, v in row.items() if isinstance(v, (int, float))}
+    for key in cfg.objectives:
+        if key not in numbers:
+            near = ", ".join(get_close_matches(key, numbers)) or ", ".join(sorted(numbers)[:8])
+            raise ValueError(
+                f"objectives={list(cfg.objectives)}: the row has no number {key}; near are {near}. "
+                "Give keys of row.json."
+            )
+    return [numbers[key] for key in cfg.objectives]
 
 
 def finished_before(cfg: DictConfig, mark: str) -> Row | None:

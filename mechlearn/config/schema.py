@@ -155,6 +155,7 @@ class EvaluateConfig(CommonConfig):
     task: TaskSpec = field(default_factory=TaskSpec)
     accelerator: str = "auto"
     rerun: bool = False  # also what an equal job has finished in the same folder before
+    objectives: list[str] = field(default_factory=list)  # keys of the row, for a sweeper
     logger: dict[str, Any] = MISSING
 
 
