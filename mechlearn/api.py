@@ -68,7 +68,7 @@ class Patient(records.Patient):
 
         Args:
             root: BIDS folder, images co-registered between sessions.
-            name: subject without `sub-`; None where there is one.
+            name: subject, with or without `sub-`; None where there is one.
             label_scheme: what the labels of the segmentation mean.
             options: `seg`, `masks` and `space` of `find_bids`.
 
@@ -79,6 +79,8 @@ class Patient(records.Patient):
 
         listed = find_bids([Path(root)], label_scheme=label_scheme, **options)
         found = patients.patients_of_records(listed, where=str(root))
+        if name is not None and not name.startswith("sub-"):
+            name = f"sub-{name}"
         return cls._of(patients.one_of_patients(found, name, str(root)))
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -83,6 +84,51 @@ def test_the_ten_lines_keep_the_patients_own_space(tmp_path: Path, codes: str) -
     assert "What the forecast says" in page
     assert "<script src" not in page
     assert "http" not in page.split("</style>")[1]
+
+
+def write_bids(folder: Path) -> Path:
+    """The same two visits as a BIDS folder, with ages of the sessions in days."""
+    root, names = folder / "bids", ("T1w", "ce-gadolinium_T1w", "T2w", "FLAIR")
+    days = ["session_id\tday"]
+    for day, radius in ((0, 5.0), (60, 7.0)):
+        cells = write_visit(folder, affine_of("LPS"), radius, f"d{day}")
+        anat = Path("sub-P01", f"ses-d{day}", "anat")
+        targets = [root / anat, root / "derivatives" / "tumour" / anat]
+        for target in targets:
+            target.mkdir(parents=True)
+        stem = f"sub-P01_ses-d{day}"
+        for cell, suffix in zip(cells.values(), (*names, "dseg"), strict=True):
+            target = targets[suffix == "dseg"] / f"{stem}_{suffix}.nii.gz"
+            (folder / cell).rename(target)
+        days.append(f"ses-d{day}\t{day}")
+    (root / "sub-P01" / "sub-P01_sessions.tsv").write_text("\n".join(days) + "\n")
+    return root
+
+
+def test_a_bids_folder_is_the_patient_of_its_table(tmp_path: Path) -> None:
+    expected = ml.forecast(write_manifest(tmp_path, "LPS"), 120)
+    patient = ml.Patient.from_bids(write_bids(tmp_path), "P01", label_scheme="brats2023")
+    assert (patient.name, [v.day for v in patient.visits]) == ("sub-P01", [0.0, 60.0])
+    found = ml.forecast(patient, 120)
+    assert [v.size for v in found.series.visits] == [v.size for v in expected.series.visits]
+    assert found.growth_map.probability.shape == SHAPE
+
+
+def test_examples_forecast_a_patient_and_score_the_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = write_manifest(tmp_path, "LPS"), tmp_path / "out"
+    run_example("forecast_patient", str(table), "P01", "+60", str(out))
+    assert " ml (95%: " in capsys.readouterr().out
+    assert {"growth.nii.gz", "forecast.html"} <= {p.name for p in out.iterdir()}
+    run_example("score_a_map", str(out / "growth.nii.gz"), str(tmp_path / "d60_seg.nii.gz"),
+                str(tmp_path / "d0_seg.nii.gz"))  # fmt: skip
+    assert "Dice 0." in capsys.readouterr().out
+
+
+def run_example(name: str, *words: str) -> None:
+    path = Path(__file__).parents[1] / "examples" / f"{name}.py"
+    runpy.run_path(str(path))["main"](*words)
 
 
 def test_a_certain_order_gives_the_mean_of_the_masks_of_all_sizes(tmp_path: Path) -> None:
