@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.config import build, recipes, specs
 from mechlearn.config.growth_config import growth_spec
-from mechlearn.evaluation.presets import MAPS, SAMPLERS
+from mechlearn.evaluation.presets import GROWTH, MAPS, SAMPLERS
 from mechlearn.models.previews import PreviewCallback
 
 CONF = Path(recipes.conf_dir())
@@ -129,22 +129,19 @@ def test_recipes_of_growth_maps_equal_their_presets(composed: Compose) -> None:
     assert specs.map_spec(longitudinal.task.maps) == MAPS["paper"]
 
 
-@pytest.mark.parametrize("law", sorted(p.stem for p in (CONF / "growth").glob("*.yaml")))
-def test_growth_recipe_names_its_law(composed: Compose, law: str) -> None:
+def test_every_growth_recipe_is_a_preset() -> None:
+    assert {p.stem for p in (CONF / "growth").glob("*.yaml")} == set(GROWTH)
+
+
+@pytest.mark.parametrize("name", sorted(GROWTH))
+def test_growth_recipe_equals_its_preset(composed: Compose, name: str) -> None:
     sizes = ("evaluate", "+experiment=growth_fits")  # a size prior forecasts series of sizes
-    cfg = composed(*(sizes if law == "learned" else ("forecast",)), f"growth={law}")
-    assert growth_spec(cfg).law == law
+    cfg = composed(*(sizes if name == "learned" else ("forecast",)), f"growth={name}")
+    assert growth_spec(cfg) == GROWTH[name]
     assert OmegaConf.to_container(cfg, resolve=True)
 
 
-def test_default_law_is_the_pool_of_the_packaged_population(composed: Compose) -> None:
+def test_default_growth_model_is_the_packaged_ensemble(composed: Compose) -> None:
     for command in ("train", "evaluate", "forecast"):
         cfg = composed(command)
         assert (cfg.growth.law, cfg.growth.population) == ("pooled", "phantom")
-
-
-def test_every_law_has_a_recipe() -> None:
-    from mechlearn.growth.models import GROWTH_MODELS
-
-    recipes = {p.stem for p in (CONF / "growth").glob("*.yaml")}
-    assert recipes == {*GROWTH_MODELS, "pooled", "learned"}

@@ -16,6 +16,7 @@ from mechlearn.evaluation.growth_scores import BASELINES, slice_row, summarise_f
 from mechlearn.evaluation.job import Job
 from mechlearn.evaluation.learned_folds import learned_groups
 from mechlearn.evaluation.population_fit import CrossFit, check_unseen, cross_fitted, in_order
+from mechlearn.evaluation.presets import as_baseline
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.runner import SIZES, Done, Evaluation, Scored
 from mechlearn.files import write_text
@@ -81,7 +82,7 @@ def score(job: Job, case: Cohort) -> Scored:
     growth, groups = _populations(series, job.growth, cross_fit, unit, job.out_dir / "populations")
     plain: Groups = [(None, list(range(len(series))))]
     methods = {"": _Method(growth, groups)}
-    methods |= {b: _Method(_baseline_spec(growth, b), plain) for b in BASELINES}
+    methods |= {b: _Method(as_baseline(b, growth), plain) for b in BASELINES}
     report = countdown(f"growth fits, {growth.law} and baselines", log=log)
     steps = _Steps(report, 2 * len(series) * len(methods))
     with quiet_fits():
@@ -173,13 +174,6 @@ def _populations(
             )
         check_unseen(ensemble, (t.patient for t in series))
     return growth, [(ensemble, list(range(len(series))))]
-
-
-def _baseline_spec(growth: GrowthSpec, baseline: str) -> GrowthSpec:
-    return dataclasses.replace(
-        growth, law=baseline, population=None, bounds={}, min_visits=2, fallback="carry_forward",
-        survival="fraction", fixed={}, tied={},
-    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mechlearn.data.size_table import read_series
 from mechlearn.evaluation.comparison_table import SizeComparison
 from mechlearn.evaluation.growth_fits import quiet_fits
 from mechlearn.evaluation.population_fit import in_order
+from mechlearn.evaluation.presets import GROWTH, as_baseline
 from mechlearn.evaluation.rows import Row
 from mechlearn.growth.cohort_ratio import cohort_floor
 from mechlearn.growth.ensemble import Ensemble
@@ -109,10 +110,11 @@ def _runs(
             runs[name] = _of_prior(prior if name == LEARNED else prior.baseline(name))
         elif name in _POOL_NAMES:
             ensemble = fit_ensemble(others, ENSEMBLE_MODELS, unit=others[0].unit, seed=seed)
-            spec = GrowthSpec(law=POOLED, population="given", n_bootstrap=400, seed=seed)
+            spec = dataclasses.replace(GROWTH[POOLED], population="given", n_bootstrap=400,
+                                       seed=seed)  # fmt: skip
             runs[name] = partial(_of_law, spec, ensemble)
         else:
-            spec = GrowthSpec(law=name, min_visits=2, fallback="carry_forward", seed=seed)
+            spec = as_baseline(name, GrowthSpec(seed=seed))
             runs[name] = partial(_of_law, spec, None)
     return runs
 
