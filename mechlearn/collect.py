@@ -17,7 +17,7 @@ def show(result: CollectResult, folder: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mechlearn.config.figures import draw_collected
+    from mechlearn.evaluation.sweep_figures import draw_collected
 
     console = Console()
     pictures, words = draw_collected(result, folder)

@@ -15,7 +15,6 @@ from mechlearn.checks import one_of
 from mechlearn.config import tracking
 from mechlearn.config.growth_config import growth_spec, warn_of_prior
 from mechlearn.config.hardware import resolve_device
-from mechlearn.config.leaderboards import leaderboard
 from mechlearn.config.model_checks import check_grid, load_bundle
 from mechlearn.config.series_source import check_series, open_series
 from mechlearn.config.specs import output_dir, sampler_spec
@@ -31,6 +30,7 @@ from mechlearn.data.store import SliceStore
 from mechlearn.evaluation.finished import FINGERPRINT, finished_row, start
 from mechlearn.evaluation.growth_scores import BASELINES
 from mechlearn.evaluation.job import Job, visit_marks
+from mechlearn.evaluation.leaderboards import leaderboard
 from mechlearn.evaluation.rows import Row, write_row
 from mechlearn.evaluation.runner import SIZES, Evaluation, load_evaluation, run
 from mechlearn.evaluation.task_spec import TaskSpec

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mechlearn.config.grid_pages import draw_grids
+from mechlearn.evaluation.grid_pages import draw_grids
 from mechlearn.evaluation.rows import read_table, write_table
 
 

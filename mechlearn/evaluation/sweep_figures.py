@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlearn.config.grid_pages import draw_grids
-from mechlearn.config.leaderboards import leaderboard
+from mechlearn.evaluation.grid_pages import draw_grids
+from mechlearn.evaluation.leaderboards import leaderboard
 from mechlearn.evaluation.rows import read_table
 from mechlearn.evaluation.sweep_table import CollectResult
 from mechlearn.report.growth_figures import laws_figure, method_labels, scores_figure

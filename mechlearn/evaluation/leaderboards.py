@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlearn.config.map_boards import map_boards
 from mechlearn.evaluation.growth_scores import BASELINES, key_of
+from mechlearn.evaluation.map_boards import map_boards
 from mechlearn.evaluation.rows import Row
 from mechlearn.report.leaderboard import Board, Column, picture_of, write_leaderboard
 
