@@ -7,7 +7,6 @@ import logging
 from difflib import get_close_matches
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -17,7 +16,7 @@ from mechlearn.config.growth_config import growth_spec, warn_of_prior
 from mechlearn.config.hardware import resolve_device
 from mechlearn.config.model_checks import check_grid, load_bundle
 from mechlearn.config.series_source import check_series, open_series
-from mechlearn.config.specs import output_dir, sampler_spec
+from mechlearn.config.specs import output_dir, sampler_spec, typed_command
 from mechlearn.config.stores import (
     check_store,
     data_config,
@@ -112,9 +111,8 @@ def open_job(cfg: DictConfig) -> tuple[Evaluation, Job]:
     """
     spec, task = sampler_spec(cfg), task_spec(cfg)
     evaluation = load_evaluation(task.evaluation)
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     job = Job(task, output_dir(), growth_spec(cfg), cfg.seed,
-              command=" ".join(["python -m mechlearn.evaluate", *given]))  # fmt: skip
+              command=typed_command("evaluate"))  # fmt: skip
     if task.name in tracking.FORECASTS:
         warn_of_prior(cfg)
     if evaluation.reads == SIZES:

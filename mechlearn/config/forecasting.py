@@ -6,14 +6,13 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table as ScreenTable
 
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.model_checks import check_forecast, check_grid
-from mechlearn.config.specs import flat, map_spec, output_dir
+from mechlearn.config.specs import map_spec, output_dir, plain_values, typed_command
 from mechlearn.config.stores import data_config, fitting_slices, make_store, open_store
 from mechlearn.data.manifest import read_manifest
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
@@ -137,14 +136,13 @@ def write_results(
         )
         for item in result.slices
     ]
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     page = write_page(
         folder / "forecast.html",
         title=f"{result.patient}: forecast for day {result.day:g}",
         sections=sections,
         model=models.name,
         settings=_settings(cfg),
-        commands=[" ".join(["python -m mechlearn.forecast", *given])],
+        commands=[typed_command("forecast")],
     )
     write_row(folder, result.row | models.row)
     return [page, *written]
@@ -186,7 +184,7 @@ def _settings(cfg: DictConfig) -> dict[str, object]:
 
     kept = ("seed", "patient", "patient_id", "day", "count", "maps", "what_if", "sampler", "growth",
             "guide", "checkpoints")
-    walk("", {key: value for key, value in flat(cfg).items() if key in kept})
+    walk("", {key: value for key, value in plain_values(cfg).items() if key in kept})
     return out
 
 

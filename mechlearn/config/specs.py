@@ -11,12 +11,24 @@ from omegaconf import DictConfig, OmegaConf
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.map_spec import MapSpec
 
-__all__ = ["flat", "map_spec", "output_dir", "plain_values", "sampler_spec"]
+__all__ = ["map_spec", "output_dir", "plain_values", "sampler_spec", "typed_command",
+           "typed_words"]  # fmt: skip
 
 
 def output_dir() -> Path:
     """Hydra's output folder of this job."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def typed_words() -> list[str]:
+    """The overrides of this job, as they were typed."""
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [str(word) for word in words]
+
+
+def typed_command(name: str) -> str:
+    """The command line of this job, for files that say where they come from."""
+    return " ".join([f"python -m mechlearn.{name}", *typed_words()])
 
 
 def sampler_spec(cfg: DictConfig) -> SamplerSpec:
@@ -34,11 +46,7 @@ def map_spec(node: DictConfig) -> MapSpec:
 
 
 def plain_values(node: DictConfig) -> dict[str, Any]:
+    """A config as plain nested builtins."""
     plain = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plain, dict)
     return {str(k): v for k, v in plain.items()}
-
-
-def flat(cfg: DictConfig) -> dict[str, Any]:
-    """The config as plain nested builtins, for a logger; Hydra's own part left out."""
-    return plain_values(cfg)

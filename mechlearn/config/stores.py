@@ -9,11 +9,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.config.schema import DataConfig
+from mechlearn.config.specs import typed_words
 from mechlearn.data.adapters import ADAPTERS
 from mechlearn.data.found import found_manifest, list_found, tell_others, without
 from mechlearn.data.manifest import VisitRecord, read_manifest
@@ -126,8 +126,7 @@ def check_store(cfg: DictConfig) -> None:
     data, root = data_config(cfg), store_root(cfg)
     if data.kind == "phantom" or (root / "store.json").is_file():
         return
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    words = [w for w in given if w.startswith(("data", "paths."))]
+    words = [w for w in typed_words() if w.startswith(("data", "paths."))]
     if not any(w.startswith("data=") for w in words):
         words.insert(0, f"data={data.kind}")
     by_manifest = data.kind == "manifest"

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 
 import mechlearn
 from mechlearn.config.build import resume_path
-from mechlearn.config.specs import flat, output_dir
+from mechlearn.config.specs import output_dir, plain_values
 from mechlearn.config.stores import store_root
 from mechlearn.data.splits import SPLITS
 from mechlearn.data.store import SliceStore
@@ -98,7 +98,7 @@ def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) ->
         ValueError: W&B refuses, for want of an account or of a connection.
     """
     try:
-        logger.log_hyperparams(flat(cfg))
+        logger.log_hyperparams(plain_values(cfg))
     except Exception as error:
         if not type(error).__module__.startswith("wandb."):
             raise

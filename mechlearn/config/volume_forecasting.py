@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +13,7 @@ from rich.table import Table
 from mechlearn.api import Forecast, Patient, forecast
 from mechlearn.checks import one_of
 from mechlearn.config.growth_config import course_change
-from mechlearn.config.specs import output_dir, sampler_spec
+from mechlearn.config.specs import output_dir, sampler_spec, typed_command, typed_words
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
 from mechlearn.evaluation.rows import write_row, write_table
 
@@ -52,8 +51,7 @@ def forecast_mode(cfg: DictConfig) -> str:
 
 
 def _typed_slice_keys() -> list[str]:
-    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    keys = [str(word).partition("=")[0].lstrip("+") for word in words]
+    keys = [word.partition("=")[0].lstrip("+") for word in typed_words()]
     return [k for k in keys if k in SLICE_KEYS or k.split(".")[0] in SLICE_GROUPS]
 
 
@@ -130,14 +128,13 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[P
         log.warning("%s", text)
     rows = result.table()
     write_table(folder / "forecast.csv", rows, first=("quantity", "value", "unit"))
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    command = " ".join(["python -m mechlearn.forecast", *given])
     written = result.to_nifti(folder)
     drawn = _drawn(cfg, result)
     if drawn is not None:
         written += drawn.write(folder)
     try:
-        page = result.report(folder / "forecast.html", drawn=drawn, commands=[command])
+        page = result.report(folder / "forecast.html", drawn=drawn,
+                             commands=[typed_command("forecast")])  # fmt: skip
         written.insert(0, page)
     except ModuleNotFoundError as error:
         log.warning("no page is written: %s", error)
