@@ -17,6 +17,7 @@ from mechlearn.config.stores import data_config, fitting_slices, make_store, ope
 from mechlearn.data.manifest import read_manifest
 from mechlearn.data.nifti import write_growth_map, write_labels, write_scans
 from mechlearn.data.store import SliceStore
+from mechlearn.data.validation.told import warnings_of
 from mechlearn.evaluation.forecast_day import day_of
 from mechlearn.evaluation.model_pair import ModelBundle
 from mechlearn.evaluation.patient_forecast import ForecastResult, run_forecast
@@ -94,6 +95,10 @@ def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]
     }  # fmt: skip
     own = OmegaConf.merge(cfg, {"data": {"prepare": grid}})
     assert isinstance(own, DictConfig)
+    if not data.skip_bad:
+        theirs = [record for record in records if record.patient == patient]
+        for text in warnings_of(theirs, data_config(own).prepare, grid=True):
+            log.warning("%s", text)
     return make_store(own, patients=[patient]), patient
 
 

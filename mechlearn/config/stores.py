@@ -205,11 +205,26 @@ def make_store(
             workers=data.workers,
             skip_bad=data.skip_bad,
             leave_out=skip,
-            splits=(splits_beside(manifest) if manifest else None) or data.splits,
+            splits=_given_splits(manifest, patients) or data.splits,
         )
         if data.kind != "phantom":
             tell_others(store, records)
         return store
+
+
+def _given_splits(manifest: str | None, patients: Collection[str] | None) -> dict[str, str] | None:
+    """splits.json beside the manifest; a forecast of some patients needs none and may ignore it."""
+    if manifest is None:
+        return None
+    try:
+        given = splits_beside(manifest)
+    except ValueError as error:
+        if patients is None:
+            raise
+        log.info("not used: %s", error)
+        return None
+    foreign = patients is not None and not set(patients) <= set(given or ())
+    return None if foreign else given
 
 
 def source_records(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
 
 from mechlearn.data.model_grid import reorient
+from mechlearn.data.nifti_input import open_volume
 
 __all__ = ["AlignedVolumes", "read_aligned"]
 
@@ -70,18 +71,14 @@ def read_aligned(paths: Mapping[str, str | Path]) -> AlignedVolumes:
 
 def _read(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Volume (Z, H, W) and the affine of that order."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{name} {path}: no such file. Check the path.")
     try:
-        image: Any = nib.load(path)
+        image = open_volume(path)
         data: np.ndarray = np.asarray(image.dataobj, dtype=np.float32)
-    except (nib.filebasedimages.ImageFileError, EOFError, OSError, ValueError) as error:
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{name} {error}") from error
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise ValueError(f"{name} {path}: cannot be read as NIfTI ({error}). Convert or copy it "
                          "again.") from error  # fmt: skip
-    data = data[..., 0] if data.ndim == 4 and data.shape[-1] == 1 else data
-    if data.ndim != 3:
-        raise ValueError(f"{name} {path}: shape {data.shape}; a volume has three axes. Split it "
-                         "into one file a day.")  # fmt: skip
     if not np.isfinite(data).all():
         raise ValueError(f"{name} {path}: holds NaN or infinite values. Replace them by 0.")
     source = np.asarray(image.affine, float)

@@ -42,6 +42,12 @@ def to_canonical(labels: np.ndarray, scheme: str) -> np.ndarray:
     """
     if scheme not in SCHEMES:
         raise ValueError(f"label_scheme={scheme!r}: must be one of {', '.join(SCHEMES)}.")
+    odd = int((~np.isfinite(labels)).sum()) if labels.dtype.kind == "f" else 0
+    if odd:
+        raise ValueError(
+            f"{odd:,} voxels of the segmentation are NaN or infinite. Set them to 0 where there is "
+            "no tumour."
+        )
     whole = np.rint(labels) if labels.dtype.kind == "f" else labels
     # Some segmentations went through a float interpolation: 2.0000001 is a 2, 1.4 is a fault.
     if labels.dtype.kind == "f" and not np.allclose(whole, labels, rtol=0, atol=1e-3):

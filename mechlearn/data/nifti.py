@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from mechlearn.checks import one_of
 from mechlearn.data.model_grid import reorient, reorient_back
+from mechlearn.data.nifti_input import open_volume
 from mechlearn.files import replacing
 from mechlearn.records import GrowthMap
 
@@ -155,8 +156,7 @@ def _canvas(visit: StoredVisit, contrast: str, fill: Fill) -> np.ndarray:
 
 def _source(visit: StoredVisit, contrast: str) -> nib.Nifti1Image | None:
     path = visit.record.images[contrast]
-    image = nib.load(path) if path.is_file() else None
-    return image if isinstance(image, nib.Nifti1Image) else None
+    return open_volume(path) if path.is_file() else None
 
 
 def _dtype(visit: StoredVisit, contrast: str) -> DTypeLike:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from mechlearn.data.courses import courses
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
+from mechlearn.data.nifti_input import open_volume
 from mechlearn.data.tables import header_of
 from mechlearn.records import Patient, Treatment, Visit
 
@@ -192,7 +192,10 @@ def _file(folder: Path, key: str) -> Path | None:
 
 
 def _scheme(seg: Path) -> str:
-    labels = {int(v) for v in np.unique(np.rint(np.asanyarray(nib.load(seg).dataobj)))} - {0}  # type: ignore[attr-defined]
+    held = np.unique(np.asanyarray(open_volume(seg).dataobj))
+    if not np.isfinite(held).all():
+        raise ValueError(f"{seg}: holds NaN or infinity. Set them to 0 where there is no tumour.")
+    labels = {int(v) for v in np.rint(held)} - {0}
     fitting = [name for name in ("brats2021", "brats2023") if labels <= set(SCHEMES[name])]
     if not fitting:
         raise ValueError(

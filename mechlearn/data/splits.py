@@ -220,8 +220,8 @@ def extend_splits(
     for patient in dict.fromkeys(r.patient for r in records):
         if patient not in wanted and patient not in existing:
             raise ValueError(
-                f"splits: patient {patient!r} has no split; every patient of the manifest needs "
-                f"one of {', '.join(SPLITS)}. Add it to splits.json."
+                f"splits.json beside the manifest: patient {patient!r} has no split; every patient "
+                f"needs one of {', '.join(SPLITS)}. Add it there, or move the file away."
             )
         if existing.get(patient, wanted.get(patient)) != wanted.get(patient, existing.get(patient)):
             raise ValueError(

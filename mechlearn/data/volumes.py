@@ -10,13 +10,13 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 
 from mechlearn.data.labels import to_canonical
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.masks import combine, support
 from mechlearn.data.measured import check_measured_volumes
 from mechlearn.data.model_grid import GridPlacement, reorient
+from mechlearn.data.nifti_input import open_volume
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.spatial.intensity import BACKGROUND, IntensityScale, brain_mask
 
@@ -34,7 +34,6 @@ __all__ = [
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
 BLOCK = 8  # slices at once: their arrays stay in the cache
 SAME_PLACE_MM = 0.1  # corners of the files of a visit may differ by this much
-FLAT = 1e-9  # mm3: voxels without a volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +182,9 @@ def read_visit(
 
     Raises:
         ValueError: a missing contrast, a broken header, voxels that are no real numbers, files on
-            different voxel grids, a mask that is not binary, labels outside the scheme, labels that
-            do not have their measured volumes (LUMIERE), no brain; it names the visit.
+            different voxel grids, values that are not finite, a mask that is not binary, labels
+            outside the scheme, labels that do not have their measured volumes (LUMIERE), no brain;
+            it names the visit.
     """
     missing = [c for c in contrasts if c not in record.images]
     if missing:
@@ -201,13 +201,28 @@ def read_visit(
     volumes = np.stack([volume(record.images[c]) for c in contrasts])
     labels = _labels(record, reference, volume)
     if record.brain_mask is None:
+        _check_finite(record, contrasts, volumes)
         return SourceVisit(volumes, labels, brain_mask(volumes), reference.affine)
     brain = support(volume(record.brain_mask))
     if not brain.any():
         raise ValueError(f"visit {record.name}: {record.brain_mask} is 0 everywhere: no brain.")
     # Labels may reach beyond the mask; there they count as brain and keep their intensities.
     inside = brain | (labels > 0)
-    return SourceVisit(np.where(inside, volumes, 0), labels, brain, reference.affine)
+    volumes = np.where(inside, volumes, 0)
+    _check_finite(record, contrasts, volumes)
+    return SourceVisit(volumes, labels, brain, reference.affine)
+
+
+def _check_finite(record: VisitRecord, contrasts: Sequence[str], volumes: np.ndarray) -> None:
+    if volumes.dtype.kind != "f":
+        return
+    for contrast, volume in zip(contrasts, volumes, strict=True):
+        bad = volume.size - int(np.isfinite(volume).sum())
+        if bad:
+            raise ValueError(
+                f"visit {record.name}: {bad:,} voxels of {record.images[contrast]} are NaN or "
+                "infinite. Export the image again; if only the background is NaN, set it to 0."
+            )
 
 
 def read_labels(
@@ -247,32 +262,15 @@ def _labels(
 
 def _open(record: VisitRecord, path: Path, open_image: Callable[[Path], Any]) -> nib.Nifti1Image:
     try:
-        image = open_image(path)
-    except HeaderDataError as error:
-        raise ValueError(f"visit {record.name}: {path} has a broken header: {error}.") from error
-    if not isinstance(image, nib.Nifti1Image):
-        raise ValueError(
-            f"visit {record.name}: {path} is a {type(image).__name__}, expected NIfTI. Convert it."
-        )
-    kind = image.get_data_dtype()
-    if kind.kind not in "biuf":
-        raise ValueError(
-            f"visit {record.name}: {path} holds {kind.names or kind.name} in each voxel, expected "
-            "one real number. Export the grey values."
-        )
-    affine = image.affine
-    if not np.isfinite(affine).all() or abs(float(np.linalg.det(affine[:3, :3]))) < FLAT:
-        raise ValueError(
-            f"visit {record.name}: {path} has the affine {np.round(affine[:3], 3).tolist()}; it "
-            "must be finite and give each axis a direction. Write it again from the source."
-        )
-    return image
+        return open_volume(path, open_image)
+    except ValueError as error:
+        raise ValueError(f"visit {record.name}: {error}") from error
 
 
 def _volume(record: VisitRecord, image: nib.Nifti1Image, reference: nib.Nifti1Image) -> np.ndarray:
     name = image.get_filename()
     wrong = f"shape {image.shape}"
-    if image.shape == reference.shape and len(image.shape) == 3:
+    if image.shape == reference.shape:
         corners = np.array(np.meshgrid(*([0, n - 1] for n in image.shape))).reshape(3, -1)
         moved = nib.affines.apply_affine(image.affine - reference.affine, corners.T)
         apart = float(np.abs(moved).max())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mechlearn.checks import finite, in_range, positive
+from mechlearn.checks import finite, in_range
 from mechlearn.evaluation.rows import Row
 from mechlearn.growth.counterfactual import what_if
 from mechlearn.growth.ensemble_forecast import members_for
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 WHAT_IF = ("what_if_median_mm2", "what_if_low_mm2", "what_if_high_mm2")  # keys of a row
+LIMITS = {"dose_gy": (0.1, 100.0), "fractions": (1, 100)}  # of one course
+UNIT = {"dose_gy": "The unit is Gy, not cGy: 60, not 6000.", "fractions": "30 is usual."}
 GIVE = "Give what_if.rt_start_day, or what_if.dose_gy with what_if.fractions, or what_if.rt=false."
 
 
@@ -65,7 +67,7 @@ class CourseChange:
             in_range("what_if.course", self.course, 1, 1000, remedy="1 is the first course.")
         for key, other in (("dose_gy", "fractions"), ("fractions", "dose_gy")):
             if key in changed:
-                positive(f"what_if.{key}", changed[key])
+                in_range(f"what_if.{key}", changed[key], *LIMITS[key], remedy=UNIT[key])
                 if other not in changed:
                     raise ValueError(
                         f"what_if.{key}={changed[key]:g}, what_if.{other}=null: what a dose does "
@@ -92,6 +94,12 @@ class CourseChange:
             return (Radiotherapy(self.rt_start_day, None, self.dose_gy, self.fractions),)
         if self.rt is False:
             return ()
+        for course in actual:
+            if course.dose_gy is not None and course.dose_gy > LIMITS["dose_gy"][1]:
+                raise RefusedChangeError(
+                    f"{where}: the course as it was has dose_gy={course.dose_gy:g}, which is no "
+                    f"dose of one course. {UNIT['dose_gy']} Mend the manifest."
+                )
         at = self._index(actual, where)
         other = (*actual[:at], self._changed(actual[at]), *actual[at + 1 :])
         if other == tuple(actual):

@@ -18,8 +18,7 @@ from mechlearn.data.model_grid import canonical_spacing
 from mechlearn.data.nifti import save_volume
 from mechlearn.data.patients import record_of
 from mechlearn.data.store_spec import PrepareSpec
-from mechlearn.data.validation.dates import date_findings
-from mechlearn.data.validation.patient_rules import NOT_REGISTERED, UNFIT, examine_patient
+from mechlearn.data.validation.told import warnings_of
 from mechlearn.data.volumes import SourceVisit, read_labels, read_visit
 from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.records import ArrivalMap, GrowthMap, Patient, SizeForecast, SizeReading, SizeSeries
@@ -28,7 +27,6 @@ from mechlearn.spatial.volume_arrival import volume_arrival
 __all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "volume_series"]
 
 log = logging.getLogger(__name__)
-GRID_CHECKS = (UNFIT.name, NOT_REGISTERED.name)  # of slices on a model's grid, not of volumes
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # probabilities at which masks are written
 
 
@@ -171,21 +169,7 @@ def _validated(patient: Patient) -> list[str]:
         record_of(patient, visit) for visit in patient.visits
         if visit.seg is not None and visit.images
     ]  # fmt: skip
-    if not records:
-        return []
-    found = list(date_findings(records))
-    for visit in examine_patient(records, PrepareSpec()):
-        found += visit.findings
-    refused = [f for f in found if f.severity == "error" and f.check not in GRID_CHECKS]
-    if refused:
-        first = refused[0]
-        more = f" ({len(refused) - 1} more findings)" if len(refused) > 1 else ""
-        where = first.file or f"{first.patient}/{first.session}"
-        raise ValueError(f"{where}: {first.found}; {first.rule}. {first.remedy}{more}")
-    shown = [f for f in found if f.severity == "warning"]
-    return list(dict.fromkeys(
-        f"{f.session or f.patient}: {f.found} (rule: {f.rule}). {f.remedy}" for f in shown
-    ))  # fmt: skip
+    return warnings_of(records, PrepareSpec(missing="fill")) if records else []
 
 
 def forecast_volume(

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from mechlearn.config.stores import check_source, check_store, data_config, store_root
+from mechlearn.config.stores import (
+    check_source,
+    check_store,
+    data_config,
+    make_store,
+    store_root,
+)
 from mechlearn.data.adapters import ADAPTERS
 
 Compose = Callable[..., DictConfig]
@@ -77,3 +83,22 @@ def test_table_for_a_cohort_without_tables_is_refused(composed: Compose, tmp_pat
 def test_training_on_a_cohort_names_the_command_that_prepares_it(composed: Compose) -> None:
     with pytest.raises(FileNotFoundError, match="prepare data=lumiere .*data.root=FOLDER"):
         check_store(composed("train", "data=lumiere"))
+
+
+@pytest.mark.parametrize("content", ['{"SUB-7": "train"}', "of another tool", "[1]"])
+def test_a_foreign_splits_file_beside_a_manifest_is_no_matter_to_a_forecast(
+    composed, manifest, tmp_path, content
+) -> None:
+    (tmp_path / "in").mkdir()
+    text = manifest.read_text().splitlines()
+    folder = manifest.parent
+    own = [line.replace(",p1/", f",{folder}/p1/") for line in [text[0], *text[1:6]]]
+    path = tmp_path / "in" / "visits.csv"
+    path.write_text("\n".join(own) + "\n")
+    path.with_name("splits.json").write_text(content)
+    small = ("data.prepare.size=32", "data.prepare.pixel_mm=2", "data.workers=1")
+    cfg = composed("prepare", "data=manifest", f"data.manifest={path}", *small)
+    assert make_store(cfg, patients=["p1"]).patients() == ["p1"]
+    with pytest.raises(ValueError, match=r"splits\.json"):
+        make_store(composed("prepare", "data=manifest", f"data.manifest={path}", *small,
+                            "data.name=all"))  # fmt: skip

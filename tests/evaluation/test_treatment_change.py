@@ -73,7 +73,9 @@ def test_words_say_what_is_changed(change, courses, words):
 @pytest.mark.parametrize(("asked", "message"), [
     ({"fractions": 30}, r"what_if\.fractions=30, what_if\.dose_gy=null.*Give what_if\.dose_gy"),
     ({"dose_gy": 54.0}, r"what_if\.dose_gy=54, what_if\.fractions=null"),
-    ({"dose_gy": -1.0, "fractions": 30}, r"what_if\.dose_gy=-1\.0: must be a positive"),
+    ({"dose_gy": -1.0, "fractions": 30}, r"what_if\.dose_gy=-1\.0: must lie between 0.1 and"),
+    ({"dose_gy": 5400.0, "fractions": 30}, r"what_if\.dose_gy=5400\.0: .* not cGy"),
+    ({"dose_gy": float("nan"), "fractions": 30}, r"what_if\.dose_gy=nan: must lie between"),
     ({"rt": False, "rt_start_day": 30.0}, r"what_if\.rt=false with what_if\.rt_start_day=30"),
     ({"rt": True}, r"what_if\.rt=true: changes nothing"),
     ({"course": 2}, r"what_if\.course=2: changes nothing"),

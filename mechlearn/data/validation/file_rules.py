@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from nibabel.affines import obliquity, voxel_sizes
 
+from mechlearn.data.nifti_input import spacing_note
 from mechlearn.data.validation.findings import Check, Finding
 from mechlearn.data.validation.geometry import apart_mm, axis_codes, mirrored_axes
 from mechlearn.data.validation.loaded_visit import LoadedVisit, Rule
@@ -41,6 +42,11 @@ TWO_FORMS = Check(
     "qform and sform disagree", "warning",
     "both transforms of a header put the voxels in one place (programs differ in which they read)",
     "Write the right one into both (nibabel: set_qform, set_sform).",
+)  # fmt: skip
+TWO_SIZES = Check(
+    "voxel sizes disagree", "warning",
+    "affine and pixdim of a header give one voxel size (programs differ in which they read)",
+    "Find out which is right and write it into both (nibabel: set_sform, set_qform, set_zooms).",
 )  # fmt: skip
 NO_FORM = Check(
     "no orientation in the header", "warning", "a header says where its axes point",
@@ -134,6 +140,8 @@ def headers(visit: LoadedVisit) -> Iterator[Finding]:
             yield NO_FORM.at(
                 visit.record, f"{scan.key}: neither qform nor sform is set", file=scan.path
             )
+        elif note := spacing_note(scan.image):
+            yield TWO_SIZES.at(visit.record, f"{scan.key}: {note}", file=scan.path)
         elif qform and sform:
             apart = _forms_apart(scan)
             if apart is None or apart > SAME_PLACE_MM:

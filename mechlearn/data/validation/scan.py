@@ -16,6 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from mechlearn.data.model_grid import reorient
+from mechlearn.data.nifti_input import volume_of
 from mechlearn.data.validation.findings import Check
 
 __all__ = ["Scan", "Unreadable", "digest_of", "read_scan"]
@@ -37,7 +38,7 @@ NOT_NIFTI = Check(
 )  # fmt: skip
 NOT_3D = Check(
     "not one 3D volume", "error", "a contrast is one 3D volume of one number a voxel",
-    "Split the file and name the volume that is meant; drop a last axis of length 1.",
+    "Split the file and name the volume that is meant.",
 )  # fmt: skip
 BAD_AFFINE = Check(
     "unusable header", "error", "the affine is finite, invertible and gives each axis a direction",
@@ -110,13 +111,17 @@ def read_scan(key: str, path: Path) -> Scan:
     _check_size(image, data, broken)
     if broken:
         raise Unreadable(TRUNCATED, f"{_mb(len(data))}, {broken}")
-    if len(image.shape) != 3 or min(image.shape) < 1 or image.get_data_dtype().kind not in "biuf":
+    if any(n != 1 for n in image.shape[3:]) or len(image.shape) < 3 or min(image.shape) < 1:
+        raise Unreadable(NOT_3D, f"shape {_by(image.shape)}")
+    if image.get_data_dtype().kind not in "biuf":
         raise Unreadable(
             NOT_3D, f"shape {_by(image.shape)}, number type {image.get_data_dtype().name}"
         )
+    try:
+        image = volume_of(image, path.name)
+    except ValueError as error:
+        raise Unreadable(BAD_AFFINE, str(error)) from error
     affine = image.affine
-    if not np.isfinite(affine).all() or abs(float(np.linalg.det(affine[:3, :3]))) < 1e-9:
-        raise Unreadable(BAD_AFFINE, f"affine {np.round(affine[:3], 3).tolist()}")
     try:
         volume = reorient(np.asanyarray(image.dataobj), affine)
     except (ValueError, OSError) as error:

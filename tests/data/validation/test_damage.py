@@ -110,7 +110,7 @@ DAMAGES = [
     Damage("not NIfTI", "not NIfTI", written("t2w", lambda b: b"no image" * 100)),
     Damage("4D", "not one 3D volume",
            edited("t2w", of(lambda d: np.stack([d, d], -1)))),
-    Damage("last axis of one", "not one 3D volume", edited("t2w", of(lambda d: d[..., None]))),
+    Damage("one slice", "not one 3D volume", edited("t2w", of(lambda d: d[..., 0]))),
     Damage("NaN", "NaN or infinite", edited("t2w", poisoned(np.nan))),
     Damage("infinite", "NaN or infinite", edited("t2w", poisoned(np.inf))),
     Damage("NaN in labels", "NaN or infinite", edited("seg", poisoned(np.nan)), file="seg"),
