@@ -194,11 +194,11 @@ def test_stopped_sweep_goes_on_with_the_cells_that_were_not_finished(
 
     run, calls = evaluating.run, []
 
-    def stopped(evaluation: Any, job: Any) -> Any:
+    def stopped(evaluation: Any, job: Any, **given: Any) -> Any:
         calls.append(job.sampler.spec.nl)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return run(evaluation, job)
+        return run(evaluation, job, **given)
 
     monkeypatch.setattr(evaluating, "run", stopped)
     words = ["evaluate", "-m", "task=grid", *pair, "task.count=1", "task.slices=1",

@@ -21,9 +21,9 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Each group with one command that has it: the commands share the recipes.
 GROUPS = {
     "data": "prepare", "task": "evaluate", "guide": "forecast", "growth": "forecast",
-    "sampler": "evaluate", "launcher": "evaluate", "sweeper": "evaluate", "paths": "prepare", "model": "train",
-    "schedule": "train", "trainer": "train", "optimizer": "train", "callbacks": "train",
-    "logger": "train",
+    "sampler": "evaluate", "launcher": "evaluate", "sweeper": "evaluate", "paths": "prepare",
+    "model": "train", "schedule": "train", "trainer": "train", "optimizer": "train",
+    "callbacks": "train", "logger": "train",
 }  # fmt: skip
 EXTRA = {"slurm", "ray", "optuna"}  # they come with an extra of their own
 

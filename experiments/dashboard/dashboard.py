@@ -48,10 +48,10 @@ GRID = ["noise_level", "scale", "ssim_outside", "ssim_inside", "dice_generation"
         "ratio_achieved"]  # fmt: skip
 HEAT = ["ssim_outside", "size_error_fraction", "dice_generation"]
 LONGITUDINAL = [
-    ("where: HD95 of the map beside its rivals, mm", [
+    ("where: HD95 of the map beside baselines, mm", [
         "hd95_dynamic_mm_median", "hd95_static_mm_median", "hd95_no_change_mm_median",
         "hd95_dilation_forecast_mm_median", "hd95_heat_kernel_mm_median"]),
-    ("where: Dice of the map beside its rivals", [
+    ("where: Dice of the map beside baselines", [
         "dice_dynamic_mean", "dice_static_mean", "dice_no_change_mean",
         "dice_dilation_forecast_mean", "dice_heat_kernel_mean"]),
     ("how much: median nRMSE, law and carry-forward", [

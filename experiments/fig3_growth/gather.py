@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-RIVALS = ("carry_forward", "linear", "exponential")
+BASELINES = ("carry_forward", "linear", "exponential")
 SCORES = ("nrmse_median", "crps_relative_mean", "coverage_95")
 VISITS = (4, 5, 6, 7)
 
 
 def scores(row: dict[str, Any], suffix: str = "") -> dict[str, float | None]:
-    """Scores of the law, or of the rival that the suffix names, with their intervals."""
+    """Scores of the law, or of the baseline that the suffix names, with their intervals."""
     ends = [f"{key}_{end}" for key in SCORES for end in ("low", "high")]
     keys = [*SCORES, *ends, *(f"nrmse_median_v{n}" for n in VISITS)]
     found = {key: row.get(f"{key}{suffix}") for key in keys}
@@ -30,11 +30,11 @@ def main(folder: Path) -> None:
     for path in sorted(folder.rglob("row.json")):
         row = json.loads(path.read_text())
         cohort = path.relative_to(folder).parts[0]
-        names = {row["law"]: "", **{rival: f"_{rival}" for rival in RIVALS}}
+        names = {row["law"]: "", **{baseline: f"_{baseline}" for baseline in BASELINES}}
         for law, suffix in names.items():
             key = f"{cohort}_{law}"
             if key + "_nrmse_median" in result:
-                continue  # a rival stands in every row
+                continue  # a baseline stands in every row
             held = scores(row, suffix)
             result |= {f"{key}_{name}": value for name, value in held.items()}
             result[f"{key}_n_slices"] = row["n_slices"]
@@ -49,8 +49,8 @@ def main(folder: Path) -> None:
             shares |= {f"nrmse_v{n}": f"nrmse_median_v{n}" for n in VISITS}
             for short, key in shares.items():
                 if row.get(key) is not None:
-                    best = min(row[f"{key}_{rival}"] for rival in RIVALS)
-                    result[f"{cohort}_{short}_over_best_rival"] = row[key] / best
+                    best = min(row[f"{key}_{baseline}"] for baseline in BASELINES)
+                    result[f"{cohort}_{short}_over_best_baseline"] = row[key] / best
     Console(width=140).print(table)
     text = json.dumps(result, indent=1, sort_keys=True) + "\n"
     (folder / "result.json").write_text(text)

@@ -1,4 +1,4 @@
-"""Pictures of real scans beside their rivals: a band grown again, and tumours grown larger.
+"""Pictures of real scans beside their baselines: a band grown again, and tumours grown larger.
 
 python experiments/real_scans/bench.py STORE OUT [--split test] [--slices N] [--guided N]
 
@@ -123,12 +123,12 @@ def summary(rows: list[Row], keys: list[str]) -> Row:
     return out
 
 
-def gain(rows: Mapping[str, list[Row]], key: str, rival: str) -> tuple[float, float, float]:
-    """How much lower `labels` is than a rival, with the 95% interval over patients."""
+def gain(rows: Mapping[str, list[Row]], key: str, baseline: str) -> tuple[float, float, float]:
+    """How much lower `labels` is than a baseline, with the 95% interval over patients."""
     patients = sorted({str(r["patient"]) for r in rows["labels"]})
     differences = [
         float(np.mean([float(b[key]) - float(a[key]) for a, b in  # type: ignore[arg-type]
-                       zip(rows["labels"], rows[rival], strict=True) if a["patient"] == p]))
+                       zip(rows["labels"], rows[baseline], strict=True) if a["patient"] == p]))
         for p in patients
     ]  # fmt: skip
     rng = np.random.default_rng(0)
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--split", default="test")
     parser.add_argument("--slices", type=int, default=3, help="of each patient")
-    parser.add_argument("--guided", type=int, default=0, help="slices for the guided rivals")
+    parser.add_argument("--guided", type=int, default=0, help="slices for the guided baselines")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -196,12 +196,12 @@ def finish(
         mean = summary(rows, told)
         lines.append(_line(name, mean))
         result |= {f"grown_{name.replace(' ', '_')}_{k}": v for k, v in mean.items()}
-    lines += ["", "Lower than the rival by (95% over patients)", ""]
-    for rival in ("texture_copy", "random_values", "untouched", "first_guess"):
+    lines += ["", "Lower than the baseline by (95% over patients)", ""]
+    for baseline in ("texture_copy", "random_values", "untouched", "first_guess"):
         for key in [k for k in measured if not k.startswith("ssim")]:
-            mean_gain, low, high = gain(again, key, rival)
-            lines.append(f"- {rival} {key}: {mean_gain:+.4f} ({low:+.4f} to {high:+.4f})")
-            result[f"gain_{rival}_{key}"] = mean_gain
+            mean_gain, low, high = gain(again, key, baseline)
+            lines.append(f"- {baseline} {key}: {mean_gain:+.4f} ({low:+.4f} to {high:+.4f})")
+            result[f"gain_{baseline}_{key}"] = mean_gain
     (out / "table.md").write_text("\n".join(lines) + "\n")
     (out / "result.json").write_text(json.dumps(result, indent=1))
     write_table(out / "regrown.csv", [r for rows in again.values() for r in rows])

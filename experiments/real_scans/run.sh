@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pictures of real scans beside their rivals, on six patients that no model has seen.
+# Pictures of real scans beside baselines, on six patients that no model has seen.
 #   bash experiments/real_scans/run.sh smoke|full      (from the root of a checkout)
 # MECHLEARN_REAL_DATA holds brats2021 (BraTS 2021 case folders). Without it the run says so and ends.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Where a tumour of the true size lies: dilation and a ladder of rivals on held-out phantom slices.
+# Where a tumour of the true size lies: dilation and a ladder of baselines on held-out phantom slices.
 #   bash experiments/where/run.sh smoke|full      (from the root of a checkout)
 # STORE is a prepared slice store of the phantom cohort; made where there is none.
 set -euo pipefail

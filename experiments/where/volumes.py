@@ -30,7 +30,7 @@ from mechlearn.spatial.volume_arrival import FrontSpec, image_speed
 
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")  # in the order in which a phantom is painted
 GROWTH = 1.1
-OURS, RIVALS = "arrival_order", ("dilation", "dilation_in_brain", "heat_kernel", "fisher_kpp",
+OURS, BASELINES = "arrival_order", ("dilation", "dilation_in_brain", "heat_kernel", "fisher_kpp",
                                  "travel_time")  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def main() -> None:
                      for r in score_arrivals(case, arrival_maps(case, size), size)]  # fmt: skip
             rows.append({"patient": key.name, "method": "no_change",
                          **scores_of(case, case.last, None)})  # fmt: skip
-        console.print(f"{key.name}: {len(rows) // (2 + len(RIVALS))} pairs so far")
+        console.print(f"{key.name}: {len(rows) // (2 + len(BASELINES))} pairs so far")
         if rows:
             write_json(args.out / "volumes.json", summed(rows))
     result = summed(rows)
@@ -86,20 +86,20 @@ def main() -> None:
 def summed(rows: list[Row]) -> dict[str, float]:
     """Means over pairs by method; gains of our order, intervals that resample patients."""
     out: dict[str, float] = {"volume_pairs": len([r for r in rows if r["method"] == OURS])}
-    for method in (OURS, *RIVALS, "no_change"):
+    for method in (OURS, *BASELINES, "no_change"):
         mine = [r for r in rows if r["method"] == method]
         for metric in METRICS:
             values = [float(r[metric]) for r in mine if r[metric] is not None]  # type: ignore[arg-type]
             out[f"volume_{method}_{metric}"] = float(np.mean(values))
     ours = [r for r in rows if r["method"] == OURS]
-    for rival in RIVALS:
-        theirs = [r for r in rows if r["method"] == rival]
+    for baseline in BASELINES:
+        theirs = [r for r in rows if r["method"] == baseline]
         for metric, sign in (("dice", 1.0), ("hd95_mm", -1.0), ("average_precision", 1.0)):
             gain = [sign * (float(a[metric]) - float(b[metric]))  # type: ignore[arg-type]
                     for a, b in zip(ours, theirs, strict=True)]  # fmt: skip
             found = clustered_interval(gain, [str(r["patient"]) for r in ours],
                                        rng=np.random.default_rng(0), statistic="mean")  # fmt: skip
-            key = f"volume_gain_on_{rival}_{metric}"
+            key = f"volume_gain_on_{baseline}_{metric}"
             out |= {key: found.estimate or 0.0, f"{key}_low": found.low or 0.0,
                     f"{key}_high": found.high or 0.0}  # fmt: skip
     return out

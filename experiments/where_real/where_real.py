@@ -34,7 +34,7 @@ from mechlearn.spatial.place_spread import fit_place_spread, log_ratio_counts
 from mechlearn.spatial.volume_arrival import FrontSpec, arrival_from_score, front_score
 
 GROWING = 1.1  # of the last size
-OURS, RIVALS = "arrival_order", ("dilation", "travel_time")
+OURS, BASELINES = "arrival_order", ("dilation", "travel_time")
 PICTURED = 3
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.6, 1.0)  # of the deep part, tried
 PAIR = {"higher": ("dice", "surface_dice_2mm", "average_precision", "coverage_15mm"),
@@ -113,7 +113,7 @@ def left_out(cases: Sequence[ForecastCase]) -> dict[str, float]:
 
 
 def compared(rows: Sequence[Row]) -> dict[str, float]:
-    """Means, and gains of our order on its rivals with intervals that resample patients."""
+    """Means, and gains of our order on its baselines with intervals that resample patients."""
     out: dict[str, float] = {}
     for group in dict.fromkeys(str(r["group"]) for r in rows):
         mine = [r for r in rows if r["group"] == group]
@@ -122,9 +122,9 @@ def compared(rows: Sequence[Row]) -> dict[str, float]:
                 values = per_patient([r for r in mine if r["method"] == method], metric)
                 if values:
                     out[f"{group}_{method}_{metric}"] = float(np.mean(list(values.values())))
-        for rival in RIVALS:
+        for baseline in BASELINES:
             for metric in (*PAIR["higher"], *PAIR["lower"]):
-                out |= gain(mine, rival, metric, f"{group}_gain_on_{rival}_{metric}")
+                out |= gain(mine, baseline, metric, f"{group}_gain_on_{baseline}_{metric}")
     return out
 
 
@@ -137,10 +137,10 @@ def per_patient(rows: Sequence[Row], metric: str) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def gain(rows: Sequence[Row], rival: str, metric: str, key: str) -> dict[str, float]:
-    """Paired difference ours - rival (rival - ours for a distance), mean and interval."""
+def gain(rows: Sequence[Row], baseline: str, metric: str, key: str) -> dict[str, float]:
+    """Paired difference ours - baseline (baseline - ours for a distance), mean and interval."""
     ours = per_patient([r for r in rows if r["method"] == OURS], metric)
-    theirs = per_patient([r for r in rows if r["method"] == rival], metric)
+    theirs = per_patient([r for r in rows if r["method"] == baseline], metric)
     sign = -1.0 if metric in PAIR["lower"] else 1.0
     both = [name for name in ours if name in theirs]
     if len(both) < 2:

@@ -58,7 +58,7 @@ def evaluate_and_show(cfg: DictConfig) -> list[float]:
             if evaluation.reads == SIZES:
                 series = open_series(cfg, job.task)
                 job = dataclasses.replace(job, series=series, about=series.about)
-            row = {**run(evaluation, job), FINGERPRINT: mark}
+            row = {**run(evaluation, job, rerun=cfg.rerun), FINGERPRINT: mark}
             path = write_row(output_dir(), row)
             tracking.end_evaluation(logger, cfg, job.models, row)
         log.info("row: %s", path)

@@ -163,7 +163,7 @@ def _overview(result: ForecastResult, note: str | None) -> Section:
 
 
 def _identified(item: SliceForecast, spec: GrowthSpec) -> str:
-    """What the visits fix of the law's parameters; empty where a population fills the gap."""
+    """Which parameters the visits identify; empty where a population prior covers them all."""
     if item.forecast.population:
         return ""
     if item.forecast.law == spec.fallback:  # what was set for the other law is not this one's

@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 def growth_spec(cfg: DictConfig) -> GrowthSpec:
-    """`cfg.growth`, ranges checked, its population found and fit for the law and the task.
+    """`cfg.growth`, ranges checked, its population found and fit for the model and the task.
 
     Raises:
         FileNotFoundError: no such population.
-        ValueError: a value out of range; a population without the law, or of volumes where slices
+        ValueError: a value out of range; a population without the model, or of volumes where slices
             are forecast; cross_fit where no cohort is at hand.
     """
     spec = OmegaConf.to_object(cfg.growth)
@@ -61,7 +61,7 @@ def course_change(cfg: DictConfig) -> CourseChange | None:
     """What `cfg.what_if` asks to be otherwise; None where it asks nothing.
 
     Raises:
-        ValueError: values that do not go together; a law without radiotherapy.
+        ValueError: values that do not go together; a growth model without radiotherapy.
     """
     asked = {str(key): value for key, value in cfg.what_if.items() if value is not None}
     if not asked:
@@ -69,9 +69,9 @@ def course_change(cfg: DictConfig) -> CourseChange | None:
     change, spec = CourseChange(**asked), growth_spec(cfg)
     if not any(responding(spec).values()):
         raise ValueError(
-            f"what_if with growth.law={spec.law!r}, growth.population={spec.population!r}: no law "
-            "there knows radiotherapy, so no course changes the forecast. Use growth=pooled, ode, "
-            "linear_rt, logistic_rt or gompertz_rt."
+            f"what_if with growth.law={spec.law!r}, growth.population={spec.population!r}: no "
+            "growth model there knows radiotherapy, so no course changes the forecast. Use "
+            "growth=pooled, ode, linear_rt, logistic_rt or gompertz_rt."
         )
     return change
 

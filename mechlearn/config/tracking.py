@@ -28,7 +28,7 @@ from mechlearn.models import lineage
 __all__ = ["begin", "data_summary", "end_evaluation", "end_training", "origin", "running_logger",
            "use_data"]  # fmt: skip
 
-FORECASTS = ("longitudinal", "growth_fits")  # tasks of a growth law
+FORECASTS = ("longitudinal", "growth_fits")  # tasks of a growth model
 DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable; the user's choice stands
 MOST_ROWS = 10_000  # of a table that W&B shows; the artifact has the whole file
 
@@ -80,7 +80,7 @@ def _run_values(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _tags(cfg: DictConfig) -> list[str]:
-    """What a list of runs is filtered by: kind of model, data, contrasts, law, version."""
+    """What a list of runs is filtered by: kind of model, data, contrasts, growth model, version."""
     tags = [cfg.model.kind if "model" in cfg else cfg.guide.kind, cfg.data.name or cfg.data.kind]
     if cfg.data.contrasts is not None:
         tags.append("+".join(cfg.data.contrasts))

@@ -34,13 +34,13 @@ def slice_row(
 
     Args:
         timeline: with all its visits.
-        made: baseline, or "" for the law -> (forecast without the last visit, fit of all visits);
-            an exception stands for one that could not be made.
+        made: baseline, or "" for the growth model -> (forecast without the last visit, fit of
+            all visits); an exception stands for one that could not be made.
         law: name of what "" is.
         unit: of the sizes.
 
     Returns:
-        The row; `skipped` holds the reason where the law has no forecast, otherwise None.
+        The row; `skipped` holds the reason where the model has no forecast, otherwise None.
     """
     train, every = made[""]
     last = timeline.visits[-1]
@@ -108,7 +108,7 @@ def summarise_fits(rows: Sequence[Row], *, unit: str, seed: int = 0) -> Row:
 
     `<score>_median` and `_mean` are over slices, `_low` and `_high` their 95% interval when
     patients are resampled, `_patients` the median (or mean) of the patients' own. A slice whose
-    tumour vanished has no nRMSE, for no method; it is counted. R^2 compares laws that were fitted
+    tumour vanished has no nRMSE, for no method; it is counted. R^2 compares models that were fitted
     alike: a curve drawn with a population passes through its measurements.
 
     Args:
@@ -183,7 +183,7 @@ def _clustered(
 
 
 def _compare(rows: Sequence[Row], baseline: str) -> Row:
-    """Wilcoxon signed rank of the law against a baseline; below zero the law is better."""
+    """Wilcoxon signed rank of the model against a baseline; below zero the model is better."""
     out: Row = {}
     for score in ("nrmse", "crps_relative"):
         ours, theirs = score, key_of(score, baseline)

@@ -97,7 +97,7 @@ def run_forecast(
     Raises:
         KeyError: no such patient or slice in the store.
         ValueError: no dated visit before `day`, no slice that can be forecast, or a `what_if`
-            that the patient's courses or the law do not allow.
+            that the patient's courses or the growth model do not allow.
     """
     maps = maps if maps is not None else MAPS["forecast"]
     seen, truth = _split_visits(store.visits(patient), day, truth_within_days)

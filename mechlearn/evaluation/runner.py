@@ -130,7 +130,9 @@ def load_evaluation(module: str) -> Evaluation:
     return found
 
 
-def run(evaluation: Evaluation, job: Job, cases: Sequence[Any] | None = None) -> Row:
+def run(
+    evaluation: Evaluation, job: Job, cases: Sequence[Any] | None = None, *, rerun: bool = False
+) -> Row:
     """Score all cases and return the job's row.
 
     Leaves `table` and figures in `job.out_dir`, and each finished case in its folder `cases`: a
@@ -141,6 +143,7 @@ def run(evaluation: Evaluation, job: Job, cases: Sequence[Any] | None = None) ->
         evaluation: what is done.
         job: what it is done with.
         cases: in place of those that `evaluation.cases` chooses.
+        rerun: score finished cases again.
 
     Raises:
         ValueError: there is no case, two of one name, or none that could be scored.
@@ -149,7 +152,7 @@ def run(evaluation: Evaluation, job: Job, cases: Sequence[Any] | None = None) ->
     given = evaluation.cases(job) if cases is None else cases
     _check_cases(name, given)
     mark = job.case_mark if evaluation.resumes else ""
-    found = [_scored(evaluation, job, case, mark) for case in tracked(given, name, log=log)]
+    found = [_scored(evaluation, job, case, mark, rerun) for case in tracked(given, name, log=log)]
     rows = [row for one in found for row in one.rows]
     if evaluation.table:
         write_table(job.out_dir / evaluation.table, rows, first=evaluation.first)
@@ -208,13 +211,13 @@ class _Kept:
     path: Path | None = None
 
 
-def _scored(evaluation: Evaluation, job: Job, case: Any, mark: str) -> _Kept:
+def _scored(evaluation: Evaluation, job: Job, case: Any, mark: str, rerun: bool) -> _Kept:
     """The finished case from its file, or scored now and kept."""
     file = job.out_dir / CASES / f"{_stem(case)}.json"
     arrays = file.with_suffix(".npz")
     if evaluation.resumes:
         mark += f" case={content_digest(case)}"
-        if file.is_file() and (held := read_row(file))["mark"] == mark:
+        if not rerun and file.is_file() and (held := read_row(file))["mark"] == mark:
             return _Kept(held["rows"], held["extra"], held["seconds"], held["failed"],
                          arrays if held["arrays"] else None)  # fmt: skip
     start = time.monotonic()

@@ -17,7 +17,7 @@ __all__ = ["draw_collected"]
 
 
 def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path], list[str]]:
-    """Draw what the rows collected from `folder` allow: the grid over NL and scale, growth laws;
+    """Draw what the rows collected from `folder` allow: the grid over NL and scale, growth models;
     and write the leaderboard of them all.
 
     Returns:

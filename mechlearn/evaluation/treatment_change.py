@@ -1,4 +1,4 @@
-"""The question a forecast may be asked beside: what if radiotherapy had been given otherwise."""
+"""Counterfactual forecasts: sizes if radiotherapy had been given otherwise."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ GIVE = "Give what_if.rt_start_day, or what_if.dose_gy with what_if.fractions, or
 
 
 class RefusedChangeError(ValueError):
-    """A change that a patient's courses or the law do not allow, whichever slice is asked."""
+    """A change that a patient's courses or the growth model do not allow, for all slices."""
 
 
 @dataclass(frozen=True)
 class CourseChange:
-    """What is asked to be otherwise; None is as it was.
+    """A changed course of radiotherapy; None leaves a value as it was.
 
     Attributes:
         rt: False for no radiotherapy at all.
@@ -130,7 +130,7 @@ class CourseChange:
         return dataclasses.replace(course, **new)  # type: ignore[arg-type]
 
     def words(self, actual: Sequence[Radiotherapy]) -> str:
-        """What is otherwise, for a legend."""
+        """The change in words, for a legend."""
         if self.rt is False:
             return "no radiotherapy"
         if not actual:
@@ -170,7 +170,7 @@ def forecast_changed(
     """`growth.counterfactual` of one slice under changed courses.
 
     Raises:
-        RefusedChangeError: the patient's courses or the law do not allow it.
+        RefusedChangeError: the patient's courses or the growth model do not allow it.
         DegenerateSeriesError, RuntimeError: as the forecast itself.
     """
     other = change.applied(timeline.courses, patient=timeline.patient)

@@ -92,7 +92,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 class TumourParameters:
     """Biology of one tumour. Times in days, lengths in mm.
 
-    growth_rate, survival_fraction, decay_rate, delay and slope are those of the growth law
+    growth_rate, survival_fraction, decay_rate, delay and slope are those of the growth model
     `ode`; they act locally, on cell density, with the spatial spread given here.
     """
 

@@ -4,7 +4,7 @@
 
 D follows white matter tracts, stops at CSF, falx, tentorium and skull, and varies in space as rho
 does; seeds are several and late ones join; radiotherapy turns the share 1 - S(x) of u into v, which
-decays by the growth law's exact solution; the visible limit of oedema drifts in space and time.
+decays by the growth model's exact solution; the visible limit of oedema drifts in space and time.
 """
 
 from __future__ import annotations

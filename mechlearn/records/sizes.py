@@ -139,14 +139,14 @@ class SizeForecast:
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (N,)
     n_failed: int = 0  # refits that did not converge: left out; under a population kept as they are
     population: str = ""  # the cohort whose prior was used; empty without one
-    weights: Mapping[str, float] = field(default_factory=dict)  # law -> its share of the samples
+    weights: Mapping[str, float] = field(default_factory=dict)  # model -> share of the samples
     unit: str = "mm2"
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.size == 0:
             raise ValueError(
                 f"forecast {self.name}: no samples ({self.n_failed} refits failed). "
-                "Check the series or use another growth law."
+                "Check the series or use another growth model."
             )
         expected = (self.samples.size, self.curve_days.size)
         if self.curves.shape != expected:
@@ -200,7 +200,7 @@ class Counterfactual:
         change: what is otherwise, in words.
         courses: in place of the actual ones.
         forecast: on the days and with the draws of the actual forecast.
-        unmoved: share of the draws whose law does not know radiotherapy.
+        unmoved: share of the draws whose growth model does not know radiotherapy.
     """
 
     change: str

@@ -14,7 +14,7 @@ __all__ = ["NOT_EVIDENCE", "SIZES", "draw_fan"]
 
 RT_DAYS = 42.0  # width of the band where a course's end is not known
 SIZES = {"mm2": ("area", "mm²"), "mm3": ("volume", "mm³")}  # what a unit measures, as it is printed
-NOT_EVIDENCE = "computed from the fitted law; not evidence of what treatment would do"
+NOT_EVIDENCE = "computed from the fitted growth model; not evidence of what treatment would do"
 LEGEND = 54  # characters of its widest line
 SMOOTHED = 1 / 24  # of the days shown: half the width of the running mean over random walks
 

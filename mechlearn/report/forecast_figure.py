@@ -50,7 +50,7 @@ def forecast_figure(
     """Fan chart, scans, differences and growth map of one slice on one sheet.
 
     Args:
-        timeline: the visits the law was fitted on, with radiotherapy.
+        timeline: the visits the growth model was fitted on, with radiotherapy.
         forecast: the bootstrap distribution behind the targets.
         reference: the last scan, from which the generations start.
         generations: guided samples; the smallest, the middle and the largest target are drawn.

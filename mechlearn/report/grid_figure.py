@@ -36,7 +36,7 @@ class GridExample:
     Attributes:
         follow_up: the true next scan, None where there is none.
         target: the tumour of the true next scan, or the initial one dilated to the target.
-        measured: the tumour that the meter finds in `generated`.
+        measured: the tumour segmented in `generated` by FLAIR threshold.
         title: what is asked for.
     """
 
@@ -137,7 +137,7 @@ def _example_panel(figure: Figure | SubFigure, examples: Sequence[GridExample]) 
 
 
 def _cell(pair: tuple[Axes, Axes], cell: GridExample, window: Window, title: str) -> Any:
-    """The generated scan with its measured tumour; the difference with tumour before and goal."""
+    """Generated scan with its measured tumour; difference with initial and target outlines."""
     show(pair[0], cell.generated, window=window, title=title)
     if cell.measured is not None:
         contour(pair[0], cell.measured, colour=ORANGE, window=window)

@@ -1,4 +1,4 @@
-"""Growth forecasts: fans of slices, scores by patient, laws of a sweep beside simple baselines."""
+"""Growth forecasts: fans of slices, scores by patient, growth models beside baselines."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def scores_figure(tables: Mapping[str, Sequence[Row]], *, title: str = "") -> Fi
     """Box plots over patients (their slices' medians) of R^2, nRMSE and CRPS, as Fig. 3B.
 
     Args:
-        tables: law -> rows of its slices; the baselines are drawn from the first.
+        tables: growth model -> rows of its slices; the baselines are drawn from the first.
         title: over the figure.
     """
     methods = {law: (rows, "") for law, rows in tables.items()}
@@ -159,7 +159,7 @@ def method_labels(rows: Sequence[Row]) -> list[str]:
 
 
 def laws_figure(rows: Sequence[Row]) -> Figure:
-    """nRMSE, coverage and CRPS by law with 95% intervals, and nRMSE by number of visits.
+    """nRMSE, coverage and CRPS by growth model with 95% intervals, and nRMSE by number of visits.
 
     Args:
         rows: one a law, of `evaluation.growth_fits`; the baselines are drawn from the one that
@@ -192,7 +192,7 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     axes[0].set_ylim(len(methods) - 0.5, -0.5)
     _visits(below.subplots(), methods, fullest)
     figure.suptitle(
-        f"Growth laws on {fullest['n_slices']} slices of {fullest['n_patients']} patients "
+        f"Growth models on {fullest['n_slices']} slices of {fullest['n_patients']} patients "
         "(bars: 95% intervals, patients resampled)", fontsize=11, fontweight="bold",
     )  # fmt: skip
     return figure

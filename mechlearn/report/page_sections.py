@@ -74,7 +74,7 @@ def slice_section(
 
     Args:
         comparison: one row a method: `method`, `area_mm2`, `hd95_mm`, `dice`, `brier`.
-        identified: what the visits say of each parameter of the law; shown where it is unfolded.
+        identified: what the visits say of each growth parameter; shown where it is unfolded.
     """
     truth = None
     if follow_up is not None:
@@ -131,14 +131,15 @@ def _origin(forecast: SizeForecast) -> str:
     if not forecast.population:
         return f"Law {forecast.law}, {count} bootstrap fits, {forecast.n_failed} failed."
     laws = ", ".join(f"{law} {share:.0%}" for law, share in forecast.weights.items())
-    return f"Population {forecast.population}, {count} draws; laws and their weights: {laws}."
+    return (f"Population {forecast.population}, {count} draws; growth models and their weights: "
+            f"{laws}.")  # fmt: skip
 
 
 def _what_if(other: Counterfactual) -> str:
     low, high = other.forecast.interval()
     unmoved = ""
     if other.unmoved:
-        unmoved = f" {other.unmoved:.0%} of the draws are of laws that do not know radiotherapy."
+        unmoved = f" {other.unmoved:.0%} of the draws are of growth models without radiotherapy."
     return (
         f"What if: {other.change}: {other.forecast.median:.0f} mm², 95% interval {low:.0f} to "
         f"{high:.0f} mm² on day {other.forecast.day:g} ({NOT_EVIDENCE}).{unmoved} Scans and map "

@@ -7,7 +7,7 @@ exactly the area that was asked for.
 `growth_order` is the order that a growing tumour is likely to take, from one scan: a prior of
 nearness, travel time of its front and the look of the tissue, with weights fitted to phantoms
 (`spatial.order_prior`). Phantoms are grown by a relative of Fisher-KPP, from which travel comes:
-how much better than dilation it is on them says, in part, that it knows their law and their paint.
+part of its gain on dilation there comes from knowing their growth model and how they are painted.
 On patients it is a hypothesis; fit it to their own follow-ups before it is believed.
 """
 

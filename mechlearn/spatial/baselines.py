@@ -57,16 +57,16 @@ def heat_kernel(
     inside = mask & brain
     if not inside.any():
         raise ValueError("mask has no pixel in the brain: nothing can spread. Drop the slice.")
-    goal = min(round(area_px), int(brain.sum()))
+    wanted = min(round(area_px), int(brain.sum()))
     if sigma_px is None:
-        sigma = max(1.0, abs(math.sqrt(goal / math.pi) - math.sqrt(inside.sum() / math.pi)))
+        sigma = max(1.0, abs(math.sqrt(wanted / math.pi) - math.sqrt(inside.sum() / math.pi)))
     else:
         sigma = positive("sigma_px", sigma_px)
     heat = _blur_inside(inside, brain, sigma)
-    while np.sort(heat[brain])[-goal] <= 0:  # the kernel does not reach the wanted area: widen it
+    while np.sort(heat[brain])[-wanted] <= 0:  # the kernel does not reach the wanted area: widen it
         sigma *= 1.5
         heat = _blur_inside(inside, brain, sigma)
-    level = np.sort(heat[brain])[-goal]
+    level = np.sort(heat[brain])[-wanted]
     # odds(p) = odds(heat) / odds(level), written without a division by 1 - heat
     up, down = heat * (1 - level), level * (1 - heat)
     total = np.where(up + down > 0, up + down, 1.0)

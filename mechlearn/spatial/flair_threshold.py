@@ -1,7 +1,8 @@
 """Tumour size measured from an image alone, by nothing that guides its generation.
 
-A guide can report its target while the picture hardly changes, so its own word proves nothing. The
-meter is a FLAIR threshold, chosen on the reference image to agree best with the expert mask there.
+A guide can report its target while the picture hardly changes, so what it predicts proves nothing.
+The size is measured by a FLAIR threshold, chosen on the reference image to agree best with the
+expert mask there.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class FlairMeter:
         same_shape("image slice", image[0], "brain", brain)
         if "t2f" not in contrasts:
             raise ValueError(
-                f"contrasts={tuple(contrasts)}: the meter reads t2f (FLAIR), which is not there. "
+                f"contrasts={tuple(contrasts)}: t2f (FLAIR) is thresholded, and it is not there. "
                 "Measure size by a segmentation instead."
             )
         tumour = tumour & brain
@@ -130,7 +131,7 @@ class FlairMeter:
         found = _bright_near(flair, threshold, near, brain)
         best = dice(found, tumour) or 0.0
         if best < 0.5:
-            logger.warning("FLAIR meter agrees poorly with the expert mask: Dice %.2f", best)
+            logger.warning("FLAIR threshold agrees poorly with the expert mask: Dice %.2f", best)
         fraction = float(found.sum()) / float(brain.sum())
         return cls(threshold, near, brain, channel, smooth_px, best, fraction, tumour, found,
                    flair)
@@ -145,8 +146,8 @@ class FlairMeter:
     ) -> np.ndarray:
         """The expert mask with what has newly turned bright and without what no longer is.
 
-        (H, W) bool. Where meter and expert disagree on the reference image they go on to: an image
-        that did not change has the expert mask.
+        (H, W) bool. Where threshold and expert disagree on the reference image they go on to: an
+        image that did not change has the expert mask.
 
         Args:
             area_px: wanted area; the mask then grows over the pixels that brightened most, or

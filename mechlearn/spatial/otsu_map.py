@@ -136,16 +136,16 @@ def growth_map(
             a generation without guidance, whose own change sets it; None for `DEFAULT_FLOOR`.
         weights: one a generation; by default those of the targets. Normalised to sum to one.
         median_px: as in `change_map`.
-        source: `otsu`, of the difference, as in the paper; or `mask`: the outline that `meter` sees
-            in each generation, which includes the initial tumour.
-        meter: needed by `source="mask"`.
+        source: `otsu`, of the difference, as in the paper; or `mask`: the outline that `meter`
+            segments in each generation, which includes the initial tumour.
+        meter: FLAIR threshold, needed by `source="mask"`.
 
     Returns:
         The map. A generation whose change stays under the floor (`mask`: whose measured tumour is
         that of x0) counts in `n_unchanged`; it keeps its weight and votes for no growth.
 
     Raises:
-        ValueError: no generations, weights that do not fit, a missing meter.
+        ValueError: no generations, weights that do not fit, a missing FLAIR threshold.
     """
     if not generations:
         raise ValueError("growth map: no generations; at least one is needed.")
@@ -154,7 +154,7 @@ def growth_map(
     share = _normalised(generations, weights)
     if source == "mask":
         if meter is None:
-            raise ValueError("growth map source='mask' needs a meter: pass FlairMeter.fit(...).")
+            raise ValueError("growth map source='mask' needs meter=FlairMeter.fit(...).")
         initial = meter.outline(x0) & brain
         votes = [meter.outline(g.image) & brain for g in generations]
         n_unchanged = sum(bool(np.array_equal(v, initial)) for v in votes)

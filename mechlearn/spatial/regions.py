@@ -56,8 +56,8 @@ def double_area_dilation(mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
         return inside
     distance = np.maximum(signed_distance(inside), 0.0)
     ordered = np.sort(distance[brain])
-    goal = min(2 * int(inside.sum()), ordered.size)
-    return brain & (distance <= ordered[goal - 1])
+    wanted = min(2 * int(inside.sum()), ordered.size)
+    return brain & (distance <= ordered[wanted - 1])
 
 
 def tumour_region(gt_mask: np.ndarray, brain: np.ndarray) -> np.ndarray:

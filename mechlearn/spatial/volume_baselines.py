@@ -112,10 +112,10 @@ def _arrival_times(
     dt = 0.9 / (2 * diffusion.max() * sum(1 / side**2 for side in step) + rho)
     u, open_ = mask.astype(np.float32), pace > 0
     times = np.where(mask, 0.0, np.inf)
-    goal, voxel, time = max(size, 0.0), math.prod(step), 0.0
+    wanted, voxel, time = max(size, 0.0), math.prod(step), 0.0
     longest = 2000  # steps; a tumour enclosed by closed tissue never reaches its size
     for _ in range(longest):
-        if np.isfinite(times).sum() * voxel >= goal:
+        if np.isfinite(times).sum() * voxel >= wanted:
             break
         time += dt
         change = rho * u * (1 - u)

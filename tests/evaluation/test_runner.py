@@ -58,6 +58,12 @@ def test_finished_cases_are_not_scored_again(doubling, job, scored):
     assert scored == ["a/1", "a/2", "b/1"]
 
 
+def test_finished_cases_are_scored_again_where_asked(doubling, job, scored):
+    run(doubling, job())
+    run(doubling, job(), rerun=True)
+    assert len(scored) == 6
+
+
 @pytest.mark.parametrize(("task", "again"), [({"multiples": [2.0]}, 3), ({"patients": 1}, 0)])
 def test_a_setting_that_scores_otherwise_counts_and_a_choice_of_cases_does_not(
     doubling, job, scored, task, again

@@ -69,7 +69,7 @@ def test_fan_chart_shows_what_if_in_its_own_colour_and_says_what_it_is_not(patie
     line = next(item for item in ax.lines if str(item.get_label()).startswith("what if"))
     words = " ".join(str(line.get_label()).split())
     assert words.startswith("what if: no radiotherapy")
-    assert "computed from the fitted law; not evidence of what treatment would do" in words
+    assert "computed from the fitted growth model; not evidence of what treatment would do" in words
     assert line.get_color() not in (BLUE, SKY, ORANGE, VERMILION)
     assert line.get_ydata()[-1] == pytest.approx(untreated.forecast.median)
 

@@ -33,8 +33,8 @@ def test_what_if_is_told_with_its_interval_and_what_it_is_not(patient, untreated
     low, high = untreated.forecast.interval()
     assert f"What if: no radiotherapy: {untreated.forecast.median:.0f} mm²" in text
     assert f"{low:.0f} to {high:.0f} mm²" in text
-    assert "computed from the fitted law; not evidence of what treatment would do" in text
-    assert "25% of the draws are of laws that do not know radiotherapy" in text
+    assert "computed from the fitted growth model; not evidence of what treatment would do" in text
+    assert "25% of the draws are of growth models without radiotherapy" in text
 
 
 def test_what_the_visits_fix_is_unfolded_by_the_reader(patient):
@@ -46,7 +46,7 @@ def test_what_the_visits_fix_is_unfolded_by_the_reader(patient):
 def test_population_is_named_with_the_weights_of_its_laws(patient):
     forecast = replace(patient.forecast, population="ours", weights={"ode": 0.7, "gompertz": 0.3})
     lines = slice_section(**{**vars(patient), "forecast": forecast}).paragraphs
-    assert "Population ours, 30 draws; laws and their weights: ode 70%, gompertz 30%." in lines
+    assert "Population ours, 30 draws; growth models and their weights: ode 70%, gompertz 30%." in lines
 
 
 ROWS = [

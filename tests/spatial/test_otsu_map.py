@@ -147,7 +147,7 @@ def test_mask_source_averages_measured_tumours():
 
 
 def test_mask_source_needs_a_meter():
-    with pytest.raises(ValueError, match="needs a meter"):
+    with pytest.raises(ValueError, match="needs meter=FlairMeter"):
         build([generation()], source="mask")
 
 
