@@ -64,7 +64,7 @@ def evaluations(row: Row) -> str:
 
 
 def figures(row: Row, pairs: Sequence[Row]) -> Row:
-    """One row's figures: sizes as medians over the pairs, masks as `beside` tells them."""
+    """One row's figures: sizes as medians over the pairs, masks as `beside` compares them."""
     own = [p["guide_fraction"] / p["target_fraction"] - 1 for p in pairs]
     grown = [
         (p["guide_fraction"] / p["initial_fraction"] - 1) / (p["ratio_requested"] - 1)
@@ -120,8 +120,8 @@ def baseline_line(name: str, found: Row, pairs: Sequence[Row]) -> list[str]:
 
 
 HEAD = [
-    "", "size error, measured (bias)", "by the guide's word (bias)",
-    "share of the change that came, measured / guide's word", "SSIM outside",
+    "", "size error, measured (bias)", "predicted by the guide (bias)",
+    "share of the change that came, measured / predicted", "SSIM outside",
     "brighter than the input", "changed outside the brain", "Dice, outline", "Dice at size",
     "gain on dilation (95%)", "HD95 at size, mm", "nearer than dilation, mm (95%)",
     "s a generation", "denoiser + gradients",

@@ -45,7 +45,7 @@ def build_module(
     cfg: DictConfig, *, data: dict[str, Any], trained_on: str = ""
 ) -> NoisedModule:
     """The LightningModule of `cfg.model`; `data` is the card of the slices it is trained on, which
-    `trained_on` tells in words."""
+    `trained_on` describes."""
     model = plain_values(cfg.model)
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # of the averaging callback

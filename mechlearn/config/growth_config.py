@@ -85,7 +85,7 @@ def warn_of_prior(cfg: DictConfig) -> None:
 def prior_note(cfg: DictConfig) -> str | None:
     """What a reader of a forecast of other data than phantoms has to know; None if there is none.
 
-    The packaged population comes from phantoms: it knows no patient.
+    The packaged population was fitted to phantoms, not to patients.
     """
     own = cfg.data.kind != "phantom" or ("task" in cfg and cfg.task.series is not None)
     if cfg.growth.population != PACKAGED or not own:

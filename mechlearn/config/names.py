@@ -29,7 +29,7 @@ def cell_folder(number: Any, overrides: str) -> str:
 
 
 def _cut(words: str, longest: int, *, whole: str) -> str:
-    """At most so many characters; what is cut ends with a digest of the whole."""
+    """At most `longest` characters; a name that is cut ends with a digest of the whole."""
     if len(words) <= longest:
         return words
     return f"{words[: longest - 9]}-{zlib.crc32(whole.encode()):08x}"

@@ -1,4 +1,4 @@
-"""The logger of a job, begun and finished; what W&B is told of data, models and rows."""
+"""The logger of a job, begun and finished; data, models and rows as W&B artifacts."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ def _tags(cfg: DictConfig) -> list[str]:
 
 
 def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) -> None:
-    """Log the whole config; W&B begins its run here, and is told what the job reads.
+    """Log the whole config; the W&B run starts here, with the artifacts that the job reads.
 
-    The data of an evaluation is told at its end: that of a phantom cohort is made on the way.
+    The data of an evaluation is logged at its end: a phantom cohort is made on the way.
 
     Raises:
         ValueError: W&B refuses, for want of an account or of a connection.

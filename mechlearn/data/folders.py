@@ -27,7 +27,7 @@ BAD_CASE = (ValueError, OSError, EOFError, zlib.error, ImageFileError)
 
 
 def all_finished(records: Sequence[VisitRecord], root: Path) -> bool:
-    """True if nothing of this patient is to be done. What cannot be told is left to the workers."""
+    """True if all outputs of this patient exist. What cannot be read is left to the workers."""
     offset: tuple[int, int] | None = None
     try:
         for record in records:

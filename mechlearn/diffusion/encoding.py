@@ -76,7 +76,7 @@ def invert(
     engine = Solver(solver, models)
     for k, (l, l_to) in enumerate(pairwise(levels)):
         if iterations == 0:
-            # The denoiser knows no level 0: a clean image is taken for one of the first level.
+            # The denoiser has no level 0: a clean image is passed as one of the first level.
             epsilon = models.epsilon(x, l if l > 0 else l_to)
             if l > 0:
                 epsilons[k] = epsilon

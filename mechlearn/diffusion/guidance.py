@@ -37,7 +37,7 @@ class Guide(Protocol):
 
 @runtime_checkable
 class PixelGuide(Guide, Protocol):
-    """A guide that tells of each pixel whether it is tumour."""
+    """A guide that classifies each pixel as tumour or not."""
 
     def tumour_logits(self, x_l: Tensor, l: Tensor) -> Tensor:
         """(B, 1, H, W), differentiable in x_l."""

@@ -110,7 +110,7 @@ def _guided(models: ModelBundle) -> GuidedSampler:
     """The bundle's sampler; ValueError for one that needs labels, which a bundle has not."""
     if not isinstance(models.sampler, GuidedSampler):
         raise ValueError(
-            "sampler.guidance=labels: an exported bundle guides, it knows no labels. Take "
+            "sampler.guidance=labels: an exported bundle has no label conditioning. Take "
             "sampler=placed or sampler=fast."
         )
     return models.sampler
@@ -118,7 +118,7 @@ def _guided(models: ModelBundle) -> GuidedSampler:
 
 @torch.no_grad()
 def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
-    """The guide's word on the clean slice, as the sampler reads it: tumour over brain area."""
+    """The guide's prediction on the clean slice: tumour over brain area."""
     sampler = _guided(models)
     image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
     brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]

@@ -34,7 +34,7 @@ LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1: from
 
 @dataclass(frozen=True)
 class GainResult:
-    """gain, and what was seen: scales (K,), measured response and the guide's own word (K,).
+    """gain, and its data: scales (K,), measured response and the guide's prediction (K,).
 
     A response is the share of the requested growth that was achieved, median over slices.
     """
@@ -109,7 +109,7 @@ def measure_gain(
         sampler = build_sampler(denoiser, unit, replace(spec, scale=f"{scale:.6g}"), device=device)
         rows = [_response(sampler, s, multiple) for s in slices]
         measured, claimed = (float(v) for v in np.median(np.array(rows), axis=0))
-        log.info("scale %.3g: measured growth %.0f%% of the request, guide's word %.0f%%",
+        log.info("scale %.3g: measured growth %.0f%% of the request, guide's prediction %.0f%%",
                  scale, 100 * measured, 100 * claimed)
         return measured, claimed
 

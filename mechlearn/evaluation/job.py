@@ -52,7 +52,7 @@ class Job:
         series: of an evaluation of sizes.
         about: where the data come from, for the row.
         command: as typed, for files that say where they come from.
-        data: what the row depends on, where neither `store` nor `series` tells.
+        data: what the row depends on, where there is no `store`.
     """
 
     task: TaskSpec

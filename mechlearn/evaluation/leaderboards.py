@@ -90,7 +90,7 @@ def _shared(rows: Sequence[Row]) -> Row:
 
 
 def method_name(row: Row, rows: Sequence[Row]) -> str:
-    """What tells a row from the others: the overrides in which they differ."""
+    """Name of a row: the overrides in which the rows differ."""
     swept = [
         key for key in row
         if ("." in key or key in ("sampler", "growth", "guide", "data", "seed"))

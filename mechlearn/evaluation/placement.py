@@ -24,7 +24,7 @@ METHODS = BASELINES + MAPS
 
 @dataclass(frozen=True)
 class Placement:
-    """One method's word on a slice: masks with and without the initial tumour, a probability.
+    """One method's prediction on a slice: masks with and without the initial tumour, a probability.
 
     mask (H, W) bool holds the initial mask; alone (H, W) bool is a growth map's own mask, None for
     a baseline; probability (H, W) of growth outside the initial mask, None where there is none.

@@ -34,7 +34,7 @@ __all__ = [
     "load_drawer",
 ]
 
-FLUID_BLUR_MM = 0.75  # CSF is told from tissue with outlines as fine as a pixel
+FLUID_BLUR_MM = 0.75  # CSF is separated from tissue with outlines as fine as a pixel
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class DrawnSlice:
 
 
 def load_drawer(path: str | Path = "demo") -> LoadedModel:
-    """The denoiser that draws under labels; ValueError for one that knows no labels."""
+    """The denoiser that draws under labels; ValueError for one without label conditioning."""
     model = load_model(path, demo_kind="ddpm_labels" if str(path) == "demo" else "ddpm")
     if not hasattr(model.module, "label_channels"):
         raise ValueError(
-            f"checkpoints.drawer={path}: this denoiser knows no labels. Train one with "
+            f"checkpoints.drawer={path}: this denoiser has no label conditioning. Train one with "
             "+experiment=ddpm_labels, or take the packaged one: demo."
         )
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -152,7 +152,7 @@ def _excess(
 ) -> tuple[float, str]:
     found = []
     for name, (low, high) in ranges.items():
-        if name not in statistics:  # a slice without oedema tells nothing of its brightness
+        if name not in statistics:  # a slice without oedema has no statistics of its brightness
             continue
         value = statistics[name]
         beyond = max(low - value, value - high, 0.0) / max(high - low, 1e-6)

@@ -57,7 +57,7 @@ def compare(
         models: `learned`, `cohort_ratio`, `carry_forward` (both of the cohort), `ensemble` (the
             growth models under a population of the cohort), or a growth model fitted the paper's
             way, such as `linear`, `exponential`, `gompertz` or `ode`.
-        holdouts: the last so many visits of every series are forecast, each from those before it.
+        holdouts: number of last visits that are forecast, each from those before it.
         prior: forecasts with this prior, fitted elsewhere, in place of cross-fitted ones: external
             validation. `cohort_ratio` and `carry_forward` are then of its cohort.
         learned: how the learned forecast is fitted.

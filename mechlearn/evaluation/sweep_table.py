@@ -96,8 +96,8 @@ def _never_started(root: Path, jobs: list[Path]) -> list[Cell]:
         for number, wanted in enumerate(expected):
             if wanted not in started:
                 name = _name(root, multirun.parent / str(number))
-                told = {k: v for k, v in wanted.items() if k in swept} or wanted
-                cells.append(Cell(name, _words(told), "never started"))
+                shown = {k: v for k, v in wanted.items() if k in swept} or wanted
+                cells.append(Cell(name, _words(shown), "never started"))
     return cells
 
 

@@ -21,8 +21,8 @@ class TaskSpec:
         evaluation: module that declares `EVALUATION`, such as `mechlearn.evaluation.longitudinal`
             or one of your own on Python's path.
         split: train, val or test patients; `series` and `all` for series of sizes.
-        patients: the first so many of the split; None for all.
-        slices: at most so many slices (pairs of visits in the grid), spread over the patients.
+        patients: number of patients, the first of the split; None for all.
+        slices: largest number of slices (pairs of visits in the grid), spread over the patients.
         count: slices of a patient, equally spaced over its tumour (section 3.2: 5).
         min_growth: slices that grow by a smaller share are left out; None keeps all.
         min_area_mm2: slices whose tumour is not larger at first are left out.
@@ -33,7 +33,7 @@ class TaskSpec:
         series: CSV of tumour sizes, in place of the slices of `data`.
         companion: CSV of another compartment's sizes of the same patients.
         patients_table: CSV of covariates and treatments, one row a patient.
-        holdouts: with growth=learned: the last so many visits are forecast in turn.
+        holdouts: with growth=learned: number of last visits that are forecast in turn.
         folds: cross-fits over patients, behind a population.
         laws: growth models of a population.
         floor: its size for "nothing", in the unit of the series; None: from the cohort.

@@ -180,8 +180,8 @@ def forecast_changed(
         raise
     except ValueError as error:
         raise RefusedChangeError(str(error)) from error
-    hears = responding(growth)
-    unmoved = sum(share for law, share in made.weights.items() if not hears[law])
+    responds = responding(growth)
+    unmoved = sum(share for law, share in made.weights.items() if not responds[law])
     return Counterfactual(change.words(timeline.courses), other, made, unmoved)
 
 

@@ -5,7 +5,7 @@ ratio, law under the other courses over law under the actual ones, and the ratio
 drawn curve. What the law lacks (`measurement_noise`) stays as the visits show it and as it was
 drawn for later days: only the treatment changes.
 
-This is what the law says of a course it did not see, not what was observed of one: no visit tells
+This is a prediction of the model for a course it did not see, not an observation: no visit shows
 how the tumour would have gone on.
 """
 

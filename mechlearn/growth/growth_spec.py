@@ -118,7 +118,8 @@ class GrowthSpec:
         if self.population is not None and (self.fixed or self.tied):
             raise ValueError(
                 f"growth.fixed={dict(self.fixed)}, growth.tied={dict(self.tied)} with "
-                f"growth.population={self.population!r}: a population speaks of every parameter. "
+                f"growth.population={self.population!r}: a population prior covers every "
+                "parameter, so it cannot be combined with them. "
                 "Use growth.population=null and one growth.law with them."
             )
         if self.law == LEARNED:

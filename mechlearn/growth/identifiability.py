@@ -127,7 +127,7 @@ class Identifiability:
         if not self.identified:
             lines.append(
                 "  remedy: a simpler growth.law, a value for what is open (growth.fixed), or a "
-                "cohort's word on it (growth.population). Forecasts that rest on it are wide."
+                "population prior for it (growth.population). Forecasts that rest on it are wide."
             )
         return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Which of several laws one slice speaks for, where no cohort weights them: AICc.
+"""Choice among growth models for one slice without a population prior: AICc.
 
     AICc = n log(mean squared residual) + 2 k + 2 k (k + 1) / (n - k - 1)
 

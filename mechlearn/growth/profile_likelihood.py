@@ -173,6 +173,6 @@ def _residual_noise(problem: FitProblem, cost: float) -> float:
     if left < 1:
         raise ValueError(
             f"timeline {problem.name}: growth.noise=0 and {problem.days.size} visit(s) for "
-            f"{len(problem.free)} parameters: no residual tells the noise. Give growth.noise."
+            f"{len(problem.free)} parameters: no residual to estimate the noise. Give growth.noise."
         )
     return max(float(np.sqrt(cost / left)), 1e-9)

@@ -1,4 +1,4 @@
-"""What one series tells a learned size forecast: readings checked and merged, then features.
+"""Features of one series for a learned size forecast: readings checked and merged first.
 
 The features of a forecast from the last seen visit to `day` (logs are of size + floor):
 

@@ -24,7 +24,7 @@ STREAM = 5  # of a draw; see `data.augmentation`
 class DDPMModule(NoisedModule):
     """Trains epsilon and its variance with the hybrid loss (section 3.1).
 
-    A network with `classes` is told of each slice whether it holds tumour (label 1) or not (0),
+    A network with `classes` has as input whether each slice holds tumour (label 1) or not (0),
     a `LabelDenoiser` its label map.
 
     Args:

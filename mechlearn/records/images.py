@@ -100,7 +100,7 @@ class AxialSlice:
 
 @dataclass(frozen=True)
 class Generation:
-    """One guided sample. image (C, H, W) in [-1, 1]; fractions are the guide's own word."""
+    """One guided sample. image (C, H, W) in [-1, 1]; fractions are the guide's predictions."""
 
     image: torch.Tensor
     target: GuidanceTarget

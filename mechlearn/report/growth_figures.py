@@ -143,7 +143,7 @@ def _box(ax: Axes, at: int, values: np.ndarray, colour: str, limits: tuple[float
 
 
 def method_labels(rows: Sequence[Row]) -> list[str]:
-    """A name for each row of a sweep: its law, and what tells it from others of that law."""
+    """A name for each row of a sweep: growth model, and settings where rows have the same model."""
     keys = ("population", "data", "split", "cohort", "n_bootstrap", "noise", "noise_model", "seed",
             "cell")  # fmt: skip
     names = []

@@ -30,7 +30,7 @@ def size_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     measured, guide = (_medians(rows, key, multiples) for key in ("ratio_achieved", "ratio_guide"))
     left.plot(multiples, measured, "o-", color=BLUE, linewidth=2, label="measured on FLAIR, median")
     left.plot(multiples, guide, "s--", color=VERMILION, linewidth=1.2,
-              label="by the guide's own word, median")
+              label="predicted by the guide, median")
     left.plot(multiples, multiples, ":", color=BLACK, label="as requested")
     label_axes(left, x="requested size / initial size", y="achieved size / initial size",
                title=f"Size response, {len({r['slice_id'] for r in rows})} slices")

@@ -68,7 +68,7 @@ def tissue_shares(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How much each pixel is like white matter and like CSF, two arrays (...) from 0 to 1.
 
-    Arguments as for `tissue_speed`. 0 everywhere where no contrast tells.
+    Arguments as for `tissue_speed`. 0 everywhere where no contrast allows a score.
     """
     seen = {
         name: blurred_inside(

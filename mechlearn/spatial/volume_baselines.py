@@ -74,7 +74,7 @@ def fisher_kpp_map(
         du/dt = div(D grad u) + rho u (1 - u),    D = speed^2 / (4 rho)
 
     The front runs at `speed` where tissue is uniform; no flux leaves tissue of speed 0. A voxel
-    joins when u reaches 0.5. One mask tells no time, so only the order is used.
+    joins when u reaches 0.5. One mask has no time, so only the order is used.
 
     Args:
         present: bool.

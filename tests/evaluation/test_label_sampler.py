@@ -42,5 +42,5 @@ def test_it_stands_beside_the_row_of_a_guided_sampler():
 
 
 def test_a_guided_pair_is_refused_for_labels():
-    with pytest.raises(ValueError, match="knows no labels"):
+    with pytest.raises(ValueError, match="has no label conditioning"):
         load_models("mechlearn/weights/ddpm.pt", spec=SPEC)

@@ -119,7 +119,7 @@ def test_another_grid_is_refused(scan, model):
 
 
 def test_a_denoiser_without_labels_is_refused():
-    with pytest.raises(ValueError, match="knows no labels"):
+    with pytest.raises(ValueError, match="has no label conditioning"):
         load_drawer("mechlearn/weights/ddpm.pt")
 
 

@@ -46,7 +46,8 @@ def test_what_the_visits_fix_is_unfolded_by_the_reader(patient):
 def test_population_is_named_with_the_weights_of_its_laws(patient):
     forecast = replace(patient.forecast, population="ours", weights={"ode": 0.7, "gompertz": 0.3})
     lines = slice_section(**{**vars(patient), "forecast": forecast}).paragraphs
-    assert "Population ours, 30 draws; growth models and their weights: ode 70%, gompertz 30%." in lines
+    weights = "growth models and their weights: ode 70%, gompertz 30%."
+    assert f"Population ours, 30 draws; {weights}" in lines
 
 
 ROWS = [

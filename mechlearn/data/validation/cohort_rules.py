@@ -13,7 +13,7 @@ __all__ = ["cohort_findings"]
 
 MAJORITY = 0.6
 FEW_VISITS = 3
-SHINES = 0.4  # SD: a label that shines less tells nothing
+SHINES = 0.4  # SD: a label that shines less is not judged
 
 DUPLICATE = Check(
     "duplicated patient", "error",

@@ -34,7 +34,7 @@ class Check:
     """A rule of the doctor and what to do where it is broken.
 
     An error makes the data unfit (all that `prepare` refuses, and what would make results wrong);
-    a warning wants a look; a note is only told.
+    a warning wants a look; a note is only reported.
     """
 
     name: str

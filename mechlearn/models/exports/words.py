@@ -1,4 +1,4 @@
-"""What a reader is told of an exported pair, all of it from the cards."""
+"""Text of the README of an exported pair, from the cards."""
 
 from __future__ import annotations
 
