@@ -59,12 +59,18 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     import hydra
     from hydra.errors import HydraException
 
-    from mechlearn.config import recipes, schema
+    from mechlearn.config import ranges, recipes, schema
     from mechlearn.config.nearest_keys import misspelt
 
+    ranges.check_names(asked)
     schema.register()
     run = hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name=name)
     started = False
+
+    @functools.wraps(task)
+    def checked(cfg: DictConfig) -> None:
+        ranges.check_ranges(cfg)
+        task(cfg)
 
     @functools.wraps(task)
     def noted(cfg: DictConfig) -> Any:

@@ -25,12 +25,22 @@ def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def resolve_device(accelerator: str = "auto") -> str:
-    """`auto` -> the best device there is: cuda, mps or cpu; `gpu` -> cuda."""
+    """`auto` -> the best device there is: cuda, mps or cpu; `gpu` -> cuda.
+
+    Raises:
+        ValueError: a device that this machine has not.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(),
+             "cpu": True}  # fmt: skip
     if accelerator == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    return {"gpu": "cuda"}.get(accelerator, accelerator)
+        return next(name for name, found in there.items() if found)
+    device = {"gpu": "cuda"}.get(accelerator, accelerator)
+    if not there.get(device, True):
+        raise ValueError(
+            f"accelerator={accelerator}: there is no such device on this machine, or torch was "
+            "installed without it. Use accelerator=cpu or auto."
+        )
+    return device
 
 
 def resolve_precision(precision: str | int, *, accelerator: str = "auto") -> str:

@@ -1,0 +1,171 @@
+"""Ranges of the numbers of all recipes, in one table; checked before data or weights are read.
+
+Values of sampler, growth, maps, tasks and phantoms have their ranges in the library's specs; here
+stand those of the recipes alone: training, loaders, preparation, commands.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mechlearn.checks import one_of
+from mechlearn.evaluation.forecast_day import day_of
+
+__all__ = ["CHOICES", "RANGES", "Range", "check_names", "check_ranges"]
+
+NAME = re.compile(r"[^/\\\0]{0,100}")
+NAMES = ("name", "data.name", "data.kind", "model.kind")  # they become parts of folders' names
+LAUNCHES = 1e9  # steps, batches: more than any run has
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest and largest value; `above` leaves the smallest out; other values that are taken."""
+
+    low: float
+    high: float
+    above: bool = False
+    also: tuple[float, ...] = ()
+    remedy: str = ""
+
+    def check(self, key: str, value: float) -> None:
+        """ValueError naming the key unless the value is within (NaN never is)."""
+        within = self.low < value if self.above else self.low <= value
+        if (within and value <= self.high) or value in self.also:
+            return
+        low = f"more than {self.low:g}" if self.above else f"{self.low:g} or more"
+        also = "".join(f", or {v:g}" for v in self.also)
+        raise ValueError(f"{key}={value}: must be {low} and at most {self.high:g}{also}. "
+                         f"{self.remedy}".rstrip())  # fmt: skip
+
+
+SHARE = Range(0.0, 1.0)
+COUNT = Range(1, LAUNCHES)
+COUNT_OR_NONE = Range(0, LAUNCHES)
+
+RANGES: dict[str, Range] = {
+    "seed": Range(0, 2**32 - 1),
+    "count": Range(1, 1000),
+    "draw": Range(0, 1000, remedy="0 draws none."),
+    "optimizer.lr": Range(0.0, 1.0, above=True, remedy="1e-4 is usual."),
+    "model.ema_decay": Range(0.0, 0.999999, remedy="0.9999 is usual."),
+    "model.vlb_weight": Range(0.0, 1000.0, remedy="The paper: 0.001."),
+    "model.label_dropout": SHARE,
+    "model.adversarial_l2": Range(0.0, 1000.0),
+    "model.adversarial_smooth_px": Range(0.0, 64.0),
+    "model.low_level_share": SHARE,
+    "model.low_level": Range(1, 100_000),
+    "model.warmup_steps": COUNT_OR_NONE,
+    "model.network.channels": Range(1, 16_384),
+    "model.network.num_res_blocks": Range(1, 64),
+    "model.network.stem": Range(1, 16),
+    "model.network.width": Range(1, 16_384),
+    "model.network.norm_num_groups": Range(1, 1024),
+    "model.network.classes": Range(1, 1000, remedy="null for a network without classes."),
+    "schedule.levels": Range(2, 100_000),
+    "schedule.beta_start": Range(0.0, 0.999, above=True),
+    "schedule.beta_end": Range(0.0, 0.999, above=True),
+    "data.workers": Range(1, 1024),
+    "data.prepare.size": Range(8, 4096, remedy="Pixels of a side of a slice; the paper: 256."),
+    "data.prepare.pixel_mm": Range(0.1, 20.0, remedy="The paper: 1 mm."),
+    "data.loader.batch_size": Range(1, 65_536),
+    "data.loader.num_workers": Range(0, 1024),
+    "data.loader.val_slices": COUNT,
+    "data.loader.tumour_share": SHARE,
+    "data.loader.drop_contrasts": Range(0.0, 0.99),
+    "data.loader.shares.*": Range(0.0, 1.0, above=True),
+    "trainer.max_steps": Range(1, LAUNCHES, also=(-1,), remedy="-1: by trainer.max_epochs."),
+    "trainer.max_epochs": Range(1, LAUNCHES, also=(-1,), remedy="-1: by trainer.max_steps."),
+    "trainer.accumulate_grad_batches": Range(1, 100_000),
+    "trainer.gradient_clip_val": Range(0.0, 1e9, above=True, remedy="null does not clip."),
+    "trainer.val_check_interval": Range(0.0, LAUNCHES, above=True),
+    "trainer.check_val_every_n_epoch": COUNT,
+    "trainer.log_every_n_steps": COUNT,
+    "trainer.num_nodes": Range(1, 10_000),
+    "trainer.num_sanity_val_steps": Range(0, LAUNCHES, also=(-1,)),
+    "callbacks.*.every_minutes": Range(0.0, 1e6, above=True),
+    "callbacks.*.every_n_steps": COUNT,
+    "callbacks.*.every_n_validations": COUNT,
+    "callbacks.*.n_slices": Range(1, 1000),
+    "callbacks.*.patience": COUNT,
+    "callbacks.*.refresh_rate": COUNT_OR_NONE,
+    "callbacks.*.save_top_k": Range(0, 1000, also=(-1,), remedy="-1 keeps all."),
+    "task.examples": Range(0, 10_000),
+    "task.holdouts": Range(1, 1000),
+    "task.multiples": Range(0.0, 1000.0, above=True),
+    "task.min_growth": Range(-1.0, 1e6, remedy="A share: 0.1 means 10%. null keeps all."),
+    "what_if.rt_start_day": Range(-36_525, 36_525),
+}
+CHOICES: dict[str, Sequence[str]] = {
+    "accelerator": ("auto", "cpu", "cuda", "gpu", "mps"),
+    "trainer.accelerator": ("auto", "cpu", "cuda", "gpu", "mps", "tpu"),
+    "callbacks.*.monitor": ("val/loss", "train/loss"),
+    "callbacks.*.mode": ("min", "max"),
+}
+
+
+def check_names(words: Sequence[str]) -> None:
+    """ValueError for a name that would lead out of the output folder; before a folder is made.
+
+    Args:
+        words: the overrides of the command line.
+    """
+    for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        if key not in NAMES:
+            continue
+        plain = value.strip("'\"")
+        if not NAME.fullmatch(plain) or plain.startswith("."):
+            raise ValueError(
+                f"{key}={plain}: a name becomes a folder: at most 100 characters, no '/' and no "
+                "'.' at the beginning. Choose the place with paths.outputs=FOLDER."
+            )
+
+
+def check_ranges(cfg: DictConfig) -> None:
+    """ValueError naming the key for a number or a choice of a recipe that is out of its range."""
+    for key, value in _leaves(OmegaConf.to_container(cfg, resolve=True)):
+        if isinstance(value, float) and math.isnan(value) and not key.startswith("hydra."):
+            raise ValueError(f"{key}=nan: must be a number.")
+        for pattern, allowed in RANGES.items():
+            if fnmatchcase(key, pattern) and isinstance(value, (int, float)):
+                allowed.check(key, value)
+        for pattern, names in CHOICES.items():
+            if fnmatchcase(key, pattern) and value is not None:
+                one_of(key, value, names)
+    _check_together(cfg)
+
+
+def _check_together(cfg: DictConfig) -> None:
+    channels = OmegaConf.select(cfg, "model.network.channels")
+    if channels is not None and len(channels) == 0:
+        raise ValueError("model.network.channels=[]: a network has at least one, such as [64,96].")
+    if cfg.get("patient") is not None and cfg.data.kind == "phantom":
+        raise ValueError(
+            f"patient={cfg.patient} with data=phantom: the embedded cohort holds no other patient. "
+            "Leave +experiment=demo (or data=phantom) out, or choose with patient_id=."
+        )
+    asked = OmegaConf.select(cfg, "task.evaluation") or ""
+    if str(asked).endswith("size_response") and not cfg.task.multiples:
+        raise ValueError("task.multiples=[]: give sizes to ask for, such as [0.5,1,2].")
+    if cfg.get("day") is not None:
+        day_of(cfg.day, 0.0, "")
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of every leaf; items of a list have the key of the list."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _leaves(value, key)
+    else:
+        yield key, node
