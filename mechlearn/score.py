@@ -1,4 +1,4 @@
-"""Score a growth forecast: python -m mechlearn.score PRED TRUTH LAST."""
+"""Score growth forecasts: python -m mechlearn.score PRED TRUTH LAST, or MODEL... --cases TABLE."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from collections.abc import Sequence
 
 
 def parser() -> argparse.ArgumentParser:
-    """Arguments as `evaluation.scoring.score` documents them."""
+    """Arguments as `evaluation.scoring.score` and `evaluation.model_scores` document them."""
     made = argparse.ArgumentParser(prog="python -m mechlearn.score", description=__doc__)
     made.add_argument("pred", help="NIfTI probability map or mask, a CSV with the columns patient, "
-                      "pred, truth, last, brain, or a folder of <patient>.nii.gz (PREDICT-GBM)")
+                      "pred, truth, last, brain, or a folder of <patient>.nii.gz (PREDICT-GBM); "
+                      "with --cases a model's folder of maps")  # fmt: skip
     made.add_argument("truth", nargs="?", help="segmentation at the forecast day; for a folder a "
-                      "path with {patient}")  # fmt: skip
+                      "path with {patient}; with --cases another model's folder")  # fmt: skip
     made.add_argument("last", nargs="?", help="segmentation at the last visit; likewise")
+    made.add_argument("more", nargs="*", help="with --cases: further models' folders")
+    made.add_argument("--cases", help="manifest of visits, or CSV with the columns patient, day, "
+                      "truth, last, brain: models are scored on them and ranked on one page")
     made.add_argument(
         "--brain", help="brain mask, a skull-stripped image, or `template` for MNI152"
     )
@@ -27,31 +31,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 scored, 2 input that cannot be scored."""
     args = parser().parse_args(argv)
-    from rich.console import Console  # --help needs none of these
+    from mechlearn.config.errors import reported  # --help needs none of these
+    from mechlearn.config.scored import score_and_show, score_models_and_show
 
-    from mechlearn.config.errors import reported
-    from mechlearn.evaluation.scoring import score
-    from mechlearn.extras import missing_extra
-    from mechlearn.report.score_table import score_table
-
-    wide = None if sys.stdout.isatty() else 140  # a file takes whole names
-    console, errors = Console(width=wide), Console(stderr=True)
     with reported("score", status=2):
-        result = score(args.pred, truth=args.truth, last=args.last, brain=args.brain,
-                       cavity=args.cavity, threshold=args.threshold,
-                       progress=lambda name: errors.print("scoring", name, markup=False))
-        console.print(score_table(result.table(), len(result.patients)))
-        paths = result.write(args.out)
-    console.print(*map(str, paths.values()), sep="\n", highlight=False, soft_wrap=True,
-                  markup=False)  # fmt: skip
-    try:
-        from mechlearn.report.score_figure import draw_scores
-    except ModuleNotFoundError as error:
-        errors.print(f"score: no figure: {missing_extra(error) or error}", highlight=False)
-        return 0
-    picture = draw_scores(result.table(), result.reliability, f"{args.out}/score.png")
-    console.print(str(picture), highlight=False, soft_wrap=True, markup=False)
-    return 0
+        return (score_models_and_show if args.cases else score_and_show)(args)
 
 
 if __name__ == "__main__":

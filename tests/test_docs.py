@@ -45,6 +45,8 @@ def test_every_command_of_the_pages_composes(
     if name in ("collect", "score"):
         return
     given = [w for w in shlex.split(words) if w not in ("-m", "...")]
+    if "sweeper=optuna" in given:
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     for variant in range(2):  # the first and the last value of each list of a sweep
         overrides = []
         for word in given:

@@ -37,7 +37,8 @@ def test_command_writes_table_figure_and_json(
 def test_command_names_what_it_cannot_score(
     files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([files[0], files[1], "nowhere.nii.gz"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([files[0], files[1], "nowhere.nii.gz"])
     assert "nowhere.nii.gz: no such file" in capsys.readouterr().err
 
 
