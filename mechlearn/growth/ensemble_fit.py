@@ -133,7 +133,7 @@ def fit_ensemble(
         floor: `size_floor` by default.
         n_folds: at most the number of patients.
         n: draws a forecast.
-        seed: of folds, starts and draws.
+        seed: of folds and starts.
         alpha_beta_gy: where laws count doses (`GrowthModel.linear_quadratic` laws).
         about: provenance, stored with the ensemble.
         progress: called with (populations fitted, of how many).
@@ -211,7 +211,7 @@ def _cross_fitted(
         population = fit_population_prior(others, law, floor=floor, seed=seed,
                                     alpha_beta_gy=alpha_beta_gy)  # fmt: skip
         here = np.flatnonzero(fold == k)
-        samples[here] = drawn(population, [seen[i] for i in here], ends[here], n=n, seed=seed,
+        samples[here] = drawn(population, [seen[i] for i in here], ends[here], n=n,
                               alpha_beta_gy=alpha_beta_gy).samples  # fmt: skip
         done()
     return samples

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlearn.growth.ensemble import (
-    Calibration,
     Ensemble,
     Member,
     Spread,
@@ -23,6 +22,7 @@ from mechlearn.records import SizeForecast, SizeSeries
 __all__ = ["ensemble_forecasts", "members_for"]
 
 _BLOCK = 64  # series drawn at once: bounds the memory
+_DRAWS = 512  # of every growth model: another sequence would move an end of 95% by about 2%
 
 
 def members_for(spec: GrowthSpec, ensemble: Ensemble) -> tuple[Member, ...]:
@@ -67,11 +67,15 @@ def _block(
         for member, count in zip(members, counts, strict=True) if count
     ]  # fmt: skip
     weights = {m.name: k / spec.n_bootstrap for m, k in zip(members, counts, strict=True) if k}
-    samples = np.concatenate([part.samples for part in parts], axis=1)
+    given = np.concatenate([part.samples for part in parts], axis=1)
     curves = np.concatenate([part.curves for part in parts], axis=1)
+    chosen = [1.0 if alone else m.weight for m in members if m.name in weights]
+    samples = _mixed(parts, chosen, given)
     calibration = ensemble.calibration if spec.law == POOLED else members[0].calibration
     if spec.calibrate and calibration is not None:
-        samples, curves = _corrected(calibration, timelines, grid, samples, curves, ensemble.floor)
+        spread = Spread.of(samples, ensemble.floor)
+        samples = spread.sizes(calibration.correct(spread.scores(samples)))
+    curves = _bent(timelines, grid, curves, given, samples, ensemble.floor)
     largest = np.array([t.sizes.max() for t in timelines])
     limit = ensemble.limit(largest)[:, None]
     if spec.max_growth is not None:
@@ -90,19 +94,9 @@ def _block(
     ]  # fmt: skip
 
 
-def _corrected(
-    calibration: Calibration, timelines: Sequence[SizeSeries], grid: np.ndarray,
-    samples: np.ndarray, curves: np.ndarray, floor: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Samples with the cohort's held-out errors, and curves that lead to them."""
-    spread = Spread.of(samples, floor)
-    right = spread.sizes(calibration.correct(spread.scores(samples)))
-    return right, _bent(timelines, grid, curves, samples, right, floor)
-
-
 @dataclass(frozen=True)
 class _Part:
-    """What one law gives to a block of forecasts; arrays (S, count, ...)."""
+    """What one law gives to a block of forecasts; arrays (S, count, ...), `every` is (S, n)."""
 
     name: str
     problems: Sequence[FitProblem]
@@ -110,6 +104,22 @@ class _Part:
     curves: np.ndarray
     values: np.ndarray
     n_failed: np.ndarray
+    every: np.ndarray
+
+
+def _mixed(parts: Sequence[_Part], weights: Sequence[float], samples: np.ndarray) -> np.ndarray:
+    """Quantiles (S, N) of the weighted mixture of all draws, in the order of `samples` (S, N)."""
+    values = np.concatenate([part.every for part in parts], axis=1)
+    shares = np.concatenate([
+        np.full(part.every.shape[1], w / part.every.shape[1])
+        for part, w in zip(parts, weights, strict=True)
+    ])  # fmt: skip
+    order = np.argsort(values, axis=1, kind="stable")
+    position = np.cumsum(shares[order], axis=1) - shares[order] / 2
+    levels = (np.arange(samples.shape[1]) + 0.5) / samples.shape[1] * shares.sum()
+    ranks = np.argsort(np.argsort(samples, axis=1, kind="stable"), axis=1)
+    rows = zip(position, np.take_along_axis(values, order, 1), ranks, strict=True)
+    return np.array([np.interp(levels, at, held)[rank] for at, held, rank in rows])
 
 
 def _parameters(parts: Sequence[_Part], i: int) -> dict[str, np.ndarray]:
@@ -126,7 +136,7 @@ def _part(
 ) -> _Part:
     """`count` draws of a law, spread evenly over their ranks on the forecast day."""
     population = member.population
-    draws = drawn(population, timelines, grid, n=max(spec.n_bootstrap, 100), seed=spec.seed,
+    draws = drawn(population, timelines, grid, n=max(spec.n_bootstrap, _DRAWS),
                   alpha_beta_gy=ensemble.alpha_beta_gy, engine=spec.engine)  # fmt: skip
     samples, curves = draws.samples, draws.curves
     kept = even_ranks(samples, count)
@@ -139,7 +149,7 @@ def _part(
         law.name, problems, np.take_along_axis(samples, kept, 1),
         np.take_along_axis(curves, kept[..., None], 1),
         np.take_along_axis(values, kept[..., None], 1),
-        (~np.take_along_axis(draws.converged, kept, 1)).sum(axis=1),
+        (~np.take_along_axis(draws.converged, kept, 1)).sum(axis=1), samples,
     )  # fmt: skip
 
 

@@ -4,18 +4,24 @@ Each draw perturbs the measurements by noise and model error and the prior's mea
 fits again (Bardsley et al. 2014; exact where the law is linear in its parameters). The model error
 on later days follows from the refit's residuals (Matheron's rule), so that a forecast starts where
 the tumour is, not where the law would have it.
+
+The points behind the draws are the same for every series with as many visits: a fixed Sobol
+sequence, so that neither a name nor a seed moves a forecast. What happens after the last visit is
+integrated exactly: given a draw's parameters and its errors at the visits, the log of a reading is
+normal, and `samples` are the quantiles of that mixture.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from scipy.special import ndtri
+from scipy.stats.qmc import Sobol
 
 from mechlearn.growth.fit_problems import Batch, FitProblem, Tasks
-from mechlearn.growth.measurement_noise import mirrored
 from mechlearn.growth.population_prior import PopulationPrior
 from mechlearn.growth.solvers import ENGINES, Engine, solve_batched
 from mechlearn.records import SizeSeries
@@ -25,14 +31,16 @@ __all__ = ["Draws", "draw", "drawn"]
 _TOLERANCE = 1e-5  # of a refit: far below the noise that it is refitted to
 _STARTS = 6  # of the fit to the measurements themselves
 _VALLEYS = 2  # refits start from so many of its distinct minima
+_PARTS = 25  # midpoints that stand for the normal distribution of a reading given its draw; odd
 
 
 @dataclass(frozen=True)
 class Draws:
     """n draws of S series.
 
-    curves (S, n, T): the tumour itself, in the unit of the series; samples (S, n): what would be
-    measured on the last of the days. x (S, n, P), coordinates; converged (S, n) bool.
+    curves (S, n, T): the tumour itself, in the unit of the series; samples (S, n): quantiles of
+    what would be measured on the last of the days, in the order of the curves; x (S, n, P),
+    coordinates; converged (S, n) bool.
     """
 
     curves: np.ndarray
@@ -43,7 +51,7 @@ class Draws:
 
 def draw(
     population: PopulationPrior, problems: Sequence[FitProblem], days: np.ndarray, *, n: int,
-    rngs: Sequence[np.random.Generator], engine: Engine = solve_batched,
+    engine: Engine = solve_batched,
 ) -> Draws:
     """Draws of all series at once.
 
@@ -52,27 +60,35 @@ def draw(
         problems: S series.
         days: (S, T) since each first visit, ascending; the last is the forecast day.
         n: draws a series.
-        rngs: one a series, so that its draws do not depend on which others are in the batch.
         engine: what runs the refits.
     """
     batch, scatter = population.batch(problems), population.discrepancy
     visits, n_days = batch.days.shape[1], days.shape[1]
     size = (len(problems), n, population.mean.size)
     factor = np.linalg.cholesky(population.covariance)
-    centres, paths, noise = np.empty(size), [], np.zeros((*size[:2], visits + 1))
-    for i, rng in enumerate(rngs):
-        centres[i] = population.mean + mirrored(rng, size[1:]) @ factor.T
-        readings = [*range(problems[i].days.size), -1]  # what pads the batch draws nothing
-        noise[i][:, readings] = scatter.sigma * mirrored(rng, (n, len(readings)))
-        both = np.concatenate([problems[i].days, days[i]])
-        paths.append(scatter.paths(both, mirrored(rng, (n, both.size))))
-    error = np.zeros((*size[:2], visits))
-    later = np.stack([path[:, -n_days:] for path in paths])
-    for i, path in enumerate(paths):
-        seen = path.shape[1] - n_days
-        error[i, :, :seen] = path[:, :seen] + noise[i, :, :seen]
-    x, converged = _refit(batch, centres, error, rngs, factor, engine)
-    return _assemble(population, batch, days, x, error, later, noise[..., -1], converged)
+    centres, error = np.empty(size), np.zeros((*size[:2], visits))
+    later = np.empty((*size[:2], n_days))
+    since = np.zeros(size[:2])  # what the model error adds after the last visit
+    for i, problem in enumerate(problems):  # what pads the batch draws nothing
+        seen = problem.days.size
+        own, readings, walk = np.split(
+            _normals(n, size[2] + 2 * seen + n_days), [size[2], size[2] + seen], axis=1
+        )
+        centres[i] = population.mean + own @ factor.T
+        path = scatter.paths(np.concatenate([problem.days, days[i]]), walk)
+        later[i] = path[:, seen:]
+        error[i, :, :seen] = path[:, :seen] + scatter.sigma * readings
+        if days[i, -1] > problem.days[-1]:
+            since[i] = path[:, -1] - path[:, seen - 1]
+    x, converged = _refit(batch, centres, error, factor, engine)
+    return _assemble(population, batch, days, x, error, later, since, converged)
+
+
+@lru_cache(maxsize=64)
+def _normals(n: int, columns: int) -> np.ndarray:
+    """Standard normal numbers (n, columns) of low discrepancy, always the same ones."""
+    points = Sobol(columns, scramble=True, rng=0).random_base2(max(n - 1, 1).bit_length())
+    return np.asarray(ndtri(np.clip(points[:n], 1e-12, 1 - 1e-12)))
 
 
 def _floor(batch: Batch) -> np.ndarray:
@@ -81,14 +97,13 @@ def _floor(batch: Batch) -> np.ndarray:
 
 
 def _refit(
-    batch: Batch, centres: np.ndarray, error: np.ndarray, rngs: Sequence[np.random.Generator],
-    factor: np.ndarray, engine: Engine,
+    batch: Batch, centres: np.ndarray, error: np.ndarray, factor: np.ndarray, engine: Engine
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (S, n, P) of the perturbed fits, from the best minima of the unperturbed one."""
     series, n, p = centres.shape
     mean = np.broadcast_to(batch.objective.centre, (series, p))
-    around = np.stack([rng.normal(size=(_STARTS - 1, p)) @ factor.T for rng in rngs])
-    starts = np.concatenate([mean[:, None], mean[:, None] + around], axis=1)
+    around = np.concatenate([np.zeros((1, p)), _normals(_STARTS - 1, p) @ factor.T])
+    starts = mean[:, None] + around
     rows = np.repeat(np.arange(series), _STARTS)
     alone = Tasks(rows, batch.areas[rows], mean[rows], starts.reshape(-1, 1, p))
     found = engine(batch, alone, _TOLERANCE)
@@ -106,7 +121,7 @@ def _refit(
 
 def _assemble(
     population: PopulationPrior, batch: Batch, days: np.ndarray, x: np.ndarray, error: np.ndarray,
-    later: np.ndarray, reading: np.ndarray, converged: np.ndarray,
+    later: np.ndarray, since: np.ndarray, converged: np.ndarray,
 ) -> Draws:
     series, n, p = x.shape
     rows, floor = np.repeat(np.arange(series), n), _floor(batch)[:, None]
@@ -126,20 +141,28 @@ def _assemble(
     logs = log_law(days) + later + left @ whiten.apply(shared)
     scale = np.array([q.scale_mm2 for q in batch.problems])[:, None]
     curves = np.maximum(np.exp(logs) - floor, 0.0) * scale[..., None]
-    samples = np.maximum(np.exp(logs[..., -1] + reading) - floor[..., 0], 0.0) * scale
-    return Draws(curves, samples, x, converged)
+    ahead = np.maximum(days[:, -1] - [q.days[-1] for q in batch.problems], 0.0)
+    spread = np.sqrt(scatter.sigma**2 + scatter.tau**2 * ahead)
+    samples = _quantiles(logs[..., -1] - since, spread[:, None], logs[..., -1])
+    return Draws(curves, np.maximum(np.exp(samples) - floor[..., 0], 0.0) * scale, x, converged)
+
+
+def _quantiles(middle: np.ndarray, spread: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Quantiles (S, n) of the mixture of n normal distributions, ranked like `order` (S, n)."""
+    parts = ndtri((np.arange(_PARTS) + 0.5) / _PARTS)
+    values = (middle[..., None] + spread[..., None] * parts).reshape(len(middle), -1)
+    ranks = np.argsort(np.argsort(order, axis=1, kind="stable"), axis=1, kind="stable")
+    return np.take_along_axis(np.sort(values, axis=1)[:, _PARTS // 2 :: _PARTS], ranks, 1)
 
 
 def drawn(
     population: PopulationPrior, timelines: Sequence[SizeSeries], days: np.ndarray, *, n: int,
-    seed: int, alpha_beta_gy: float | None = None, engine: str = "batched",
+    alpha_beta_gy: float | None = None, engine: str = "batched",
 ) -> Draws:
-    """`draw` for timelines, days (S, T) on their clocks; seeded by slice and law."""
+    """`draw` for timelines, days (S, T) on their clocks."""
     law = population.law
     problems = [
         FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines
     ]
     shifted = days - np.array([[p.origin_day] for p in problems])
-    names = [(zlib.crc32(p.name.encode()), zlib.crc32(law.name.encode())) for p in problems]
-    rngs = [np.random.default_rng([seed, *name]) for name in names]
-    return draw(population, problems, shifted, n=n, rngs=rngs, engine=ENGINES[engine])
+    return draw(population, problems, shifted, n=n, engine=ENGINES[engine])

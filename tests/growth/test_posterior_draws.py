@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.models import GROWTH_MODELS
@@ -57,7 +58,7 @@ LATER = np.array([0.0, 15.0, 60.0, 98.0, 130.0, 220.0])
 
 @pytest.fixture(scope="module")
 def many():
-    return drawn(EXPONENTIAL, [SERIES], LATER[None] + 3.0, n=8000, seed=1)
+    return drawn(EXPONENTIAL, [SERIES], LATER[None] + 3.0, n=8000)
 
 
 def test_mean_of_the_draws_is_that_of_the_regression(many):
@@ -95,7 +96,7 @@ def test_parameters_have_their_gaussian_posterior(many):
 
 def test_before_any_second_visit_the_prior_speaks():
     one = timeline([400.0], [3.0])
-    found = drawn(EXPONENTIAL, [one], np.array([[3.0, 203.0]]), n=6000, seed=1).curves[0, :, -1]
+    found = drawn(EXPONENTIAL, [one], np.array([[3.0, 203.0]]), n=6000).curves[0, :, -1]
     mean, covariance = regression(one, np.array([200.0]))
     assert np.log(found).mean() == pytest.approx(mean[0], abs=4 * np.sqrt(covariance[0, 0] / 6000))
     assert np.log(found).var() == pytest.approx(covariance[0, 0], rel=0.08)
@@ -104,8 +105,27 @@ def test_before_any_second_visit_the_prior_speaks():
 def test_large_model_error_starts_the_forecast_at_the_last_visit():
     loose = PopulationPrior(EXPONENTIAL.law, MEAN, COVARIANCE, Discrepancy(0.01, 0.3), FLOOR)
     series = timeline([100.0, 100.0, 900.0])
-    found = drawn(loose, [series], np.array([[0.0, 60.0]]), n=500, seed=0).curves[0, :, -1]
+    found = drawn(loose, [series], np.array([[0.0, 60.0]]), n=500).curves[0, :, -1]
     assert np.median(found) == pytest.approx(900, rel=0.02)
+
+
+def test_samples_are_quantiles_of_the_predictive_distribution():
+    found = np.sort(np.log(drawn(EXPONENTIAL, [SERIES], LATER[None] + 3.0, n=512).samples[0]))
+    mean, covariance = regression(SERIES, LATER)
+    wide = np.sqrt(covariance[-1, -1] + SIGMA**2)
+    levels = np.array([0.025, 0.25, 0.5, 0.75, 0.975])
+    assert np.quantile(found, levels) == pytest.approx(mean[-1] + wide * ndtri(levels), abs=0.03)
+
+
+def test_one_visit_is_forecast_more_widely_than_four():
+    areas, days = (400.0, 500.0, 640.0, 800.0), np.array([[0.0, 180.0]])
+    one, four = (
+        np.log(drawn(EXPONENTIAL, [timeline(areas[:n])], days, n=512).samples[0]).std()
+        for n in (1, 4)
+    )
+    known = [regression(timeline(areas[:n]), days[0])[1][-1, -1] + SIGMA**2 for n in (1, 4)]
+    assert one / four == pytest.approx(np.sqrt(known[0] / known[1]), rel=0.02)
+    assert one > 1.5 * four
 
 
 def test_draws_do_not_depend_on_the_other_series():
@@ -116,9 +136,9 @@ def test_draws_do_not_depend_on_the_other_series():
         timeline([50.0], name="p3/z1", starts=(-20.0, 60.0)),
     ]
     days = np.array([[0.0, 200.0], [0.0, 300.0], [0.0, 90.0]])
-    together = drawn(member, several, days, n=20, seed=3)
+    together = drawn(member, several, days, n=20)
     for i, series in enumerate(several):
-        alone = drawn(member, [series], days[[i]], n=20, seed=3)
+        alone = drawn(member, [series], days[[i]], n=20)
         assert alone.samples[0] == pytest.approx(together.samples[i], rel=1e-6)
         assert alone.curves[0] == pytest.approx(together.curves[i], rel=1e-6)
 
@@ -134,7 +154,7 @@ def test_draws_do_not_depend_on_the_other_series():
 )  # fmt: skip
 def test_poor_series_have_finite_draws(name, areas, days):
     series = timeline(areas, days)
-    found = drawn(population(name), [series], np.array([[days[0], days[-1] + 90.0]]), n=30, seed=0)
+    found = drawn(population(name), [series], np.array([[days[0], days[-1] + 90.0]]), n=30)
     assert np.isfinite(found.samples).all()
     assert np.isfinite(found.curves).all()
     assert (found.samples >= 0).all()
@@ -142,8 +162,7 @@ def test_poor_series_have_finite_draws(name, areas, days):
 
 
 def test_all_zero_series_stays_small_against_the_floor():
-    found = drawn(population("ode"), [timeline([0.0, 0.0, 0.0])], np.array([[0.0, 90.0]]), n=50,
-                  seed=0)  # fmt: skip
+    found = drawn(population("ode"), [timeline([0.0, 0.0, 0.0])], np.array([[0.0, 90.0]]), n=50)
     assert np.median(found.samples) < 1.0
 
 
