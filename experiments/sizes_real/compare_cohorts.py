@@ -14,6 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from rich.console import Console
@@ -38,6 +39,7 @@ FILES = {
     "lumiere_enhancing": ("lumiere_hdglio_enhancing", "lumiere_hdglio_total", None),
     "ucsf": ("ucsf_alptdg_whole", None, "ucsf_alptdg_patients"),
 }  # fmt: skip
+MOST_RT_DAYS = 5000.0
 ALL = (*FEATURES, *MECHANISTIC)
 ABLATIONS = {
     "all of it": LearnedSpec(),
@@ -61,7 +63,24 @@ def cohort(name: str) -> tuple[SizeSeries, ...]:
         return laleh()
     sizes, other, patients = (p and FOLDER / f"{p}.csv" for p in FILES[name])
     assert sizes is not None
-    return complete(read_series(sizes).timelines, companion=other, patients=patients)
+    with TemporaryDirectory() as scratch:
+        found = read_series(plausible(sizes, Path(scratch))).timelines
+    return complete(found, companion=other, patients=patients)
+
+
+def plausible(path: Path, scratch: Path) -> Path:
+    """A copy of a table without radiotherapy days that lie years away: some of UCSF's are wrong."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if abs(float(row["rt_start_day"] or 0)) > MOST_RT_DAYS:
+            row["rt_start_day"] = ""
+    copy = scratch / path.name
+    with copy.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return copy
 
 
 def laleh() -> tuple[SizeSeries, ...]:

@@ -15,6 +15,7 @@ The modules in the order of their imports; each imports only from lines above it
     ensemble, ensemble_fit        several models, their weights and calibration; fitted to a cohort
     population_file               an ensemble from a file, checked
     ensemble_forecast             growth=pooled, and one model under a population
+    series_checks                 what no series of a brain tumour holds
     size_history, cohort_ratio, gompertz_diffusion, residual_model    parts of a size prior
     size_prior, size_prior_fit    what a cohort teaches about the change of a size
     learned_forecast              growth=learned: the packaged priors, in one call

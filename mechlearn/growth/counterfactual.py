@@ -21,6 +21,7 @@ from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.growth_spec import POOLED, GrowthSpec
 from mechlearn.growth.models import get_growth_model
 from mechlearn.growth.population_file import load_ensemble
+from mechlearn.growth.series_checks import check_dates
 from mechlearn.growth.size_forecast import forecast, visible
 from mechlearn.growth.treatment import Courses, effect_gy
 from mechlearn.records import Radiotherapy, SizeForecast, SizeSeries
@@ -54,6 +55,7 @@ def what_if(
         DegenerateSeriesError, RuntimeError: as `forecast`.
     """
     other = dataclasses.replace(timeline, courses=_dosed(timeline.courses, courses))
+    check_dates(other, day)
     if ensemble is None and spec.population is not None:
         ensemble = load_ensemble(spec.population)
     _refuse_deaf(timeline, spec, ensemble)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mechlearn.growth.size_history import check_brain
+from mechlearn.growth.series_checks import check_brain
 from mechlearn.growth.size_prior import SizePrior
 from mechlearn.records import SizeForecast, SizeReading, SizeSeries
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from mechlearn.checks import finite
 from mechlearn.growth.bootstrap import Bootstrap, bootstraps
 from mechlearn.growth.ensemble import Ensemble
 from mechlearn.growth.ensemble_forecast import ensemble_forecasts
@@ -18,6 +17,7 @@ from mechlearn.growth.fit_problems import DegenerateSeriesError
 from mechlearn.growth.growth_spec import LEARNED, GrowthSpec
 from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.growth.population_file import load_ensemble
+from mechlearn.growth.series_checks import check_brain, check_dates
 from mechlearn.growth.size_prior import SizePrior
 from mechlearn.growth.treatment import effect_gy
 from mechlearn.records import SizeForecast, SizeSeries
@@ -127,7 +127,7 @@ def _caught(job: Callable[..., T], *arguments: object, **named: object) -> T | E
 def _seen(
     timeline: SizeSeries, day: float, spec: GrowthSpec, known: bool, doses: float | None
 ) -> SizeSeries:
-    finite("forecast day", day)
+    check_dates(timeline, day)
     first = timeline.visits[0].day
     if day < first:
         raise ValueError(
@@ -140,7 +140,9 @@ def _seen(
                 effect_gy(course, alpha_beta_gy=doses)
             except ValueError as error:
                 raise ValueError(f"timeline {timeline.name}: {error}") from error
-    return visible(timeline, day, spec, known=known)
+    seen = visible(timeline, day, spec, known=known)
+    check_brain(seen)
+    return seen
 
 
 def _bootstrapped(

@@ -23,7 +23,8 @@ from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
 from mechlearn.growth.growth_spec import LEARNED
 from mechlearn.growth.quantiles import LEVELS, mixture
 from mechlearn.growth.residual_model import ResidualModel
-from mechlearn.growth.size_history import FEATURES, History, check_dates
+from mechlearn.growth.series_checks import check_dates
+from mechlearn.growth.size_history import FEATURES, History
 from mechlearn.records import SizeForecast, SizeSeries
 
 __all__ = ["BASELINES", "MECHANISTIC", "SizePrior"]

@@ -14,7 +14,8 @@ from mechlearn.growth.cohort_ratio import CohortRatio, cohort_floor
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
 from mechlearn.growth.quantiles import LEVELS, mixture
 from mechlearn.growth.residual_model import ResidualModel, patient_folds
-from mechlearn.growth.size_history import FEATURES, History, check_dates
+from mechlearn.growth.series_checks import check_dates
+from mechlearn.growth.size_history import FEATURES, History
 from mechlearn.growth.size_prior import MECHANISTIC, SizePrior, columns, feature_rows
 from mechlearn.records import SizeSeries
 
