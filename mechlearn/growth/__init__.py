@@ -13,7 +13,7 @@ The modules in the order of their imports; each imports only from lines above it
     profile_likelihood, identifiability    which parameters the visits fix
     population_prior, posterior_draws      what a cohort says of one model; draws under it
     ensemble, ensemble_fit        several models, their weights and calibration; fitted to a cohort
-    population_file               an ensemble from a file, checked
+    file_entries, population_file          a file's entries, checked; an ensemble from a file
     ensemble_forecast             growth=pooled, and one model under a population
     series_checks                 what no series of a brain tumour holds
     size_history, cohort_ratio, gompertz_diffusion, residual_model    parts of a size prior

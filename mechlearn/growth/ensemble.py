@@ -23,18 +23,18 @@ from mechlearn.files import write_json
 from mechlearn.growth.population_prior import PopulationPrior
 from mechlearn.growth.quantiles import weighted_quantiles
 
-__all__ = ["HEADROOM", "VERSION", "Calibration", "Ensemble", "Member", "Spread", "even_ranks",
-           "shares", "thinned"]  # fmt: skip
+__all__ = ["HEADROOM", "LEVELS", "VERSION", "Calibration", "Ensemble", "Member", "Spread",
+           "even_ranks", "shares", "thinned"]  # fmt: skip
 
 VERSION = 1
 _UNCORRECTED_PATIENTS = 20.0  # a law's own width is believed as if so many patients spoke for it
 HEADROOM = 1.5  # forecasts stay below so many times the largest size of the cohort
-_LEVELS = np.linspace(0.005, 0.995, 199)
+LEVELS = np.linspace(0.005, 0.995, 199)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Quantiles at `_LEVELS` of a law's held-out errors, in its own standard deviations.
+    """Quantiles at `LEVELS` of a law's held-out errors, in its own standard deviations.
 
     Drawn towards the normal distribution where patients are few: the outer quantiles of a dozen
     errors say more about the dozen than about the next patient.
@@ -47,19 +47,19 @@ class Calibration:
     def of(cls, errors: np.ndarray, patients: np.ndarray) -> Calibration:
         """From errors (N,) of slices; every patient counts once."""
         names, which, counts = np.unique(patients, return_inverse=True, return_counts=True)
-        found = weighted_quantiles(errors, 1 / counts[which], _LEVELS)
+        found = weighted_quantiles(errors, 1 / counts[which], LEVELS)
         known = names.size / (names.size + _UNCORRECTED_PATIENTS)
-        return cls(known * found + (1 - known) * ndtri(_LEVELS), names.size)
+        return cls(known * found + (1 - known) * ndtri(LEVELS), names.size)
 
     def at(self, level: float) -> float:
         """Quantile of the errors at a level in (0, 1)."""
-        return float(np.interp(level, _LEVELS, self.quantiles))
+        return float(np.interp(level, LEVELS, self.quantiles))
 
     def correct(self, scores: np.ndarray) -> np.ndarray:
         """Normal scores -> scores with the cohort's error distribution."""
-        level = np.clip(ndtr(scores), _LEVELS[0], _LEVELS[-1])
-        inside = np.interp(level, _LEVELS, self.quantiles)
-        beyond = scores - np.clip(scores, ndtri(_LEVELS[0]), ndtri(_LEVELS[-1]))
+        level = np.clip(ndtr(scores), LEVELS[0], LEVELS[-1])
+        inside = np.interp(level, LEVELS, self.quantiles)
+        beyond = scores - np.clip(scores, ndtri(LEVELS[0]), ndtri(LEVELS[-1]))
         return np.asarray(inside + beyond)
 
 

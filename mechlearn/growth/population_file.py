@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mechlearn.growth.ensemble import VERSION, Calibration, Ensemble, Member
+from mechlearn.growth.ensemble import LEVELS, VERSION, Calibration, Ensemble, Member
+from mechlearn.growth.file_entries import FileEntries
 from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.models import growth_model_of_file
 from mechlearn.growth.population_prior import PopulationPrior, population_model
+from mechlearn.records.sizes import UNITS
 
 __all__ = ["load_ensemble"]
 
-
-def _calibration(held: Mapping[str, Any]) -> Calibration | None:
-    if held["error_quantiles"] is None:
-        return None
-    return Calibration(np.array(held["error_quantiles"], float), int(held["n_patients"]))
+_REMEDY = "Make it again with `python -m mechlearn.evaluate +experiment=population`."
+_SHARED = 0.01  # the weights may miss 1 by so much, since a file rounds them
 
 
 def load_ensemble(source: str | Path) -> Ensemble:
@@ -29,45 +25,76 @@ def load_ensemble(source: str | Path) -> Ensemble:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a population file, or one of laws that this version does not know.
+        ValueError: not a population file, one of growth models that this version does not know, or
+            a value that cannot be: the message names file, key, value and rule.
     """
     if str(source) == "phantom":
-        text = files("mechlearn.growth").joinpath("populations/phantom.json").read_text()
-    else:
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"growth.population={source}: no such file. Make one with `python -m "
-                "mechlearn.evaluate +experiment=population`, or use phantom or null."
-            )
-        text = path.read_text()
+        with as_file(files("mechlearn.growth").joinpath("populations/phantom.json")) as path:
+            return _ensemble(FileEntries.read(path, remedy=_REMEDY))
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"growth.population={source}: no such file. Make one with `python -m "
+            "mechlearn.evaluate +experiment=population`, or use phantom or null."
+        )
+    return _ensemble(FileEntries.read(path, remedy=_REMEDY))
+
+
+def _ensemble(file: FileEntries) -> Ensemble:
+    file.equal("format", "mechlearn population")
+    file.equal("version", VERSION)
+    file.only("format", "version", "unit", "alpha_beta_gy", "ceiling", "about", "error_quantiles",
+              "n_patients", "held_out", "laws")  # fmt: skip
+    members = tuple(_member(entry) for entry in file.sections("laws"))
+    names = [m.name for m in members]
+    if len(set(names)) < len(names):
+        raise file.wrong("laws", names, "names a growth model twice")
+    total = sum(m.weight for m in members)
+    if abs(total - 1) > _SHARED:
+        raise file.wrong("laws", [m.weight for m in members], f"weights sum to {total:g}, not 1")
+    return Ensemble(
+        members, file.choice("unit", UNITS), file.section("about").held,
+        None if file.value("alpha_beta_gy") is None
+        else file.number("alpha_beta_gy", 0, above=True),
+        _calibration(file),
+        None if file.value("ceiling") is None else file.number("ceiling", 0, above=True),
+        _scores(file),
+    )  # fmt: skip
+
+
+def _calibration(file: FileEntries) -> Calibration | None:
+    if file.value("error_quantiles") is None:
+        return None
+    quantiles = file.numbers("error_quantiles", LEVELS.shape, ascending=True)
+    return Calibration(quantiles, file.count("n_patients"))
+
+
+def _scores(file: FileEntries) -> dict[str, float]:
+    scores = file.section("held_out")
+    return {key: scores.number(key, 0) for key in scores.held}
+
+
+def _member(file: FileEntries) -> Member:
+    file.only("law", "weight", "parameters", "mean", "covariance", "sigma", "tau_per_sqrt_day",
+              "floor", "held_out", "error_quantiles", "n_patients")  # fmt: skip
     try:
-        content = json.loads(text)
-        if content["format"] != "mechlearn population" or content["version"] != VERSION:
-            raise ValueError(f"format {content['format']!r}, version {content['version']!r}")
-        members = tuple(_member(held) for held in content["laws"])
-        return Ensemble(members, content["unit"], content["about"], content["alpha_beta_gy"],
-                    _calibration(content), content["ceiling"], content["held_out"])  # fmt: skip
-    except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
-        raise ValueError(
-            f"growth.population={source}: not a population file of version {VERSION} ({error}). "
-            "Make it again with `python -m mechlearn.evaluate +experiment=population`."
-        ) from error
-
-
-def _member(held: Mapping[str, Any]) -> Member:
-    law = growth_model_of_file(str(held["law"]))
-    if "log radiosensitivity" in held["parameters"]:
+        law = growth_model_of_file(str(file.value("law")))
+    except ValueError as error:
+        raise file.wrong("law", file.value("law"), str(error).rstrip(".")) from error
+    if "log radiosensitivity" in file.words("parameters"):
         law = law.linear_quadratic()
     law = population_model(law)
     names = [f"log {p.name}" if p.scale == "log" else p.name for p in law.parameters]
-    if names != held["parameters"]:
-        raise ValueError(f"law {law.name} has parameters {names}, the file {held['parameters']}")
-    population = PopulationPrior(
-        law, np.array(held["mean"]), np.array(held["covariance"]),
-        Discrepancy(held["sigma"], held["tau_per_sqrt_day"]), held["floor"],
-    )  # fmt: skip
-    if population.mean.shape != (len(names),) or population.covariance.shape != (len(names),) * 2:
-        raise ValueError(f"law {law.name}: mean or covariance is not of {len(names)} parameters")
-    np.linalg.cholesky(population.covariance)  # refuses what is not a covariance
-    return Member(population, float(held["weight"]), _calibration(held), held["held_out"])
+    file.equal("parameters", names)
+    mean = file.numbers("mean", (len(names),))
+    covariance = file.numbers("covariance", (len(names), len(names)))
+    if not np.allclose(covariance, covariance.T, rtol=1e-3) or (
+        np.linalg.eigvalsh(covariance) <= 0
+    ).any():
+        raise file.wrong("covariance", covariance.tolist(), "must be symmetric and positive")
+    noise = Discrepancy(
+        file.number("sigma", 0, 10, above=True), file.number("tau_per_sqrt_day", 0, 10, above=True)
+    )
+    floor = file.number("floor", 0, above=True)
+    return Member(PopulationPrior(law, mean, covariance, noise, floor),
+                  file.number("weight", 0, 1), _calibration(file), _scores(file))  # fmt: skip

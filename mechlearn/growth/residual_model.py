@@ -8,9 +8,7 @@ coefficients had not seen. What is kept is coefficients and 199 quantiles: no pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -99,11 +97,6 @@ class ResidualModel:
     def plain(self) -> dict[str, list[float]]:
         """As plain numbers, five digits each."""
         return {k: [float(f"{v:.5g}") for v in getattr(self, k)] for k in self.__annotations__}
-
-    @classmethod
-    def of(cls, held: Mapping[str, Any]) -> ResidualModel:
-        """From what `plain` gave."""
-        return cls(**{k: np.array(held[k], float) for k in cls.__annotations__})
 
 
 def _design(full: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -7,10 +7,9 @@ patients' ranks. All quantiles are exact: no random number, and no dependence on
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,16 @@ import numpy as np
 from mechlearn.checks import one_of
 from mechlearn.files import write_json
 from mechlearn.growth.cohort_ratio import CohortRatio
+from mechlearn.growth.file_entries import FileEntries
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
 from mechlearn.growth.growth_spec import LEARNED
 from mechlearn.growth.quantiles import LEVELS, mixture
+from mechlearn.growth.residual_model import LEVELS as ERROR_LEVELS
 from mechlearn.growth.residual_model import ResidualModel
 from mechlearn.growth.series_checks import check_dates
 from mechlearn.growth.size_history import FEATURES, History
 from mechlearn.records import SizeForecast, SizeSeries
+from mechlearn.records.sizes import UNITS
 
 __all__ = ["BASELINES", "MECHANISTIC", "SizePrior"]
 
@@ -33,6 +35,10 @@ BASELINES = ("cohort_ratio", "carry_forward")
 MECHANISTIC = ("gompertz_change", "gompertz_spread")  # beside `FEATURES`
 HEADROOM = 1.5  # forecasts stay below so many times the largest size of cohort and series
 _FORMAT, _VERSION = "mechlearn size prior", 1
+_REMEDY = (
+    "Make one with `python -m mechlearn.evaluate +experiment=population growth=learned "
+    "task.series=sizes.csv`."
+)
 _PAST_POINTS, _FUTURE_POINTS = 16, 24
 
 
@@ -150,21 +156,24 @@ class SizePrior:
     @classmethod
     def of(cls, held: Mapping[str, Any], *, source: str) -> SizePrior:
         """From what `plain` gave; ValueError, naming `source`, for anything else."""
-        try:
-            if (held["format"], held["version"]) != (_FORMAT, _VERSION):
-                raise ValueError(f"format {held['format']!r}, version {held['version']!r}")
-            return cls(
-                held["unit"], held["floor"], held["companion_floor"], held["ceiling"],
-                GompertzDiffusion(**held["gompertz"]), ResidualModel.of(held["residual"]),
-                CohortRatio(np.array(held["ratio"])), held["weight"], np.array(held["ranks"]),
-                held["nearest"], tuple(held["features"]), held["about"],
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"growth.population={source}: not a size prior of version {_VERSION} ({error}). "
-                "Make one with `python -m mechlearn.evaluate +experiment=population "
-                "growth=learned task.series=sizes.csv`."
-            ) from error
+        file = FileEntries.of(held, source, _REMEDY)
+        file.equal("format", _FORMAT)
+        file.equal("version", _VERSION)
+        file.only("format", "version", "unit", "about", "floor", "companion_floor", "ceiling",
+                  "weight", "nearest", "features", "gompertz", "residual", "ratio",
+                  "ranks")  # fmt: skip
+        features = file.words("features")
+        for name in features:
+            if name not in (*FEATURES, *MECHANISTIC):
+                raise file.wrong("features", name, "is no feature of this version")
+        return cls(
+            file.choice("unit", UNITS), file.number("floor", 0, above=True),
+            file.number("companion_floor", 0, above=True), file.number("ceiling", 0, above=True),
+            _gompertz(file.section("gompertz")), _residual(file.section("residual"), len(features)),
+            CohortRatio(file.numbers("ratio", LEVELS.shape, ascending=True)),
+            file.number("weight", 0, 1), file.numbers("ranks", LEVELS.shape, 0, 1, ascending=True),
+            file.number("nearest", 0, 1), features, file.section("about").held,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, path: str | Path) -> SizePrior:
@@ -172,11 +181,24 @@ class SizePrior:
         path = Path(path).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"growth.population={path}: no such file.")
-        try:
-            held = json.loads(path.read_text())
-        except ValueError as error:
-            raise ValueError(f"growth.population={path}: not JSON ({error}).") from error
-        return cls.of(held, source=str(path))
+        return cls.of(FileEntries.read(path, remedy=_REMEDY).held, source=str(path))
+
+
+def _gompertz(file: FileEntries) -> GompertzDiffusion:
+    names = [f.name for f in fields(GompertzDiffusion)]
+    file.only(*names)
+    low = {"log_capacity": -math.inf}
+    return GompertzDiffusion(**{n: file.number(n, low.get(n, 0.0), above=True) for n in names})
+
+
+def _residual(file: FileEntries, n: int) -> ResidualModel:
+    file.only(*(f.name for f in fields(ResidualModel)))
+    return ResidualModel(
+        file.numbers("middle", (n,)), file.numbers("centre", (n,)),
+        file.numbers("width", (n,), 0, above=True), file.numbers("location", (n + 1,)),
+        file.numbers("scale", (n + 1,)),
+        file.numbers("quantiles", ERROR_LEVELS.shape, ascending=True),
+    )  # fmt: skip
 
 
 def _short(value: float) -> float:

@@ -123,7 +123,7 @@ def test_a_file_holds_no_reading_and_no_name_of_the_cohort(prior, tmp_path):
 def test_another_file_is_refused_by_name(tmp_path):
     path = tmp_path / "other.json"
     path.write_text("{}")
-    with pytest.raises(ValueError, match=r"other\.json: not a size prior"):
+    with pytest.raises(ValueError, match=r"other\.json: format=None: is missing.*Make one"):
         load_size_prior(path)
 
 
