@@ -17,7 +17,7 @@ The modules in the order of their imports; each imports only from lines above it
     ensemble_forecast             growth=pooled, and one model under a population
     series_checks                 what no series of a brain tumour holds
     size_history, cohort_ratio, gompertz_diffusion, residual_model    parts of a size prior
-    size_prior, size_prior_fit    what a cohort teaches about the change of a size
+    size_prior, size_prior_choice, size_prior_fit    what a cohort teaches of a size
     learned_forecast              growth=learned: the packaged priors, in one call
     size_forecast                 the forecast of a series by any of these
     counterfactual                the forecast under another course of radiotherapy

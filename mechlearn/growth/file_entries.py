@@ -52,9 +52,8 @@ class FileEntries:
         """The error of one key."""
         shown = repr(value)
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-        return ValueError(
-            f"growth.population={self.source}: {self.where}{key}={shown}: {rule}. {self.remedy}"
-        )
+        where = f"growth.population={self.source}: {self.where}{key}={shown}"
+        return ValueError(f"{where}: {rule.rstrip()}. {self.remedy}")
 
     def value(self, key: str) -> Any:
         if key not in self.held:

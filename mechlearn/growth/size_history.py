@@ -60,6 +60,12 @@ class History:
         other = merged(companions[0]) if companions else (np.zeros(0), np.zeros(0))
         return cls(series, *merged(series.visits), *other)
 
+    @property
+    def slow(self) -> bool:
+        """The tumour is known to have an IDH mutation or a grade below 4: such grow slowly."""
+        _, idh_mutant, _, grade = _covariates(self.series)
+        return idh_mutant == 1 or grade < 4
+
     def features(self, n: int, day: float, *, floor: float, companion_floor: float) -> np.ndarray:
         """(len(FEATURES),) of a forecast to `day` from the first `n` readings."""
         now = self.days[n - 1]

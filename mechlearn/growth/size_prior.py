@@ -33,6 +33,8 @@ __all__ = ["BASELINES", "MECHANISTIC", "SizePrior"]
 
 BASELINES = ("cohort_ratio", "carry_forward")
 MECHANISTIC = ("gompertz_change", "gompertz_spread")  # beside `FEATURES`
+NEAREST_SLOW = 0.3  # log units; of tumours with an IDH mutation or of a grade below 4
+USUAL_ZERO = 0.5  # `zero_stays` before a cohort is seen
 HEADROOM = 1.5  # forecasts stay below so many times the largest size of cohort and series
 _FORMAT, _VERSION = "mechlearn size prior", 1
 _REMEDY = (
@@ -55,7 +57,9 @@ class SizePrior:
         ratio: the baseline, member of the mixture.
         weight: of the residual model in the mixture.
         ranks: level -> level of the mixture at which held-out patients lie, at `LEVELS`.
-        nearest: the median moves towards "no change" by so much (log units), at most to it.
+        nearest: the median moves towards "no change" by so much (log units), at most to it; by
+            `NEAREST_SLOW` at least where the tumour is of a slow kind.
+        zero_stays: share of readings of 0 that are followed by another 0.
         features: which of `FEATURES` and `MECHANISTIC` are used.
         about: cohort, numbers of patients and readings, source, held-out scores.
     """
@@ -70,6 +74,7 @@ class SizePrior:
     weight: float
     ranks: np.ndarray
     nearest: float
+    zero_stays: float
     features: tuple[str, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
     name: str = LEARNED
@@ -121,19 +126,33 @@ class SizePrior:
         last = math.log(history.sizes[-1] + self.floor)
         limit = HEADROOM * max(self.ceiling, float(history.sizes.max()))
         sizes = np.exp(np.minimum(last + changes, 300.0)) - self.floor
-        return np.asarray(np.clip(sizes, 0.0, limit))
+        sizes = np.clip(sizes, 0.0, limit)
+        return self._unseen(sizes) if history.sizes[-1] == 0 else sizes
+
+    def _unseen(self, sizes: np.ndarray) -> np.ndarray:
+        """After a reading of 0: another 0 at least as often as in the cohort."""
+        none = round(self.zero_stays * LEVELS.size)
+        if self.name != LEARNED or none == LEVELS.size:
+            return sizes if self.name != LEARNED else np.zeros_like(sizes)
+        levels = (np.arange(LEVELS.size - none) + 0.5) / (LEVELS.size - none)
+        return np.array([
+            np.concatenate([np.zeros(none), np.quantile(row[row > 0], levels)])
+            if (row <= 0).sum() < none else row for row in sizes
+        ])  # fmt: skip
 
     def changes(self, history: History, n: int, days: np.ndarray) -> np.ndarray:
         """Equally likely changes of the log size, ascending, (T, L), from the first n readings."""
         rows = feature_rows(history, n, days, self.floor, self.companion_floor, self.gompertz)
         learned = self.residual.changes(rows[:, columns(self.features)], LEVELS)
-        return np.stack([self._mixed(row) for row in learned])
+        return np.stack([self.mixed(row, self.ratio.changes, slow=history.slow) for row in learned])
 
-    def _mixed(self, learned: np.ndarray) -> np.ndarray:
-        mixed = mixture([learned, self.ratio.changes], [self.weight, 1 - self.weight])
+    def mixed(self, learned: np.ndarray, ratio: np.ndarray, *, slow: bool) -> np.ndarray:
+        """Ascending changes (L,) of the mixture of both members (L,), corrected."""
+        mixed = mixture([learned, ratio], [self.weight, 1 - self.weight])
         mixed = np.interp(self.ranks, LEVELS, mixed)
         middle = float(np.median(mixed))
-        return mixed - math.copysign(min(abs(middle), self.nearest), middle)
+        most = max(self.nearest, NEAREST_SLOW) if slow and self.name == LEARNED else self.nearest
+        return mixed - math.copysign(min(abs(middle), most), middle)
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON: parameters alone, no patient's row."""
@@ -146,7 +165,8 @@ class SizePrior:
             "format": _FORMAT, "version": _VERSION, "unit": self.unit, "about": dict(self.about),
             "floor": _short(self.floor), "companion_floor": _short(self.companion_floor),
             "ceiling": float(f"{self.ceiling:.2g}"), "weight": _short(self.weight),
-            "nearest": self.nearest, "features": list(self.features),
+            "nearest": self.nearest, "zero_stays": round(self.zero_stays, 2),
+            "features": list(self.features),
             "gompertz": {k: _short(v) for k, v in vars(self.gompertz).items()},
             "residual": self.residual.plain(),
             "ratio": [round(float(v), 2) for v in self.ratio.changes],
@@ -160,7 +180,7 @@ class SizePrior:
         file.equal("format", _FORMAT)
         file.equal("version", _VERSION)
         file.only("format", "version", "unit", "about", "floor", "companion_floor", "ceiling",
-                  "weight", "nearest", "features", "gompertz", "residual", "ratio",
+                  "weight", "nearest", "zero_stays", "features", "gompertz", "residual", "ratio",
                   "ranks")  # fmt: skip
         features = file.words("features")
         for name in features:
@@ -172,7 +192,9 @@ class SizePrior:
             _gompertz(file.section("gompertz")), _residual(file.section("residual"), len(features)),
             CohortRatio(file.numbers("ratio", LEVELS.shape, ascending=True)),
             file.number("weight", 0, 1), file.numbers("ranks", LEVELS.shape, 0, 1, ascending=True),
-            file.number("nearest", 0, 1), features, file.section("about").held,
+            file.number("nearest", 0, 1),
+            file.number("zero_stays", 0, 1) if "zero_stays" in file.held else USUAL_ZERO,
+            features, file.section("about").held,
         )  # fmt: skip
 
     @classmethod

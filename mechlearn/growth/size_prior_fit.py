@@ -8,22 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from mechlearn.agreement import crps_sorted
 from mechlearn.checks import in_range
 from mechlearn.growth.cohort_ratio import CohortRatio, cohort_floor
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
-from mechlearn.growth.quantiles import LEVELS, mixture
+from mechlearn.growth.quantiles import LEVELS
 from mechlearn.growth.residual_model import ResidualModel, patient_folds
 from mechlearn.growth.series_checks import check_dates
 from mechlearn.growth.size_history import FEATURES, History
-from mechlearn.growth.size_prior import MECHANISTIC, SizePrior, columns, feature_rows
+from mechlearn.growth.size_prior import MECHANISTIC, USUAL_ZERO, SizePrior, columns, feature_rows
+from mechlearn.growth.size_prior_choice import HeldOut
 from mechlearn.records import SizeSeries
 
 __all__ = ["LearnedSpec", "fit_size_prior"]
 
 _FEWEST_PATIENTS = 5
-_WEIGHTS = np.linspace(0.0, 1.0, 21)
-_UNCORRECTED_PATIENTS = 20.0  # the mixture's own ranks are believed as if so many spoke for them
+_ZERO_SERIES = 4.0  # the usual share of zeros that stay is believed as if so many spoke for it
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class LearnedSpec:
         max_gap: pairs of visits up to so many visits apart teach the change.
         last_share: share of a patient's weight on the pairs that end at the last visit. Series
             end where the disease progresses, and it is the next last visit that is forecast.
-        nearest: the median moves towards "no change" by so much (log units), at most to it.
+        nearest: the median moves towards "no change" by so much (log units), at most to it; None
+            takes the one of `size_prior_choice.NEAREST` with the best scores of held-out patients.
         usual_weight, usual_patients: weight of the residual model in the mixture that is believed
             before the cohort is seen, as if so many patients spoke for it.
         stack: False keeps the residual model alone.
@@ -45,7 +45,7 @@ class LearnedSpec:
     features: tuple[str, ...] = (*FEATURES, *MECHANISTIC)
     max_gap: int = 2
     last_share: float = 0.5
-    nearest: float = 0.05
+    nearest: float | None = None
     usual_weight: float = 0.8
     usual_patients: float = 20.0
     stack: bool = True
@@ -55,7 +55,8 @@ class LearnedSpec:
     def __post_init__(self) -> None:
         in_range("learned.max_gap", self.max_gap, 1, 100)
         in_range("learned.last_share", self.last_share, 0.0, 1.0)
-        in_range("learned.nearest", self.nearest, 0.0, 1.0)
+        if self.nearest is not None:
+            in_range("learned.nearest", self.nearest, 0.0, 1.0)
         in_range("learned.n_folds", self.n_folds, 2, 1000)
 
 
@@ -108,8 +109,8 @@ def fit_size_prior(
     rows = _pairs(histories, floor, companion_floor, gompertz, spec)
     prior = SizePrior(
         histories[0].series.unit, floor, companion_floor, float(sizes.max()), gompertz,
-        _residual(rows, spec), CohortRatio.fit(histories, floor), 1.0, LEVELS, spec.nearest,
-        spec.features,
+        _residual(rows, spec), CohortRatio.fit(histories, floor), 1.0, LEVELS, 0.0,
+        _zero_stays(histories), spec.features,
         {"n_patients": len({h.series.patient for h in histories}), "n_series": len(histories),
          "n_readings": int(sizes.size), **(about or {})},
     )  # fmt: skip
@@ -202,48 +203,15 @@ def _stacked(
     truth = np.empty(len(histories))
     truth[rows.owner[rows.final]] = rows.change[rows.final]
     share = 1 / np.array([np.sum(patients == p) for p in patients])
-    weight = 1.0
-    if spec.stack:
-        weight = _weight(prior, histories, learned, ratio, truth, share, spec)
-    mixed = [
-        mixture([a, b], [weight, 1 - weight]) for a, b in zip(learned, ratio, strict=True)
-    ]
-    place = np.array([
-        (np.searchsorted(m, z, "left") + np.searchsorted(m, z, "right")) / 2 / m.size
-        for m, z in zip(mixed, truth, strict=True)
-    ])  # fmt: skip
-    return replace(prior, weight=weight, ranks=_ranks(place, share))
+    held = HeldOut(histories, learned, ratio, truth, share, prior.floor)
+    weight = held.weight(spec.usual_weight, spec.usual_patients) if spec.stack else 1.0
+    prior = replace(prior, weight=weight, ranks=held.ranks(weight))
+    nearest = held.nearest(prior) if spec.nearest is None else spec.nearest
+    return replace(prior, nearest=nearest)
 
 
-def _weight(
-    prior: SizePrior, histories: Sequence[History], learned: np.ndarray, ratio: np.ndarray,
-    truth: np.ndarray, share: np.ndarray, spec: LearnedSpec,
-) -> float:
-    """Weight of the residual model with the least score: CRPS of the log and relative, both in
-    multiples of the cohort ratio's, drawn towards `usual_weight`."""
-    scores = np.zeros((2, _WEIGHTS.size))
-    for i, history in enumerate(histories):
-        largest = float(history.sizes[:-1].max())
-        last = np.log(history.sizes[-2] + prior.floor)
-        for j, w in enumerate(_WEIGHTS):
-            z = mixture([learned[i], ratio[i]], [w, 1 - w])
-            scores[0, j] += share[i] * crps_sorted(z, truth[i])
-            if largest > 0:
-                sizes = np.maximum(np.exp(last + z) - prior.floor, 0.0)
-                scores[1, j] += share[i] * crps_sorted(sizes, history.sizes[-1]) / largest
-    relative = (scores / np.maximum(scores[:, :1], 1e-12)).mean(axis=0)
-    pull = spec.usual_patients / (share.sum() + spec.usual_patients)
-    away = (_WEIGHTS - spec.usual_weight) ** 2
-    return float(_WEIGHTS[np.argmin(relative + pull * away)])
-
-
-def _ranks(place: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Where held-out patients lie in the mixture, at `LEVELS`: (n + 1) places, as in conformal
-    prediction, drawn towards the mixture's own ranks where patients are few."""
-    order = np.argsort(place, kind="stable")
-    total = np.cumsum(share[order])
-    position = (total - share[order] / 2 + 0.5) / (total[-1] + 1)
-    found = np.interp(LEVELS, np.concatenate([[0.0], position, [1.0]]),
-                      np.concatenate([[0.0], place[order], [1.0]]))  # fmt: skip
-    known = share.sum() / (share.sum() + _UNCORRECTED_PATIENTS)
-    return np.asarray(known * found + (1 - known) * LEVELS)
+def _zero_stays(histories: Sequence[History]) -> float:
+    """Share of zeros before the last visit that a zero follows there, drawn towards the usual one
+    where there are few."""
+    stays = [float(h.sizes[-1] == 0) for h in histories if h.sizes[-2] == 0]
+    return (_ZERO_SERIES * USUAL_ZERO + sum(stays)) / (_ZERO_SERIES + len(stays))

@@ -24,7 +24,7 @@ SERIES = {
     "tiny": ((1e-6, 2e-6, 3e-6, 5e-6), WEEKS, DURING),
     "tiny at first": ((1e-6, 400.0, 500.0, 600.0), WEEKS, DURING),
     "tiny at last": ((400.0, 500.0, 1e-6, 1e-6), WEEKS, DURING),
-    "huge": ((1e12, 2e12, 3e12, 1e13), WEEKS, DURING),
+    "as large as a brain": ((1e4, 2e4, 3e4, 4e4), WEEKS, DURING),
     "rt before the first visit": (GROWING, WEEKS, (-500.0,)),
     "rt after the last visit": (GROWING, WEEKS, (1000.0,)),
     "rt on the first day": (GROWING, WEEKS, (0.0,)),
@@ -33,7 +33,7 @@ SERIES = {
     "two visits on one day": (GROWING, (0.0, 0.0, 30.0, 30.0), DURING),
     "all visits on one day": (GROWING, (7.0, 7.0, 7.0, 7.0), DURING),
     "visits minutes apart": (GROWING, (0.0, 1e-3, 2e-3, 3e-3), DURING),
-    "visits centuries apart": (GROWING, (0.0, 3e4, 6e4, 9e4), DURING),
+    "visits decades apart": (GROWING, (0.0, 1e4, 2e4, 3.6e4), DURING),
     "one visit": ((400.0,), (0.0,), DURING),
     "flat": ((400.0, 400.0, 400.0), (0, 30, 60), ()),
 }
