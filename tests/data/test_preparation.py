@@ -245,7 +245,7 @@ def test_nan_beside_the_brain_is_a_bad_visit(tmp_path, case_of, visit_of, save_v
     record, volume = visit_of(), case_of().volumes["t2w"].astype(np.float32)
     volume[0, 0, 0] = np.nan
     save_volume(volume, record.images["t2w"])
-    with pytest.raises(ValueError, match=r"P1/s0: contrast t2w: 1 voxels are NaN"):
+    with pytest.raises(ValueError, match=r"P1/s0: 1 voxels of \S*t2w\S* are NaN"):
         prepare([record], tmp_path / "store", spec=spec)
 
 
