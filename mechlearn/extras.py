@@ -12,7 +12,8 @@ EXTRA_OF: Mapping[str, str] = {
     "nilearn": "template",
     "openpyxl": "cohorts",
     **dict.fromkeys(
-        ("PIL", "blosc2", "einops", "monai", "safetensors", "torch", "torchmetrics"), "diffusion"
+        ("PIL", "blosc2", "einops", "monai", "safetensors", "torch", "torchmetrics", "xxhash"),
+        "diffusion",
     ),
     **dict.fromkeys(("pytorch_lightning", "wandb"), "train"),
     "huggingface_hub": "hub",

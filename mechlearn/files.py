@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+DIGEST = ', "crc32": "'  # begins the last entry of a JSON file that knows its digest
 WATCH_S = 0.2  # between two looks whether the parent lives
 
 
@@ -87,19 +89,44 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
     return Path(path)
 
 
-def write_json(path: Path, card: Any, *, indent: int | None = 1) -> None:
-    """Write JSON, at once or not at all; NaN is refused."""
-    write_text(path, json.dumps(card, indent=indent, allow_nan=False) + "\n")
+def write_json(path: Path, card: Any, *, indent: int | None = 1, digest: bool = False) -> None:
+    """Write JSON, at once or not at all; NaN is refused.
+
+    Args:
+        path: of the file.
+        card: plain builtins; a mapping where `digest` is asked for.
+        indent: of the text.
+        digest: end with an entry `crc32` of the text before it, which `read_json` compares.
+    """
+    text = json.dumps(card, indent=indent, allow_nan=False)
+    if digest:
+        text = text[:-1].rstrip()
+        text += f'{DIGEST}{zlib.crc32(text.encode()):08x}"}}'
+    write_text(path, text + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; ValueError naming the file if it is broken."""
+def read_json(path: Path, *, digest: bool = False) -> Any:
+    """Read JSON; ValueError naming the file if it is broken.
+
+    Args:
+        path: of the file.
+        digest: it was written with one, which is compared and left out.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        content = path.read_bytes()
+        card = json.loads(content)
+    except ValueError as error:
         raise ValueError(f"{path}: is no valid JSON ({error}). Remove it and prepare again.") from (
             error
         )
+    if digest and isinstance(card, dict) and (wanted := card.pop("crc32", None)) is not None:
+        text = content[: max(content.rfind(DIGEST.encode()), 0)]
+        if f"{zlib.crc32(text):08x}" != wanted:
+            raise ValueError(
+                f"{path}: was changed or damaged after it was written (its CRC-32 differs). Remove "
+                "its folder and prepare again."
+            )
+    return card
 
 
 def replace_folder(partial: Path, final: Path) -> None:

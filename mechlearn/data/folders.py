@@ -108,7 +108,7 @@ def _finished(
     if not path.is_file():
         return None
     try:
-        card = read_json(path)
+        card = read_json(path, digest=True)
     except ValueError:  # a machine that lost power can leave an empty file: it is made again
         return None
     grid: dict[str, Any] = card["grid"]
@@ -140,6 +140,6 @@ def _write(
             "tumour_px": tumour.sum((1, 2)).tolist(),
         },
     }
-    write_json(partial / "visit.json", card, indent=None)
+    write_json(partial / "visit.json", card, indent=None, digest=True)
     replace_folder(partial, folder)
     return grid

@@ -7,6 +7,9 @@ and a contrast costs its own share of that. Anyone reads it without this library
     stored = blosc2.open("slices.b2nd")[12]
     images, labels, brain = stored[:-1].view("float16"), stored[-1] & 127, stored[-1] >> 7
 
+Beside the array (vlmeta "xxh3") stand digests, 8 bytes each: of the array's layout, then of every
+compressed slice. A slice is compared when it is first read after the file was opened.
+
 Why this and not Zarr, HDF5 or plain arrays: experiments/benchmarks/slice_store.
 """
 
@@ -20,12 +23,15 @@ from typing import Any, Generic, TypeVar
 
 import blosc2
 import numpy as np
+import xxhash
 
 __all__ = ["NAME", "OpenFiles", "SliceFile", "write_slice_file"]
 
 NAME = "slices.b2nd"
 BRAIN_BIT = 7
 LABEL_BITS = (1 << BRAIN_BIT) - 1
+DIGESTS = "xxh3"
+DIGEST_BYTES = 8
 MOST_OPEN = 256  # files; far below the usual limit of 1024 of a process
 
 
@@ -42,7 +48,7 @@ def write_slice_file(path: Path, images: np.ndarray, labels: np.ndarray, brain: 
     stored = np.empty((count, channels + 1, height, width), np.uint16)
     stored[:, :-1] = images.view(np.uint16)
     stored[:, -1] = labels | (brain.astype(np.uint8) << BRAIN_BIT)
-    blosc2.asarray(
+    array = blosc2.asarray(
         stored,
         chunks=(1, *stored.shape[1:]),
         blocks=(1, 1, height, width),
@@ -58,6 +64,12 @@ def write_slice_file(path: Path, images: np.ndarray, labels: np.ndarray, brain: 
         mode="w",
         contiguous=True,
     )
+    chunks = (array.schunk.get_chunk(row) for row in range(count))
+    array.schunk.vlmeta[DIGESTS] = b"".join(map(xxhash.xxh3_64_digest, (_layout(array), *chunks)))
+
+
+def _layout(array: blosc2.NDArray) -> bytes:
+    return repr((array.shape, array.chunks, array.blocks, str(array.dtype))).encode()
 
 
 class SliceFile:
@@ -77,9 +89,37 @@ class SliceFile:
         except (OSError, RuntimeError, ValueError) as error:
             raise self._broken(error) from error
         self._chunks = self._array.schunk
+        if len(self._array.shape) != 4:
+            raise self._broken(ValueError(f"an array of shape {self._array.shape}"))
         self.count, stored, height, width = self._array.shape
+        self._digests = self._read_digests()
+        self._compared = bytearray(self.count)
         self.channels = stored - 1
         self.shape = (height, width)
+
+    def _read_digests(self) -> bytes:
+        """Of the layout and the slices; nothing in a file of version 0.1, which has none."""
+        try:
+            found: bytes = self._chunks.vlmeta[DIGESTS]
+        except KeyError:
+            return b""
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise self._broken(error) from error
+        right = xxhash.xxh3_64_digest(_layout(self._array)) == found[:DIGEST_BYTES]
+        if not right or len(found) != DIGEST_BYTES * (self.count + 1):
+            raise self._broken(ValueError("damaged: its layout is not the one that was written"))
+        return found
+
+    def _compare(self, row: int) -> None:
+        at = DIGEST_BYTES * (row + 1)
+        wanted = self._digests[at : at + DIGEST_BYTES]
+        try:
+            right = not wanted or xxhash.xxh3_64_digest(self._chunks.get_chunk(row)) == wanted
+        except RuntimeError as error:
+            raise self._broken(error) from error
+        if not right:
+            raise self._broken(ValueError(f"damaged: slice {row} is not the one that was written"))
+        self._compared[row] = 1
 
     def _broken(self, error: Exception) -> ValueError:
         return ValueError(
@@ -93,6 +133,8 @@ class SliceFile:
                 f"{self.path}: has {self.count} slices and no row {row}; the visit was prepared "
                 "again after the store was opened. Open the store anew."
             )
+        if not self._compared[row]:
+            self._compare(row)
         pixels = self.shape[0] * self.shape[1]
         start = (row * (self.channels + 1) + first) * pixels
         try:

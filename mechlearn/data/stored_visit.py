@@ -131,7 +131,7 @@ class StoredVisit:
     @classmethod
     def open(cls, folder: Path) -> StoredVisit:
         """Read visit.json of a visit's folder."""
-        card = read_json(folder / "visit.json")
+        card = read_json(folder / "visit.json", digest=True)
         index = card["slices"]
         return cls(
             folder=folder,
