@@ -9,9 +9,10 @@ from typing import Any
 from mechlearn.evaluation.growth_scores import BASELINES, key_of
 from mechlearn.evaluation.map_boards import map_boards
 from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.sweeps import swept_words
 from mechlearn.report.leaderboard import Board, Column, picture_of, write_leaderboard
 
-__all__ = ["PAGE", "leaderboard", "method_name"]
+__all__ = ["PAGE", "leaderboard"]
 
 PAGE = "leaderboard.html"
 MOST_COLUMNS, MOST_PICTURES = 10, 24
@@ -89,17 +90,6 @@ def _shared(rows: Sequence[Row]) -> Row:
     return {k: v for k, v in first.items() if all(r.get(k) == v for r in rows) and v is not None}
 
 
-def method_name(row: Row, rows: Sequence[Row]) -> str:
-    """Name of a row: the overrides in which the rows differ."""
-    swept = [
-        key for key in row
-        if ("." in key or key in ("sampler", "growth", "guide", "data", "seed"))
-        and len({str(r.get(key)) for r in rows}) > 1
-    ]  # fmt: skip
-    words = [f"{key.rsplit('.', 1)[-1]}={row[key]}" for key in swept]
-    return " ".join(words) or str(row.get("law") or row.get("guidance") or row.get("job"))
-
-
 def _plain_board(job: str, rows: Sequence[Row]) -> Board:
     """All numbers with an interval; where there is none, the first numbers."""
     numbers = [k for k, v in rows[0].items() if isinstance(v, float)]
@@ -127,7 +117,7 @@ def _fits_board(job: str, rows: Sequence[Row]) -> Board:
 
 
 def _named(rows: Sequence[Row]) -> list[Row]:
-    return [{**row, "method": method_name(row, rows)} for row in rows]
+    return [{**row, "method": swept_words(row, rows)} for row in rows]
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from mechlearn.evaluation.map_cases import MapCase, joined_cases, read_cases
 from mechlearn.evaluation.map_comparison import MapChoice, MapScores, choose, score_maps
 from mechlearn.evaluation.map_summary import OURS, REFERENCE, gains, method_lines
 from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.evaluation.sweeps import swept_words
 from mechlearn.report.leaderboard import Board, Column
 from mechlearn.report.map_figures import (
     MapSheet,
@@ -81,15 +82,29 @@ def map_boards(
 
 
 def _cases(rows: Sequence[Row], folder: Path) -> tuple[list[MapCase], int]:
-    jobs = [list(read_cases(folder / r["cell"], suffix=_suffix(r))) for r in rows]
+    jobs = [
+        list(read_cases(folder / r["cell"], suffix=_suffix(r, rows), drawn_only=not _growth(rows)))
+        for r in rows
+    ]
     jobs = [job for job in jobs if job]
     return joined_cases(jobs) if jobs else ([], 0)
 
 
-def _suffix(row: Row) -> str:
-    """Generations of the paper's guidance bear the plain names."""
-    guidance = str(row.get("guidance", "paper"))
-    return "" if guidance == "paper" else f"_{guidance}"
+def _suffix(row: Row, rows: Sequence[Row]) -> str:
+    """What tells the maps of a job from those of the others.
+
+    The guidance where it does (that of the paper bears the plain names), else what was swept.
+    """
+    guidances = [str(r.get("guidance", "paper")) for r in rows]
+    if len(set(guidances)) == len(guidances):
+        own = str(row.get("guidance", "paper"))
+        return "" if own == "paper" else f"_{own}"
+    return f" ({swept_words(row, rows)})"
+
+
+def _growth(rows: Sequence[Row]) -> bool:
+    """Whether jobs differ in the sizes they forecast: their baselines then differ too."""
+    return len({(str(r.get("law")), str(r.get("population"))) for r in rows}) > 1
 
 
 def _boards(

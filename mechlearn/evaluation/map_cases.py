@@ -14,6 +14,7 @@ __all__ = ["FOLDERS", "MapCase", "Progression", "joined_cases", "kept_arrays", "
 
 FOLDERS = ("cases", "slices")  # of a job, where its finished slices are
 N_SHOWN = 5  # generations kept for pictures, evenly spaced over the targets
+DRAWN = ("dynamic", "static")  # what generations vote for
 _PREFIX = "probability_"
 
 
@@ -77,25 +78,28 @@ def kept_arrays(made: SliceForecast) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def read_cases(folder: str | Path, *, suffix: str = "") -> Iterator[MapCase]:
+def read_cases(
+    folder: str | Path, *, suffix: str = "", drawn_only: bool = True
+) -> Iterator[MapCase]:
     """The finished slices of one job, in order of file name.
 
     Args:
         folder: output folder of a longitudinal job.
-        suffix: put behind the names of maps that generations vote for (`dynamic`, `static`), to
-            tell samplers apart.
+        suffix: put behind the names of maps, to tell jobs apart.
+        drawn_only: whether the suffix is for maps that generations vote for alone (`dynamic`,
+            `static`); baselines of the same size forecasts are the same in every job.
     """
     paths = [p for name in FOLDERS for p in sorted((Path(folder) / name).glob("*.npz"))]
     for path in paths:
         with np.load(path) as held:
             if "progression" in held:
-                yield _case(dict(held), suffix)
+                yield _case(dict(held), suffix, drawn_only)
 
 
-def _case(held: Mapping[str, np.ndarray], suffix: str) -> MapCase:
+def _case(held: Mapping[str, np.ndarray], suffix: str, drawn_only: bool) -> MapCase:
     maps = {k.removeprefix(_PREFIX): v.astype(np.float32)
             for k, v in held.items() if k.startswith(_PREFIX)}  # fmt: skip
-    named = {k + (suffix if k in ("dynamic", "static") else ""): v for k, v in maps.items()}
+    named = {k if drawn_only and k not in DRAWN else k + suffix: v for k, v in maps.items()}
     no_change = np.asarray(held["initial"], np.float32)
     rows, columns = held["spacing_mm"].tolist()
     return MapCase(

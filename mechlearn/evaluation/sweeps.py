@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["cell_overrides", "expected_cells", "normalise"]
+__all__ = ["cell_overrides", "expected_cells", "normalise", "swept_words"]
 
 _FUNCTION = re.compile(r"^(choice|range)\((.*)\)$", re.DOTALL)
+GROUPS = ("sampler", "growth", "guide", "data", "seed")  # overrides without a dot
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -92,6 +93,23 @@ def cell_overrides(folder: Path) -> dict[str, str]:
         return {}
     content = yaml.safe_load(path.read_text()) or []
     return dict(normalise(str(override)) for override in content)
+
+
+def swept_words(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """What tells a collected row from the others: the overrides in which they differ.
+
+    Example:
+        >>> rows = [{"sampler.nl": "100", "seed": 0}, {"sampler.nl": "200", "seed": 0}]
+        >>> swept_words(rows[0], rows)
+        'nl=100'
+    """
+    swept = [
+        key for key in row
+        if ("." in key or key in GROUPS) and key != "task.split"
+        and len({str(r.get(key)) for r in rows}) > 1
+    ]  # fmt: skip
+    words = [f"{key.rsplit('.', 1)[-1]}={row[key]}" for key in swept]
+    return " ".join(words) or str(row.get("law") or row.get("guidance") or row.get("job"))
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mechlearn.evaluation.map_boards import map_boards
 from mechlearn.evaluation.map_cases import MapCase, joined_cases
 from mechlearn.evaluation.map_comparison import MapChoice, choose, score_maps
 from mechlearn.evaluation.map_summary import gains, method_lines
 from mechlearn.evaluation.recalibration import fit_recalibration
+from mechlearn.evaluation.rows import read_table
+from mechlearn.files import write_arrays
 
 BRAIN = np.ones((20, 20), bool)
 
@@ -88,6 +91,44 @@ def test_gains_are_positive_where_ours_is_better():
     assert against["dilation"]["hd95_mm_gain"] > 0
     assert against["dilation"]["dice_gain"] > 0
     assert "arrival_order" not in against
+
+
+def kept(folder, **maps):
+    case = make_case("P1")
+    write_arrays(folder / "cases" / "P1.npz", {
+        **{f"probability_{k}": p for k, p in maps.items()}, "initial": case.initial,
+        "truth": case.truth, "brain": case.brain, "spacing_mm": np.array([1.0, 1.0]),
+        "patient": np.array("P1"), "name": np.array("P1"), "scan": case.scan,
+        "follow_up": case.scan, "progression": np.zeros((2, 20, 20)),
+        "progression_mm2": np.array([30.0, 60.0]),
+    })  # fmt: skip
+
+
+def boards_of(tmp_path, *rows):
+    grown = make_case(near=0.8).maps["arrival_order"]
+    for row in rows:
+        kept(tmp_path / row["cell"], dynamic=grown, arrival_order=grown)
+    map_boards(rows, tmp_path, tmp_path)
+    return {r["method"] for r in read_table(tmp_path / "maps_methods.csv")}
+
+
+def test_maps_of_two_samplers_stand_beside_each_other(tmp_path):
+    names = boards_of(tmp_path, {"cell": "a", "guidance": "paper", "split": "test"},
+                      {"cell": "b", "guidance": "labels", "split": "test"})  # fmt: skip
+    assert names == {"no_change", "arrival_order", "dynamic", "dynamic_labels"}
+
+
+def test_swept_settings_name_the_maps_of_one_sampler(tmp_path):
+    rows = [{"cell": e, "guidance": "paper", "split": "test", "sampler.encode": e}
+            for e in ("noise", "invert")]  # fmt: skip
+    assert boards_of(tmp_path, *rows) == {
+        "no_change", "arrival_order", "dynamic (encode=noise)", "dynamic (encode=invert)"}
+
+
+def test_baselines_of_other_size_forecasts_are_told_apart(tmp_path):
+    rows = [{"cell": g, "guidance": "labels", "split": "test", "growth": g, "law": g}
+            for g in ("ode", "gompertz")]  # fmt: skip
+    assert "arrival_order (growth=ode)" in boards_of(tmp_path, *rows)
 
 
 def test_slices_that_one_job_lacks_are_left_out_and_counted():
