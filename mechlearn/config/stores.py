@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mechlearn.checks import one_of
 from mechlearn.config.schema import DataConfig
 from mechlearn.config.specs import typed_words
-from mechlearn.data.adapters import ADAPTERS
+from mechlearn.data.adapters import ADAPTERS, adapter_of
 from mechlearn.data.found import found_manifest, list_found, tell_others, without
 from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.preparation import prepare
@@ -46,7 +46,8 @@ def data_config(cfg: DictConfig) -> DataConfig:
     """`cfg.data` as its dataclass, every value checked."""
     data = OmegaConf.to_object(cfg.data)
     assert isinstance(data, DataConfig)
-    one_of("data.kind", data.kind, KINDS)
+    if "." not in data.kind:  # otherwise the path of an adapter of the user's own
+        one_of("data.kind", data.kind, KINDS)
     return data
 
 
@@ -86,7 +87,7 @@ def check_source(cfg: DictConfig) -> None:
         path = Path(str(data.manifest)).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"data.manifest={data.manifest}: no such file.")
-    if data.kind in ADAPTERS:
+    if data.kind not in ("phantom", "manifest"):
         _adapter_options(data)
         roots = _roots(data)
         if not roots:
@@ -103,7 +104,7 @@ def _adapter_options(data: DataConfig) -> dict[str, Any]:
     """Arguments of the adapter besides the roots; ValueError for one that it does not take."""
     given = {"label_scheme": data.label_scheme, "tables": data.tables}
     options = {key: value for key, value in given.items() if value is not None}
-    accepted = list(inspect.signature(ADAPTERS[data.kind]).parameters)
+    accepted = list(inspect.signature(adapter_of(data.kind)).parameters)
     own = [name for name in accepted if name not in ("root", "missing", *given)]
     unknown = sorted(set(data.options) - set(own))
     if unknown:
@@ -243,7 +244,7 @@ def source_records(
             manifest's files are then not looked for.
     """
     if manifest is None:
-        find = ADAPTERS[data.kind]
+        find = adapter_of(data.kind)
         records = find(_roots(data), missing=missing, **_adapter_options(data))
         return [r for r in records if patients is None or r.patient in patients]
     # Absolute, because the store remembers its sources wherever it is opened later.

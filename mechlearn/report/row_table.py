@@ -39,6 +39,7 @@ def row_table(
     ordered = [*words, *kept]
     out = Table("", str(row.get("law", "")), *columns, title=str(row.get("job", "")), box=None,
                 pad_edge=False, show_header=bool(columns))  # fmt: skip
+    out.columns[0].overflow = "fold"  # long keys stay whole
     for key in ordered:
         variants = [beside[key, m] for m in columns]
         cells = [_cell(row, key), *(_cell(row, v) if v else "" for v in variants)]

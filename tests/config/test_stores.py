@@ -11,6 +11,7 @@ from mechlearn.config.stores import (
     check_store,
     data_config,
     make_store,
+    source_records,
     store_root,
 )
 from mechlearn.data.adapters import ADAPTERS
@@ -102,3 +103,29 @@ def test_a_foreign_splits_file_beside_a_manifest_is_no_matter_to_a_forecast(
     with pytest.raises(ValueError, match=r"splits\.json"):
         make_store(composed("prepare", "data=manifest", f"data.manifest={path}", *small,
                             "data.name=all"))  # fmt: skip
+
+
+OWN = '''
+from pathlib import Path
+from mechlearn.data.manifest import VisitRecord
+
+def find(root, *, label_scheme=None, missing=None, stem="t2f"):
+    (folder,) = root
+    return [VisitRecord("P1", "v1", {"t2f": folder / f"{stem}.nii.gz"}, folder / "seg.nii.gz",
+                        "brats2023", day=0.0)]
+'''
+
+
+def test_an_adapter_of_the_users_own_needs_one_file(
+    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_cohort.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ("prepare", "data=cohort", f"data.root={tmp_path}")
+    cfg = composed(*words, "data.kind=own_cohort.find", "+data.options.stem=flair")
+    check_source(cfg)
+    (record,) = source_records(data_config(cfg), None)
+    assert record.images == {"t2f": tmp_path / "flair.nii.gz"}
+    assert store_root(cfg).name == "own_cohort.find"
+    with pytest.raises(ValueError, match=r"data\.kind=own_cohort\.lost: no function lost"):
+        check_source(composed(*words, "data.kind=own_cohort.lost"))

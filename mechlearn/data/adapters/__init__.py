@@ -6,8 +6,10 @@ besides the documented layout it refuses, with the path, what it found and what 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 
+from mechlearn.checks import one_of
 from mechlearn.data.adapters.bids import find_bids
 from mechlearn.data.adapters.brats import find_brats
 from mechlearn.data.adapters.cfb_gbm import find_cfb_gbm
@@ -19,9 +21,10 @@ from mechlearn.data.adapters.ucsf_alptdg import find_ucsf_alptdg
 from mechlearn.data.adapters.upenn_gbm import find_upenn_gbm
 from mechlearn.data.manifest import VisitRecord
 
-__all__ = ["ADAPTERS"]
+__all__ = ["ADAPTERS", "Adapter", "adapter_of"]
 
-ADAPTERS: Mapping[str, Callable[..., list[VisitRecord]]] = {
+Adapter = Callable[..., list[VisitRecord]]
+ADAPTERS: Mapping[str, Adapter] = {
     "brats": find_brats,
     "lumiere": find_lumiere,
     "ucsf_alptdg": find_ucsf_alptdg,
@@ -32,3 +35,26 @@ ADAPTERS: Mapping[str, Callable[..., list[VisitRecord]]] = {
     "sailor": find_sailor,
     "bids": find_bids,
 }
+
+
+def adapter_of(kind: str) -> Adapter:
+    """The adapter of a data set: a name in `ADAPTERS`, or the dotted path of one of your own.
+
+    Raises:
+        ValueError: neither, or nothing at that path that can be called.
+    """
+    module, _, name = kind.rpartition(".")
+    if not module:
+        return ADAPTERS[one_of("data.kind", kind, tuple(ADAPTERS))]
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        found = None
+    if not callable(found):
+        raise ValueError(
+            f"data.kind={kind}: no function {name} in a module {module} on Python's path. Give "
+            "MODULE.FUNCTION of your adapter and run with PYTHONPATH=. in its folder."
+        )
+    return found
