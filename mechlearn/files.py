@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "PARTIAL",
     "die_with",
     "exclusive",
     "read_json",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+PARTIAL = ".partial-"  # begins the names of files that are being written
 DIGEST = ', "crc32": "'  # begins the last entry of a JSON file that knows its digest
 WATCH_S = 0.2  # between two looks whether the parent lives
 
@@ -42,7 +44,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; move it to `path` when the block ends well.
 
     The folder is made. The temporary name keeps the endings of `path`, so that a writer that goes
-    by them (nibabel) writes the same format. After an error nothing is left.
+    by them (nibabel) writes the same format. After an error nothing is left; what a killed process
+    of this machine left is removed by the next one that writes the same file.
 
     Example:
         >>> import tempfile
@@ -54,7 +57,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=f".{path.name}", dir=path.parent)
+    _remove_litter(path)
+    mark = f"{PARTIAL}{zlib.crc32(os.uname().nodename.encode()):08x}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(prefix=mark, suffix=f".{path.name}", dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:
@@ -66,6 +71,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _remove_litter(path: Path) -> None:
+    """Remove partial files of `path` whose writer, a process of this machine, is gone."""
+    mark = f"{PARTIAL}{zlib.crc32(os.uname().nodename.encode()):08x}-"
+    for name in os.listdir(path.parent):
+        if name.startswith(mark) and name.endswith(f".{path.name}"):
+            writer = name.removeprefix(mark).partition("-")[0]
+            if writer.isdigit() and not _lives(int(writer)):
+                (path.parent / name).unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -105,20 +130,21 @@ def write_json(path: Path, card: Any, *, indent: int | None = 1, digest: bool = 
     write_text(path, text + "\n")
 
 
-def read_json(path: Path, *, digest: bool = False) -> Any:
-    """Read JSON; ValueError naming the file if it is broken.
+def read_json(
+    path: Path, *, digest: bool = False, remedy: str = "Remove it and prepare again."
+) -> Any:
+    """Read JSON; ValueError naming the file if it is broken, or holds NaN or infinity.
 
     Args:
         path: of the file.
         digest: it was written with one, which is compared and left out.
+        remedy: what a user does about a broken file.
     """
     try:
         content = path.read_bytes()
-        card = json.loads(content)
+        card = json.loads(content, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise ValueError(f"{path}: is no valid JSON ({error}). Remove it and prepare again.") from (
-            error
-        )
+        raise ValueError(f"{path}: is not valid JSON ({error}). {remedy}") from error
     if digest and isinstance(card, dict) and (wanted := card.pop("crc32", None)) is not None:
         text = content[: max(content.rfind(DIGEST.encode()), 0)]
         if f"{zlib.crc32(text):08x}" != wanted:
@@ -127,6 +153,10 @@ def read_json(path: Path, *, digest: bool = False) -> Any:
                 "its folder and prepare again."
             )
     return card
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def replace_folder(partial: Path, final: Path) -> None:

@@ -9,7 +9,14 @@ import time
 
 import pytest
 
-from mechlearn.files import exclusive, read_json, replace_folder, write_json
+from mechlearn.files import (
+    exclusive,
+    read_json,
+    replace_folder,
+    replacing,
+    write_json,
+    write_text,
+)
 from mechlearn.progress import progress
 
 
@@ -80,3 +87,23 @@ def test_worker_ends_with_its_parent():
     # The child holds the other end of the pipe: it is closed only when the child is gone.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
     assert done.stdout == b""
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time\n"
+         "from mechlearn.files import replacing\n"
+         f"with replacing({str(path)!r}):\n    print('in', flush=True)\n    time.sleep(60)"],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    (left,) = tmp_path.iterdir()
+    with replacing(path) as partial:  # beside a writer that lives nothing is taken away
+        write_text(path, "of another")
+        assert partial.exists()
+        assert not left.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nii.gz"]

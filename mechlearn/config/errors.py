@@ -32,6 +32,7 @@ FULL_TRACE = "HYDRA_FULL_ERROR"
 REMEDIES = {
     errno.ENOSPC: "Free space there, or write elsewhere (paths.outputs=FOLDER).",
     errno.EDQUOT: "Free space there, or write elsewhere (paths.outputs=FOLDER).",
+    errno.EFBIG: "A limit allows no larger file (ulimit -f). Write elsewhere, or raise it.",
     errno.EACCES: "Change its permissions, or give another path.",
     errno.EPERM: "Change its permissions, or give another path.",
     errno.EROFS: "Give a path that can be written (paths.outputs=FOLDER).",

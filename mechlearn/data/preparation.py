@@ -23,7 +23,7 @@ from mechlearn.data.splits import extend_splits, read_splits, write_splits
 from mechlearn.data.store import FORMAT, UNFINISHED, SliceStore
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
-from mechlearn.files import die_with, exclusive, read_json, write_json
+from mechlearn.files import PARTIAL, die_with, exclusive, read_json, write_json
 from mechlearn.progress import progress
 
 __all__ = ["PrepareSpec", "PreparedVisit", "SplitSpec", "prepare", "prepare_visit"]
@@ -129,7 +129,7 @@ def _scratch(root: Path) -> Iterator[Path]:
     partial = root / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(exist_ok=True)
-    for half in root.glob(".*.json.*"):  # of write_json
+    for half in root.glob(f"{PARTIAL}*.json"):  # of write_json
         half.unlink()
     try:
         yield partial

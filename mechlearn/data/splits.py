@@ -47,7 +47,7 @@ def read_splits(path: str | Path) -> dict[str, str]:
 
     try:
         card = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no valid JSON ({error}). Mend or remove it.") from error
     if not isinstance(card, dict):
         raise ValueError(f"{path}: must map patient to one of {', '.join(SPLITS)}.")

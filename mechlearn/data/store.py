@@ -62,9 +62,10 @@ class SliceStore:
                 "Make one with python -m mechlearn.prepare."
             )
         card = read_json(self.root / "store.json")
-        if card.get("format") != FORMAT:
+        held = card.get("format") if isinstance(card, dict) else None
+        if held != FORMAT:
             raise ValueError(
-                f"{self.root}: store format {card.get('format')!r}, this version reads {FORMAT}. "
+                f"{self.root}: store format {held!r}, this version reads {FORMAT}. "
                 "Prepare the data again with the same command; the splits are kept."
             )
         if not unfinished and (self.root / UNFINISHED).is_file():

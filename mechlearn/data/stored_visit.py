@@ -130,20 +130,31 @@ class StoredVisit:
 
     @classmethod
     def open(cls, folder: Path) -> StoredVisit:
-        """Read visit.json of a visit's folder."""
-        card = read_json(folder / "visit.json", digest=True)
-        index = card["slices"]
-        return cls(
-            folder=folder,
-            record=VisitRecord.from_dict(card["record"]),
-            contrasts=tuple(card["contrasts"]),
-            stored=tuple(card["contrasts"]),
-            placement=GridPlacement.from_dict(card["grid"]),
-            intensity=IntensityScale.from_dict(card["intensity"]),
-            zs=tuple(index["z"]),
-            brain_px=tuple(index["brain_px"]),
-            tumour_px=tuple(index["tumour_px"]),
-        )
+        """Read visit.json of a visit's folder.
+
+        Raises:
+            ValueError: a damaged or foreign visit.json; it names the file.
+        """
+        path = folder / "visit.json"
+        card = read_json(path, digest=True)
+        try:
+            index = card["slices"]
+            return cls(
+                folder=folder,
+                record=VisitRecord.from_dict(card["record"]),
+                contrasts=tuple(card["contrasts"]),
+                stored=tuple(card["contrasts"]),
+                placement=GridPlacement.from_dict(card["grid"]),
+                intensity=IntensityScale.from_dict(card["intensity"]),
+                zs=tuple(index["z"]),
+                brain_px=tuple(index["brain_px"]),
+                tumour_px=tuple(index["tumour_px"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: describes no visit ({type(error).__name__}: {error}). Remove its folder "
+                "and prepare again."
+            ) from error
 
 
 def check_registered(visits: Sequence[StoredVisit]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mechlearn.files import write_bytes
+from mechlearn.files import read_json, write_bytes
 
 __all__ = [
     "FAILED",
@@ -99,12 +99,7 @@ def write_failure(folder: str | Path, error: BaseException) -> Path:
 def read_row(path: str | Path) -> Row:
     """Read one row; ValueError naming the file if it is not a JSON object."""
     path = Path(path)
-    try:
-        row = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: not valid JSON ({error}). Delete it and run the job again."
-        ) from error
+    row = read_json(path, remedy="Delete it and run the job again.")
     if not isinstance(row, dict):
         raise ValueError(f"{path}: holds a {type(row).__name__}, expected one flat JSON object.")
     return row

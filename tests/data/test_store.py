@@ -230,7 +230,7 @@ def test_another_format_is_refused(tmp_path):
 
 def test_broken_json_is_named(tmp_path):
     (tmp_path / "store.json").write_text("{")
-    with pytest.raises(ValueError, match=r"store\.json: is no valid JSON"):
+    with pytest.raises(ValueError, match=r"store\.json: is not valid JSON"):
         SliceStore(tmp_path)
 
 

@@ -57,7 +57,7 @@ def test_a_row_clears_the_failure_beside_it(tmp_path):
 
 def test_broken_row_names_the_file(tmp_path):
     (tmp_path / "row.json").write_text("{")
-    with pytest.raises(ValueError, match=r"row\.json: not valid JSON"):
+    with pytest.raises(ValueError, match=r"row\.json: is not valid JSON"):
         read_rows(tmp_path)
 
 
