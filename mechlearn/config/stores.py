@@ -69,7 +69,7 @@ def store_root(cfg: DictConfig) -> Path:
     if name is None:
         raise ValueError(
             "data.manifest=null: the manifest of your NIfTI files is needed. "
-            "Give data.manifest=visits.csv (its columns are in README.md)."
+            "Give data.manifest=visits.csv (its columns are in docs/own-data.md)."
         )
     return Path(cfg.paths.stores).expanduser() / name
 
