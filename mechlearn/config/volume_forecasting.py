@@ -15,6 +15,7 @@ from mechlearn.checks import one_of
 from mechlearn.config.growth_config import course_change
 from mechlearn.config.specs import output_dir, sampler_spec, typed_command, typed_words
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
+from mechlearn.evaluation.last_visit import TEMPLATE
 from mechlearn.evaluation.rows import write_row, write_table
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
 
 def _drawn(cfg: DictConfig, result: Forecast) -> DrawnScans | None:
     """Drawn slices; None where none are asked for or can be drawn, with the reason in the log."""
-    if cfg.draw == 0 or result.details.scan is None:
+    details = result.details
+    if cfg.draw == 0 or details.scan is None or TEMPLATE in details.contrasts:
         return None
     try:
         drawn = result.draw(count=cfg.draw, checkpoint=cfg.checkpoints.drawer, seed=cfg.seed)

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
 
-from mechlearn.data.model_grid import reorient
+from mechlearn.data.model_grid import canonical_affine, reorient
 from mechlearn.data.nifti_input import open_volume
 
 __all__ = ["AlignedVolumes", "read_aligned"]
 
 TOLERANCE_MM = 0.1  # between the corners of two grids that count as one
-AXES_IN_FILE = ("S", "P", "L")
 
 
 @dataclass(frozen=True)
@@ -82,11 +80,7 @@ def _read(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(data).all():
         raise ValueError(f"{name} {path}: holds NaN or infinite values. Replace them by 0.")
     source = np.asarray(image.affine, float)
-    change = nib.orientations.ornt_transform(
-        nib.orientations.io_orientation(source), nib.orientations.axcodes2ornt(AXES_IN_FILE)
-    )
-    affine = source @ nib.orientations.inv_ornt_aff(change, data.shape)
-    return reorient(data, source), affine
+    return reorient(data, source), canonical_affine(source, data.shape)
 
 
 def _apart_mm(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> float:

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class VisitRecord:
 
     patient: str
     session: str
-    images: Mapping[str, Path]  # contrast -> file
+    images: Mapping[str, Path]  # contrast -> file; empty for a mask without images
     seg: Path
     label_scheme: str
     day: float | None = None
@@ -78,10 +79,8 @@ class VisitRecord:
                     "beginning with a letter or digit (it names a folder). Rename it."
                 )
         unknown = sorted(set(self.images) - set(CONTRASTS))
-        if unknown or not self.images:
-            raise ValueError(
-                f"images={sorted(self.images)}: must be one or more of {', '.join(CONTRASTS)}."
-            )
+        if unknown:
+            raise ValueError(f"images={sorted(self.images)}: must be of {', '.join(CONTRASTS)}.")
         if self.label_scheme not in SCHEMES:
             raise ValueError(
                 f"label_scheme={self.label_scheme!r}: must be one of {', '.join(SCHEMES)}."
@@ -143,7 +142,8 @@ class VisitRecord:
 
 
 def read_manifest(
-    path: str | Path, *, check_files: bool = True, missing: list[str] | None = None
+    path: str | Path, *, check_files: bool = True, missing: list[str] | None = None,
+    masks_alone: bool = False,
 ) -> list[VisitRecord]:
     """Read a manifest, in the order of its rows.
 
@@ -152,19 +152,25 @@ def read_manifest(
         check_files: refuse rows whose files are not on disk.
         missing: None refuses the first row that breaks a rule; a list takes the messages of all
             of them, they are left out, and rules across rows are left to `check_records`.
+        masks_alone: accept visits without an image, which a forecast can start from.
 
     Raises:
         FileNotFoundError: no such manifest.
         ValueError: a row that breaks a rule; the message names file, row, key, value and remedy.
     """
     path = Path(path)
-    rows = read_rows(path, what="manifest", columns=COLUMNS, missing=_missing)
+    rows = read_rows(path, what="manifest", columns=COLUMNS,
+                     missing=partial(_missing, masks_alone=masks_alone))  # fmt: skip
     if not rows:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
     records = []
     for where, cells in days_from_dates(path, rows, DAYS):
         try:
-            records.append(_record(where, cells, path.parent, check_files))
+            record = _record(where, cells, path.parent, check_files)
+            if not record.images and not masks_alone:
+                raise ValueError(f"{where}: no image; a visit needs one or more of "
+                                 f"{', '.join(CONTRASTS)}. Fill them in.")  # fmt: skip
+            records.append(record)
         except ValueError as error:
             if missing is None:
                 raise
@@ -174,9 +180,9 @@ def read_manifest(
     return records
 
 
-def _missing(header: Sequence[str]) -> list[str]:
+def _missing(header: Sequence[str], *, masks_alone: bool) -> list[str]:
     missing = [c for c in REQUIRED if c not in header]
-    if not set(CONTRASTS) & set(header):
+    if not masks_alone and not set(CONTRASTS) & set(header):
         missing.append("one of " + ", ".join(CONTRASTS))
     return missing
 

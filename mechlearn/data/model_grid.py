@@ -20,7 +20,14 @@ from nibabel import orientations
 from mechlearn.data.resample import axis_weights, resample_plane
 from mechlearn.data.store_spec import check_grid
 
-__all__ = ["GridPlacement", "SliceGrid", "canonical_spacing", "reorient", "reorient_back"]
+__all__ = [
+    "GridPlacement",
+    "SliceGrid",
+    "canonical_affine",
+    "canonical_spacing",
+    "reorient",
+    "reorient_back",
+]
 
 CANONICAL_AXES = ("S", "P", "L")
 CUT_TOLERANCE = 0.005  # share of brain voxels that may fall outside the grid
@@ -49,6 +56,13 @@ def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:
     world = np.empty(3)
     world[axis_of] = sides  # by world axis: left-right, posterior-anterior, inferior-superior
     return float(world[2]), float(world[1]), float(world[0])
+
+
+def canonical_affine(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(4, 4), voxel (z, row, column) in canonical order -> world mm, of a file of this shape."""
+    target = orientations.axcodes2ornt(CANONICAL_AXES)
+    change = orientations.ornt_transform(orientations.io_orientation(affine), target)
+    return np.asarray(affine @ orientations.inv_ornt_aff(change, shape))
 
 
 @dataclass(frozen=True)

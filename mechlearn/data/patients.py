@@ -72,13 +72,12 @@ def record_of(patient: Patient, visit: Visit) -> VisitRecord:
     The k-th visit carries the k-th course, as the rows of a manifest do.
 
     Raises:
-        ValueError: a visit without images or segmentation.
+        ValueError: a visit without a segmentation.
     """
-    if visit.seg is None or not visit.images:
+    if visit.seg is None:
         raise ValueError(
-            f"patient {patient.name}: visit {visit.session} has no "
-            f"{'segmentation' if visit.seg is None else 'image'}; a growth map needs both of the "
-            "last visit. Give their files, or forecast the size alone."
+            f"patient {patient.name}: visit {visit.session} has no segmentation; a growth map "
+            "needs that of the last visit. Give its file, or forecast the size alone."
         )
     k = patient.visits.index(visit) if visit in patient.visits else len(patient.radiotherapy)
     rt = patient.radiotherapy[k] if k < len(patient.radiotherapy) else None
@@ -97,6 +96,8 @@ def record_of(patient: Patient, visit: Visit) -> VisitRecord:
 def patients_of_table(path: str | Path) -> list[Patient]:
     """Patients of a CSV: a manifest of files (it has a column `seg`) or a table of volumes.
 
+    Visits of a manifest may lack images here; their growth map then takes a template's tissue.
+
     A table of volumes has the columns patient, day and volume_mm3, and may have session,
     rt_start_day, rt_end_day, dose_gy and fractions.
 
@@ -108,7 +109,7 @@ def patients_of_table(path: str | Path) -> list[Patient]:
 
     path = Path(path).expanduser()
     if "seg" in header_of(path, what="patient"):
-        return patients_of_records(read_manifest(path), where=str(path))
+        return patients_of_records(read_manifest(path, masks_alone=True), where=str(path))
     found = []
     for series in read_series(path).timelines:
         if series.unit != "mm3":
@@ -163,7 +164,8 @@ def visit_folder(
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no segmentation, no image, two files for one contrast, ambiguous labels.
+        ValueError: no segmentation, names that say nothing beside a segmentation, two files for one
+            contrast, ambiguous labels.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -171,7 +173,8 @@ def visit_folder(
     files = {key: _file(folder, key) for key in FILE_NAMES}
     seg = files.pop("seg")
     images = {key: path for key, path in files.items() if path is not None}
-    if seg is None or not images:
+    others = [p for p in folder.iterdir() if p.name.endswith((".nii", ".nii.gz")) and p != seg]
+    if seg is None or (others and not images):
         raise ValueError(
             f"{folder}: no {'segmentation' if seg is None else 'image'} found; names must end in "
             "t1, t1ce, t2, flair and seg (or t1n, t1c, t2w, t2f) and .nii.gz. Rename the files or "

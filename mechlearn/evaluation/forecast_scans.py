@@ -1,6 +1,8 @@
 """Future scans of a volume forecast: tumour slices drawn at quantiles of the forecast volume.
 
     target mask(q) = {v : arrival(v) <= q-th quantile of the volume}
+
+with the labels that the forecast gives it: oedema, and core and enhancing tumour inside.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from mechlearn.data.patients import record_of
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
-from mechlearn.evaluation.scan_drawing import DrawnSlice, draw_slices
+from mechlearn.evaluation.scan_drawing import DrawnSlice, draw_slices, growing_room
 from mechlearn.evaluation.volume_forecast import VolumeForecast
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.records import AxialSlice
@@ -110,25 +112,24 @@ def draw_scans(
     in_range("draw", count, 1, 1000)
     for q in quantiles:
         in_range("quantile", q, 0.0, 1.0)
-    if forecast.arrival is None or forecast.scan is None:
+    if forecast.scan is None:
         forecast.mask()  # says what is missing
-    assert forecast.arrival is not None
     spec = PrepareSpec(
         size=model.size, pixel_mm=model.pixel_mm, contrasts=model.contrasts,
         percentiles=tuple(model.intensity["percentiles"]), min_brain_mm2=0.0,
     )  # fmt: skip
     record = record_of(forecast.patient, forecast.patient.visits[-1])
     visit = prepare_visit(record, spec)
-    sizes = {q: float(np.quantile(forecast.size.samples, q)) for q in quantiles}
+    labels = {q: forecast.labels(q) for q in quantiles}
     scans, drawn = {}, {}
     for z in _chosen(visit, count):
         scan = scans[z] = _slice(visit, record, z, model)
+        room = growing_room(scan)
         targets = [
-            visit.placement.labels(forecast.arrival.mask(size)[z].astype(np.uint8)) > 0
-            for size in sizes.values()
+            np.where(room, visit.placement.labels(wanted[z]), 0) for wanted in labels.values()
         ]
         pictures = draw_slices(scan, targets, model=model, seed=seed)
-        drawn[z] = dict(zip(sizes, pictures, strict=True))
+        drawn[z] = dict(zip(labels, pictures, strict=True))
     return DrawnScans(forecast, visit, scans, drawn)
 
 

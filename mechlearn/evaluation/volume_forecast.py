@@ -19,14 +19,17 @@ from mechlearn.data.nifti import save_volume
 from mechlearn.data.patients import record_of
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.validation.told import warnings_of
-from mechlearn.data.volumes import SourceVisit, read_labels, read_visit
+from mechlearn.data.volumes import SourceVisit, read_labels
+from mechlearn.evaluation.last_visit import last_visit
 from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.records import ArrivalMap, GrowthMap, Patient, SizeForecast, SizeReading, SizeSeries
-from mechlearn.spatial.volume_arrival import volume_arrival
+from mechlearn.spatial.label_transport import transported_labels
+from mechlearn.spatial.volume_arrival import box_around, volume_arrival
 
 __all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "volume_series"]
 
 log = logging.getLogger(__name__)
+INNER_GROWTH = 1.0  # core and enhancing tumour keep their share: experiments/where_real
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # probabilities at which masks are written
 
 
@@ -65,6 +68,26 @@ class VolumeForecast:
             )
         return self.growth_map.probability >= probability
 
+    def labels(self, quantile: float = 0.5) -> np.ndarray:
+        """Labels at a quantile of the forecast volume, (Z, H, W) uint8.
+
+        1 core, 2 oedema, 3 enhancing, 4 cavity: what is there stays, what joins is oedema where
+        that surrounds the tumour, and core and enhancing tumour keep their share of the volume.
+        """
+        in_range("quantile", quantile, 0.0, 1.0)
+        if self.arrival is None or self.scan is None:
+            self.mask()  # says what is missing
+        assert self.arrival is not None
+        assert self.scan is not None
+        target = self.arrival.mask(float(np.quantile(self.size.samples, quantile)))
+        out = np.zeros(target.shape, np.uint8)
+        box = box_around(target | (self.scan.labels > 0), 1)
+        out[box] = transported_labels(
+            self.scan.labels[box], target[box], np.ones(target[box].shape, bool),
+            inner=INNER_GROWTH, spacing_mm=self.arrival.spacing_mm,
+        )  # fmt: skip
+        return out
+
     def table(self) -> list[dict[str, object]]:
         """Rows of quantity, value and unit: what was measured last and what is forecast."""
         last = self.series.visits[-1]
@@ -88,8 +111,9 @@ class VolumeForecast:
     ) -> Mapping[str, Path]:
         """Write NIfTI files on the last scan's own voxel grid and affine.
 
-        Files: growth_probability.nii.gz (float32), arrival_ml.nii.gz (float32, inf as -1) and
-        forecast_mask_pXX.nii.gz (uint8, voxels of probability XX% or more) for each level.
+        Files: growth_probability.nii.gz (float32), arrival_ml.nii.gz (float32, inf as -1),
+        forecast_mask_pXX.nii.gz (uint8, voxels of probability XX% or more) for each level and
+        forecast_labels.nii.gz (uint8, `labels` at the median volume).
 
         Returns:
             Name -> path.
@@ -111,6 +135,9 @@ class VolumeForecast:
             out[name] = save_volume(
                 self.mask(level), affine, folder / f"{name}.nii.gz", dtype=np.uint8
             )
+        out["forecast_labels"] = save_volume(
+            self.labels(), affine, folder / "forecast_labels.nii.gz", dtype=np.uint8
+        )
         return out
 
 
@@ -182,7 +209,8 @@ def forecast_volume(
     """Forecast a patient's whole tumour on `day` from the visits before it.
 
     Args:
-        patient: dated visits; the last one before `day` with images and segmentation for the map.
+        patient: dated visits; the last one before `day` with a segmentation for the map, and with
+            images for its tissue (otherwise `last_visit`).
         day: days since the first visit.
         prior: of `growth.learned_forecast.forecast_size`.
         where: order of growth, of `spatial.volume_arrival.volume_arrival`.
@@ -192,33 +220,19 @@ def forecast_volume(
     """
     finite("day", day)
     seen = patient.before(day)
-    last = seen.visits[-1]
-    contrasts: tuple[str, ...] = ()
-    warnings: list[str] = []
-    scan = None
-    warnings += _validated(seen)
-    if last.seg is not None and last.images:
-        contrasts = tuple(last.images)
-        scan = read_visit(record_of(seen, last), contrasts)
-    if scan is not None and not whole_tumour(scan.labels).any():
-        raise ValueError(
-            f"patient {patient.name}: visit {last.session} shows no tumour ({last.seg} holds no "
-            "label but 0 or a cavity), so there is no place to grow from. Forecast from a visit "
-            "with a tumour, or forecast the size alone."
-        )
+    warnings = _validated(seen)
+    last = last_visit(seen)
+    warnings += last.warnings
+    scan = last.scan
     series = volume_series(seen, last=scan)
     size = forecast_size(series, day, prior=prior)
     if scan is None:
-        warnings.append(
-            "Only sizes are known of the last visit, so there is no growth map. Give its images "
-            "and segmentation to forecast where."
-        )
         return VolumeForecast(seen, day, series, size, warnings=tuple(warnings))
-    images = dict(zip(contrasts, scan.volumes, strict=True))
     arrival = volume_arrival(
-        scan.labels, scan.brain, images, spacing_mm=canonical_spacing(scan.affine), order=where
-    )
+        scan.labels, scan.brain, last.images, spacing_mm=canonical_spacing(scan.affine),
+        order=where, speed=last.speed,
+    )  # fmt: skip
     return VolumeForecast(
-        seen, day, series, size, arrival, arrival.growth_map(size), scan, contrasts,
+        seen, day, series, size, arrival, arrival.growth_map(size), scan, last.contrasts,
         tuple(warnings),
     )  # fmt: skip

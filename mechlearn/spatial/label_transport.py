@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -14,23 +16,30 @@ _COMMON = 0.05  # share of the tumour's surface from which on a label is taken t
 
 
 def transported_labels(
-    labels: np.ndarray, target: np.ndarray, brain: np.ndarray, *, inner: float = 0.0
+    labels: np.ndarray,
+    target: np.ndarray,
+    brain: np.ndarray,
+    *,
+    inner: float = 0.0,
+    spacing_mm: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Labels of a tumour that fills `target`: what is there stays, what joins takes a label.
 
-    A pixel that joins is oedema where oedema is a part of the tumour's surface, and has the label
-    of the nearest surface pixel otherwise. Pixels that leave the tumour are 0. A resection cavity
+    A voxel that joins is oedema where oedema is a part of the tumour's surface, and has the label
+    of the nearest surface voxel otherwise. Voxels that leave the tumour are 0. A resection cavity
     stays a cavity unless the tumour fills it.
 
     Args:
-        labels: canonical, (H, W) uint8: 0 none, 1 core, 2 oedema, 3 enhancing, 4 cavity.
-        target, brain: (H, W) bool; the target outside the brain is left out.
+        labels: canonical, (H, W) or (Z, H, W) uint8: 0 none, 1 core, 2 oedema, 3 enhancing,
+            4 cavity.
+        target, brain: bool of the same shape; the target outside the brain is left out.
         inner: how far core and enhancing tumour grow with the outline: 0 leaves them as they are,
-            1 keeps their share of the tumour's area. They spread into the nearest oedema, and the
-            inside of what enhanced becomes core, so that the rim keeps its width.
+            1 keeps their share of the tumour. They spread into the nearest oedema, and the inside
+            of what enhanced becomes core, so that the rim keeps its width.
+        spacing_mm: voxel size along each axis; None where all are equal.
 
     Returns:
-        (H, W) uint8.
+        uint8 of the same shape.
 
     Raises:
         ValueError: shapes differ, or no tumour to take a label from.
@@ -46,27 +55,31 @@ def transported_labels(
     in_range("inner", inner, 0.0, 1.0)
     present = (labels > 0) & (labels != CAVITY)
     if not present.any():
-        raise ValueError("labels: no tumour in the slice, so no label can spread. Drop the slice.")
+        raise ValueError("labels: no tumour, so no label can spread. Drop this slice or visit.")
     out = np.where(target & present, labels, 0).astype(np.uint8)
     out[(labels == CAVITY) & ~target] = CAVITY
     joins = target & ~present
     if joins.any():
-        out[joins] = _surface_label(labels, present)[joins]
-    return _grown_inside(out, labels, inner) if inner > 0 and joins.any() else out
+        out[joins] = _surface_label(labels, present, spacing_mm)[joins]
+    return _grown_inside(out, labels, inner, spacing_mm) if inner > 0 and joins.any() else out
 
 
-def _surface_label(labels: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Label that a tumour spreads with, (H, W): oedema where that is common at its surface."""
+def _surface_label(
+    labels: np.ndarray, present: np.ndarray, spacing_mm: Sequence[float] | None
+) -> np.ndarray:
+    """Label that a tumour spreads with: oedema where that is common at its surface."""
     surface = present & ~ndimage.binary_erosion(present)
     if (labels[surface] == OEDEMA).mean() >= _COMMON:
         return np.full_like(labels, OEDEMA)
     nearest = ndimage.distance_transform_edt(
-        ~surface, return_distances=False, return_indices=True
+        ~surface, sampling=spacing_mm, return_distances=False, return_indices=True
     )
     return np.asarray(labels[tuple(nearest)])
 
 
-def _grown_inside(out: np.ndarray, labels: np.ndarray, inner: float) -> np.ndarray:
+def _grown_inside(
+    out: np.ndarray, labels: np.ndarray, inner: float, spacing_mm: Sequence[float] | None
+) -> np.ndarray:
     """Core and enhancing tumour grown into the oedema around them."""
     kernel = (labels == CORE) | (labels == ENHANCING)
     tumour_before = kernel | (labels == OEDEMA)
@@ -76,15 +89,17 @@ def _grown_inside(out: np.ndarray, labels: np.ndarray, inner: float) -> np.ndarr
     free = tumour & (out == OEDEMA)
     if not kernel.any() or extra <= 0 or not free.any():
         return out
-    distance = np.where(free, ndimage.distance_transform_edt(~kernel), np.inf)
-    reached = distance <= np.sort(distance[free])[min(extra, int(free.sum())) - 1]
-    rim = ndimage.distance_transform_edt(labels == ENHANCING).max()
-    grown = out.copy()
-    nearest = ndimage.distance_transform_edt(
-        ~kernel, return_distances=False, return_indices=True
+    far, nearest = ndimage.distance_transform_edt(
+        ~kernel, sampling=spacing_mm, return_indices=True
     )
+    distance = np.where(free, far, np.inf)
+    reached = distance <= np.sort(distance[free])[min(extra, int(free.sum())) - 1]
+    rim = ndimage.distance_transform_edt(labels == ENHANCING, sampling=spacing_mm).max()
+    grown = out.copy()
     grown[reached] = labels[tuple(nearest)][reached]
     if (grown[reached] == ENHANCING).any():
-        depth = ndimage.distance_transform_edt((grown == CORE) | (grown == ENHANCING))
+        depth = ndimage.distance_transform_edt(
+            (grown == CORE) | (grown == ENHANCING), sampling=spacing_mm
+        )
         grown[(depth > 2 * rim) & (grown == ENHANCING)] = CORE
     return grown

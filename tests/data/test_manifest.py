@@ -87,7 +87,7 @@ def test_spaces_and_byte_order_mark_are_forgiven(folder):
         ({"day": "nan"}, r"row 2: day=nan: must be a finite number"),
         ({"t1n": "gone.nii"}, r"row 2: t1n='gone.nii': no such file"),
         ({"seg": ""}, r"row 2: seg is empty"),
-        ({"t1n": ""}, r"row 2: images=\[\]: must be one or more"),
+        ({"t1n": ""}, r"row 2: no image; a visit needs one or more"),
         ({"label_scheme": "brats"}, r"row 2: label_scheme='brats': must be one of brats2021"),
         ({"patient": "a/b"}, r"row 2: patient='a/b': must be letters"),
         ({"session": ".."}, r"row 2: session='..': must be letters"),

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
 import pytest
 
 from mechlearn.data.template_tissue import inside_template, template_tissue
+from mechlearn.metrics.distance import dice
+
+REAL = Path(os.environ.get("MECHLEARN_REAL_DATA", Path(__file__).parents[3] / "shared/data"))
+CASES = sorted(REAL.glob("brats2021/*/*_flair.nii.gz"))
 
 LPS = np.array([[-4.0, 0, 0, 90], [0, -4, 0, 90], [0, 0, 4, -70], [0, 0, 0, 1]])
 RAS = np.array([[4.0, 0, 0, -90], [0, 4, 0, -126], [0, 0, 4, -70], [0, 0, 0, 1]])
@@ -33,5 +41,21 @@ def test_a_mask_out_of_template_space_is_refused() -> None:
     tissue = template_tissue((20, 20, 20), np.diag([4.0, 4, 4, 1]))
     mask = np.zeros((20, 20, 20), bool)
     mask[19, 19, 19] = True
-    with pytest.raises(ValueError, match="not in MNI152 space"):
+    with pytest.raises(ValueError, match="neither in MNI152 space nor on the grid of BraTS"):
         inside_template(mask, tissue)
+
+
+def test_the_grid_of_brats_is_known_in_any_orientation() -> None:
+    """A RAS file of the grid that BraTS stores as LPS: the brain lies in its middle, in its size."""
+    ras = np.array([[1.0, 0, 0, -239], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    brain = template_tissue((240, 240, 155), ras).brain
+    assert np.argwhere(brain)[:, 0].mean() == pytest.approx(119.5, abs=3)
+    assert brain.sum() / 1e6 == pytest.approx(1.45, abs=0.15)  # litres
+
+
+@pytest.mark.skipif(not CASES, reason="no real data below MECHLEARN_REAL_DATA")
+def test_the_template_covers_real_brains_of_brats() -> None:
+    image = nib.load(CASES[0])
+    brain = np.asarray(image.dataobj) > 0
+    template = template_tissue(image.shape, image.affine).brain
+    assert dice(template, brain) > 0.9  # type: ignore[operator]

@@ -66,3 +66,14 @@ def test_the_target_outside_the_brain_is_left_out():
 def test_a_slice_without_tumour_is_refused():
     with pytest.raises(ValueError, match="no tumour"):
         transported_labels(np.zeros((41, 41), np.uint8), disc(5), BRAIN)
+
+
+def test_in_space_core_grows_along_the_short_voxel_sides_first():
+    labels = np.full((5, 7, 7), 2, np.uint8)
+    labels[2, 3, 3] = 3
+    target = np.ones((5, 7, 7), bool)
+    labels[0], labels[-1] = 0, 0  # grows from 3 slices to 5: two thirds more
+    labels[2, 3, 2:5] = 3
+    out = transported_labels(labels, target, target, inner=1.0, spacing_mm=(5.0, 1.0, 1.0))
+    assert (out == 3).sum() > 3
+    assert not (np.delete(out, 2, axis=0) == 3).any()

@@ -1,0 +1,114 @@
+"""What a forecast starts from: the last visit's scan, or its mask on the tissue of a template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechlearn.data.aligned_volumes import read_aligned
+from mechlearn.data.labels import whole_tumour
+from mechlearn.data.model_grid import canonical_affine
+from mechlearn.data.patients import record_of
+from mechlearn.data.template_tissue import TemplateTissue, inside_template, template_tissue
+from mechlearn.data.volumes import SourceVisit, read_labels, read_visit
+from mechlearn.extras import missing_extra
+from mechlearn.records import Patient
+from mechlearn.spatial.volume_arrival import FrontSpec
+
+__all__ = ["TEMPLATE", "LastVisit", "last_visit"]
+
+NO_MAP = "{}. There is no growth map: give the images and segmentation of the last visit for one."
+TEMPLATE = "template"  # name of the picture that stands in for a scan
+BRIGHTNESS = {"white": 1.0, "grey": 0.7, "csf": 0.2}  # of that picture, as in a T1
+
+
+@dataclass(frozen=True, eq=False)
+class LastVisit:
+    """One visit to grow from.
+
+    Attributes:
+        scan: images, labels and brain; without images, `TEMPLATE` or the brain mask as a picture;
+            None where sizes alone are known, or no brain.
+        contrasts: names of the images of `scan`.
+        speed: (Z, H, W), relative speed of the front; None where the images tell it.
+        warnings: sentences for the reader.
+    """
+
+    scan: SourceVisit | None = None
+    contrasts: tuple[str, ...] = ()
+    speed: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> dict[str, np.ndarray]:
+        """Contrast -> image of the visit's own files."""
+        volumes = () if self.scan is None else self.scan.volumes
+        pairs = zip(self.contrasts, volumes, strict=True)
+        return {name: image for name, image in pairs if name != TEMPLATE}
+
+
+def last_visit(patient: Patient) -> LastVisit:
+    """The last visit of a patient, read.
+
+    Raises:
+        ValueError: files that do not fit, a segmentation without a tumour.
+    """
+    visit = patient.visits[-1]
+    if visit.seg is None:
+        return LastVisit(warnings=(NO_MAP.format("Only sizes are known of the last visit"),))
+    record = record_of(patient, visit)
+    if visit.images:
+        contrasts = tuple(visit.images)
+        scan = read_visit(record, contrasts)
+        _tumour_there(patient, scan.labels)
+        return LastVisit(scan, contrasts)
+    labels, affine = read_labels(record)
+    _tumour_there(patient, labels)
+    brain = None
+    if visit.brain_mask is not None:
+        read = read_aligned({"seg": visit.seg, "brain_mask": visit.brain_mask})
+        brain = read.volumes["brain_mask"] > 0
+    return _on_template(labels, affine, brain)
+
+
+def _on_template(
+    labels: np.ndarray, affine: np.ndarray, brain: np.ndarray | None
+) -> LastVisit:
+    """A mask on the template's tissue, or in its own brain mask where it lies in no atlas."""
+    try:
+        tissue = template_tissue(labels.shape, canonical_affine(affine, labels.shape))
+        share = inside_template(whole_tumour(labels), tissue)
+    except (ValueError, ModuleNotFoundError) as error:
+        if brain is None:
+            why = str(error) if isinstance(error, ValueError) else missing_extra(error)
+            words = f"The last visit has no images; {why}".rstrip(".")
+            return LastVisit(warnings=(NO_MAP.format(words),))
+        scan = SourceVisit(brain[None].astype(np.float32), labels, brain, affine)
+        words = ("The last visit has no images and no tissue of a template: the tumour grows at "
+                 "one speed in the whole brain mask. Give images for tissue.")
+        return LastVisit(scan, (TEMPLATE,), None, (words,))
+    spec = FrontSpec()
+    held = tissue.brain if brain is None else brain
+    speed = np.where(tissue.brain, tissue.speed(grey=spec.grey, csf=spec.csf), spec.grey)
+    words = (
+        f"The last visit has no images: the tissue is that of the MNI152 template, in whose brain "
+        f"{share:.0%} of the tumour lies. Ventricles and gyri of this patient may lie elsewhere."
+    )
+    scan = SourceVisit(_picture(tissue)[None], labels, held, affine)
+    return LastVisit(scan, (TEMPLATE,), np.where(held, speed, 0.0), (words,))
+
+
+def _picture(tissue: TemplateTissue) -> np.ndarray:
+    shown = sum(weight * getattr(tissue, name) for name, weight in BRIGHTNESS.items())
+    return np.asarray(shown, np.float32)
+
+
+def _tumour_there(patient: Patient, labels: np.ndarray) -> None:
+    visit = patient.visits[-1]
+    if not whole_tumour(labels).any():
+        raise ValueError(
+            f"patient {patient.name}: visit {visit.session} shows no tumour ({visit.seg} holds no "
+            "label but 0 or a cavity), so there is no place to grow from. Forecast from a visit "
+            "with a tumour, or forecast the size alone."
+        )
