@@ -37,7 +37,7 @@ def check(cfg: DictConfig) -> int:
     table, _ = report.write(Path(HydraConfig.get().runtime.output_dir))
     console = Console(highlight=False)
     print_report(report, console, csv=table)
-    console.print(f"all findings: {table}", soft_wrap=True)
+    console.print(f"all findings: {table}", soft_wrap=True, markup=False)
     if in_multirun() and not report.passed:  # the other jobs go on
         raise ValueError(f"{report.summary()}. See {table}.")
     return 0 if report.passed else 1

@@ -74,7 +74,9 @@ def user_text(error: BaseException) -> str | None:
             f"not enough memory ({str(error).splitlines()[0] if str(error) else 'RAM'}). Lower "
             "data.workers, data.loader.batch_size, sampler.batch or the size of the volumes."
         )
-    return next((_of_machine(e) for e in _chain(error) if _is_of_machine(e)), None)
+    found = [e for e in _chain(error) if isinstance(e, OSError) and e.errno in REMEDIES]
+    named = [e for e in found if e.filename is not None]
+    return _of_machine((named or found)[0]) if found else None
 
 
 def _cause_of_composition(error: BaseException) -> Iterator[str]:
@@ -93,16 +95,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     return reversed(seen)
 
 
-def _is_of_machine(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in REMEDIES
-
-
-def _of_machine(error: BaseException) -> str:
-    assert isinstance(error, OSError)
-    assert error.errno is not None
+def _of_machine(error: OSError) -> str:
     where = error.filename2 or error.filename
     place = "" if where is None else f"{os.fsdecode(where) if where else '(empty path)'}: "
-    return f"{place}{error.strerror or os.strerror(error.errno)}. {REMEDIES[error.errno]}"
+    number = error.errno or 0
+    return f"{place}{error.strerror or os.strerror(number)}. {REMEDIES[number]}"
 
 
 def _raised_by_us(trace: TracebackType | None) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table as ScreenTable
+from rich.text import Text
 
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.model_checks import check_forecast, check_grid
@@ -52,8 +53,9 @@ def _show(result: ForecastResult) -> None:
     rows = result.table()
     heads = [f"z {item.reference.z}" for item in result.slices]
     asked = result.row.get("what_if")
-    words = None if asked is None else f"What if: {asked} ({NOT_EVIDENCE})."
-    table = ScreenTable("", *heads, title=f"{result.patient}, day {result.day:g}", caption=words)
+    words = None if asked is None else Text(f"What if: {asked} ({NOT_EVIDENCE}).")
+    title = Text(f"{result.patient}, day {result.day:g}")
+    table = ScreenTable("", *heads, title=title, caption=words)
     for key in list(rows[0])[1:]:  # the first is the slice's name
         table.add_row(key, *(number(row.get(key)) for row in rows))
     Console().print(table)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mechlearn.api import Forecast, Patient, forecast
 from mechlearn.checks import one_of
@@ -61,8 +62,8 @@ def forecast_and_show(cfg: DictConfig) -> None:
     sampler_spec(cfg)
     course_change(cfg)
     result, written = run_volume_forecast(cfg, output_dir())
-    table = Table("", "", "", title=f"{result.details.patient.name}, day {result.size.day:g}",
-                  show_header=False)  # fmt: skip
+    title = Text(f"{result.details.patient.name}, day {result.size.day:g}")
+    table = Table("", "", "", title=title, show_header=False)
     for row in result.table():
         table.add_row(str(row["quantity"]), f"{row['value']:.3g}", str(row["unit"]))
     console = Console()

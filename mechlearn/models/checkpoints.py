@@ -19,12 +19,11 @@ from mechlearn.checks import one_of
 from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.files import replacing
 from mechlearn.models.checkpoint_files import CARD_KEY, packaged, read_checkpoint
 from mechlearn.models.exports.folder import local_path, read_member
 from mechlearn.models.network_targets import build_network
 from mechlearn.models.networks import predicted_noise
-from mechlearn.models.torch_files import read_torch
+from mechlearn.models.torch_files import read_torch, write_torch
 
 __all__ = [
     "CARD_KEY",
@@ -229,15 +228,11 @@ def export(checkpoint: str | Path, path: str | Path, *, half: bool = True, **car
     model = load_model(checkpoint)
     dtype = torch.float16 if half else torch.float32
     weights = {k: v.to(dtype).contiguous() for k, v in model.module.state_dict().items()}
-    out = Path(path)
-    with replacing(out) as partial:
-        torch.save({CARD_KEY: {**model.card, **card}, "state_dict": weights}, partial)
-    return out
+    return write_torch(path, {CARD_KEY: {**model.card, **card}, "state_dict": weights})
 
 
 def set_gain(path: str | Path, gain: float, **notes: Any) -> None:
     """Store a guide's measured gain (and how it was measured) in its checkpoint."""
     content = read_torch(path)
     content[CARD_KEY] = {**content[CARD_KEY], "gain": float(gain), **notes}
-    with replacing(path) as partial:
-        torch.save(content, partial)
+    write_torch(path, content)

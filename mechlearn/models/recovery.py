@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mechlearn.checks import positive
-from mechlearn.files import replacing
+from mechlearn.models.torch_files import write_torch
 
 __all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint"]
 
@@ -41,8 +40,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        with replacing(path) as partial:
-            torch.save(checkpoint, partial)
+        write_torch(path, checkpoint)
 
 
 class RecoveryCheckpoint(Checkpoint):

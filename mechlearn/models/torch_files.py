@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import struct
 import zipfile
@@ -11,7 +13,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["read_torch"]
+from mechlearn.files import replacing
+
+__all__ = ["read_torch", "write_torch"]
 
 LFS_POINTER = b"version https://git-lfs"
 LOCAL_HEADER = 30  # bytes of a zip member's own header, before its name and extra field
@@ -51,6 +55,23 @@ def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False
         raise ValueError(
             f"{what} {path}: cannot be read ({_kind(path, error)}). {REMEDY}"
         ) from error
+
+
+def write_torch(path: str | Path, content: Any) -> Path:
+    """`torch.save`, at once or not at all; returns the path.
+
+    Raises:
+        OSError: no space, or a file that may not grow so large; it names the path.
+    """
+    with replacing(path) as partial:
+        try:
+            torch.save(content, partial)
+        except RuntimeError as error:
+            if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+                raise
+            # torch forgets the system's reason: it is nearly always this one.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+    return Path(path)
 
 
 def _kind(path: Path, error: Exception) -> str:

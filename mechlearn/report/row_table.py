@@ -37,8 +37,8 @@ def row_table(
     ends = {f"{k}{end}" for k in shown for end in ENDS if _has_interval(shown, k)}
     kept = [k for k in shown if k not in words and k not in moved and k not in ends]
     ordered = [*words, *kept]
-    out = Table("", str(row.get("law", "")), *columns, title=str(row.get("job", "")), box=None,
-                pad_edge=False, show_header=bool(columns))  # fmt: skip
+    out = Table("", str(row.get("law", "")), *columns, title=Text(str(row.get("job", ""))),
+                box=None, pad_edge=False, show_header=bool(columns))  # fmt: skip
     out.columns[0].overflow = "fold"  # long keys stay whole
     for key in ordered:
         variants = [beside[key, m] for m in columns]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["score_table"]
@@ -45,5 +46,6 @@ def score_table(table: Sequence[Mapping[str, Any]], n_patients: int) -> Table:
                 text + (f" ({missing} undefined)" if missing and value is not None else "")
             )
         mark = "bold blue" if row["method"] == "prediction" else None
-        out.add_row(row["method"].replace("_", " "), row["size"], *cells, style=mark)
+        names = map(escape, (row["method"].replace("_", " "), row["size"]))
+        out.add_row(*names, *cells, style=mark)
     return out

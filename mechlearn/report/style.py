@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.text import Text
 
 from mechlearn.files import write_bytes
 
@@ -36,6 +37,7 @@ __all__ = [
     "stacked",
 ]
 
+MATH = "$s_R$"  # the one formula in labels, the regressor scale
 BLACK, GREY = "#1a1a1a", "#767676"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -82,6 +84,8 @@ def label_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
 
 def png(figure: Figure) -> bytes:
     """The figure as PNG bytes, without time stamps, so that equal figures are equal bytes."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(MATH in text.get_text())  # names of patients are no formulas
     buffer = io.BytesIO()
     options: dict[str, Any] = {"metadata": {"Software": None}}
     figure.savefig(buffer, format="png", **options)
