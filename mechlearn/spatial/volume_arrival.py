@@ -46,8 +46,8 @@ class FrontSpec:
         shrink_weight: of the travel time from the deep part in the order of leaving.
     """
 
-    grey: float = 0.2
-    csf: float = 0.03
+    grey: float = 0.3
+    csf: float = 0.07
     front_back: float = 1.43
     deep_weight: float = 0.3
     deep_share: float = 0.7
