@@ -40,6 +40,7 @@ _SIGMA_FLOOR = 0.03  # no reader draws one outline twice within less
 # Weak prior of log sigma and log tau: keeps a cohort of a dozen series from a corner solution.
 _USUAL, _USUAL_WIDTH = np.log([0.15, 0.03]), 1.0
 _ROUNDS, _EM_STEPS, _TOLERANCE = 12, 4, 1e-6
+_CONVERGED = 1e-3  # of the log likelihood a slice: a round that gains less is the last
 _MAP_STEPS = 40  # of a fit in one round: the next round goes on from there
 _PRIOR_SLICES = 5.0  # weight of the law's own widths in the covariance, in slices
 _PRIOR_SHARE = 0.2  # of those widths
@@ -140,15 +141,19 @@ def fit_population_prior(
     mean = plain.coordinates(np.array([p.start for p in law.parameters]))
     now = PopulationPrior(law, mean, np.diag(widths**2), Discrepancy(0.1, 0.02), floor)
     x: np.ndarray | None = None
+    loss = np.inf
     basis = ScatterBasis.of(plain.days, plain.seen)
     for number in range(_ROUNDS):
         batch = dataclasses.replace(
             plain, objective=now.objective(problems, plain.days, plain.seen)
         )
         x = _map_fits(now, batch, x, np.random.default_rng([seed, number]))
+        before = loss
         now, loss = _update(now, batch, basis, x, widths)
         logger.debug("population of %s, round %d: -log likelihood %.4f a slice, %s",
                      law.name, number + 1, loss / len(problems), now.discrepancy)  # fmt: skip
+        if abs(loss - before) < _CONVERGED * len(problems):
+            break
     return now
 
 

@@ -1,7 +1,7 @@
 """Fits a second: lmfit with odeint, lmfit with the exact solution, and all slices in one batch.
 
     python experiments/benchmarks/growth_fit/benchmark.py OUT.json --odeint 20 --lmfit 60 \
-        --slices 60 --checked 10 --largest 1000
+        --slices 60 --checked 10 --largest 1000 --patients 40
 
 Simulated slices (phantom): the `ode` law at seven visits with 10% noise. Every engine minimises the
 same sum of squares; the peers get one start a fit, the batch its usual two, and its time holds the
@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lmfit
@@ -25,10 +26,12 @@ from rich.progress import track
 from rich.table import Table
 from scipy.integrate import odeint
 
+from mechlearn.evaluation.population_fit import CrossFit, cross_fitted, in_order
 from mechlearn.growth import GROWTH_MODELS, GrowthSpec
 from mechlearn.growth.bootstrap import bootstrap, bootstraps, perturb
 from mechlearn.growth.fit import fit_problem
 from mechlearn.growth.fit_problems import Batch, FitProblem, Objective, Tasks
+from mechlearn.growth.size_forecast import forecasts
 from mechlearn.growth.solvers import solve_batched, solve_lmfit
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
@@ -37,21 +40,24 @@ NAMES = LAW.names
 SPEC = GrowthSpec(law="ode", n_bootstrap=100)
 
 
-def simulated(count: int, seed: int = 0) -> list[SizeSeries]:
-    """Slices of seven visits 30 to 140 days apart, one course of radiotherapy, 10% noise."""
+def simulated(count: int, seed: int = 0, visits: int = 7) -> list[SizeSeries]:
+    """Slices of seven visits 30 to 140 days apart, one course of radiotherapy, 10% noise; more
+    visits are weeks apart."""
     rng = np.random.default_rng(seed)
     out = []
     for i in range(count):
-        days = np.concatenate([[0.0], np.cumsum(rng.integers(30, 141, 6))])
+        gaps = rng.integers(30, 141, visits - 1) if visits <= 7 else np.full(visits - 1, 7)
+        days = np.concatenate([[0.0], np.cumsum(gaps)])
         course = Radiotherapy(float(rng.integers(10, 61)))
         truth = {
             "initial_area": rng.uniform(200, 2000), "growth_rate": rng.uniform(0.003, 0.012),
             "survival_fraction": rng.uniform(0.02, 0.2), "decay_rate": rng.uniform(0.01, 0.05),
             "delay": rng.uniform(5, 40), "slope": rng.uniform(0.05, 0.3),
         }  # fmt: skip
-        areas = LAW.area(days, truth, (course,)) * (1 + 0.1 * rng.normal(size=7)).clip(0.1)
-        visits = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
-        out.append(SizeSeries(f"S{i:05d}/z000", f"S{i:05d}", visits, (course,)))
+        areas = LAW.area(days, truth, (course,)) * (1 + 0.1 * rng.normal(size=visits)).clip(0.1)
+        areas = np.minimum(areas, 3e4)
+        readings = tuple(SizeReading(float(d), float(a)) for d, a in zip(days, areas, strict=True))
+        out.append(SizeSeries(f"S{i:05d}/z000", f"S{i:05d}", readings, (course,)))
     return out
 
 
@@ -174,17 +180,39 @@ def growth_with_size(largest: int) -> dict[str, float]:
     return out
 
 
+def populations(patients: int) -> dict[str, float]:
+    """Seconds of a cross-fit over five folds (six growth models each), and of forecasts of two
+    long series under the packaged population."""
+    cohort = in_order(simulated(patients, seed=7, visits=4))
+    with TemporaryDirectory() as folder:
+        seconds, _ = timed(
+            lambda: cross_fitted(cohort, CrossFit(), unit="mm2", folder=Path(folder))
+        )
+    out = {"n_patients": float(patients), "cross_fit_s": seconds}
+    pooled = GrowthSpec(law="pooled", population="phantom")
+    for visits in (100, 300):
+        series = simulated(2, seed=8, visits=visits)
+        days = [s.visits[-1].day + 60 for s in series]
+        for name, spec in (("pooled", pooled), ("ode", SPEC)):
+            seconds, made = timed(lambda s=spec, d=days, t=series: forecasts(t, d, spec=s))
+            if any(isinstance(m, Exception) for m in made):
+                raise RuntimeError(f"a series of {visits} visits was refused: {made}")
+            out[f"two_series_of_{visits}_visits_{name}_s"] = seconds
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     for name, value in (("odeint", 20), ("lmfit", 60), ("slices", 60), ("checked", 10),
-                        ("largest", 1000)):  # fmt: skip
+                        ("largest", 1000), ("patients", 40)):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()
     series = simulated(args.slices)
     result: dict[str, float] = {"cores": float(len(os.sched_getaffinity(0)))}
     result |= batched(series) | peers(series, args.odeint, args.lmfit)
     result |= agreement(series[: args.checked]) | growth_with_size(args.largest)
+    result |= populations(args.patients)
     for peer in ("lmfit_odeint", "lmfit_exact"):
         result[f"ratio_to_{peer}"] = result[f"{peer}_s_per_fit"] / result["batched_s_per_fit"]
     args.out.parent.mkdir(parents=True, exist_ok=True)

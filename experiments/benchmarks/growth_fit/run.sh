@@ -7,8 +7,9 @@ cd "$(dirname "$0")/../../.."
 out=outputs/experiments/benchmarks/growth_fit
 
 case "$profile" in
-  smoke) numbers=(--odeint 10 --lmfit 20 --slices 60 --checked 5 --largest 1000) ;;
-  full) numbers=(--odeint 60 --lmfit 200 --slices 60 --checked 60 --largest 10000) ;;
+  smoke) numbers=(--odeint 10 --lmfit 20 --slices 60 --checked 5 --largest 1000 --patients 40) ;;
+  full) numbers=(--odeint 60 --lmfit 200 --slices 60 --checked 60 --largest 10000
+    --patients 150) ;;
   *) echo "growth_fit: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 
