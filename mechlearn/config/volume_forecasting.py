@@ -69,6 +69,7 @@ def forecast_and_show(cfg: DictConfig) -> None:
     console = Console()
     console.print(table)
     console.print(f"prior: {result.size.population or 'none'}", markup=False)
+    console.print(result.size.guarantee, markup=False, highlight=False)
     for path in written:
         console.print(str(path), highlight=False, soft_wrap=True, markup=False)
 

@@ -99,8 +99,8 @@ class SizeComparison:
         lines = [
             f"{row['n_held_out']} held-out visits of {row['n_patients']} patients; patients apart; "
             "brackets resample patients",
-            "95% intervals of learned: guarantee no (ranks of held-out patients, then refitted to "
-            "all); what they held stands under coverage",
+            "95% intervals: guarantee no (corrected by held-out patients, then refitted to all, or "
+            "not corrected at all); what they held stands under coverage",
             f"{'model':<14}" + "".join(f"{head:>25}" for head in heads),
         ]
         for model in self.models:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mechlearn.evaluation.comparison_table import SizeComparison
 from mechlearn.evaluation.fans import load_fans, save_fans
 from mechlearn.evaluation.growth_scores import BASELINES, slice_row, summarise_fits
 from mechlearn.evaluation.job import Job
 from mechlearn.evaluation.learned_folds import learned_groups
 from mechlearn.evaluation.population_fit import CrossFit, check_unseen, cross_fitted, in_order
 from mechlearn.evaluation.presets import as_baseline
-from mechlearn.evaluation.rows import Row, write_table
+from mechlearn.evaluation.rows import Row, read_table, write_table
 from mechlearn.evaluation.runner import SIZES, Done, Evaluation, Scored
 from mechlearn.files import write_text
 from mechlearn.growth.ensemble import Ensemble
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 CROSS_FIT = "cross_fit"  # in place of a population: the cohort's own, patients apart
 FANS = "fans.npz"
+COMPARISON = "comparison.csv"
 N_EXAMPLES = 6  # forecasts kept for a picture
 _BLOCK = 32  # slices between two reports of progress
 
@@ -98,6 +100,8 @@ def score(job: Job, case: Cohort) -> Scored:
             log.warning("slice %s is left out: %s", row["slice_id"], row["skipped"])
     train, every, seconds = made[""]
     done = [m for m in (*train, *every) if isinstance(m, SizeForecast)]
+    if law != LEARNED:
+        _beside(job, series, {name or law: found for name, (found, _, _) in made.items()})
     save_fans(job.out_dir / FANS, _examples(series, train, N_EXAMPLES))
     n_fits = sum(m.samples.size + m.n_failed for m in done)
     return Scored(rows, extra={
@@ -111,23 +115,38 @@ def score(job: Job, case: Cohort) -> Scored:
 
 def summarise(job: Job, done: Done) -> Row:
     """Scores over slices with 95% intervals that resample patients, by number of visits, and
-    Wilcoxon tests against each baseline; with growth=learned also its table beside baselines."""
+    Wilcoxon tests against each baseline; and the table beside the cohort's baselines."""
     row = summarise_fits([*done.rows, *done.skipped], unit=job.cohort.unit, seed=job.growth.seed)
-    return row | (_compared(job) if job.growth.law == LEARNED else {})
+    return row | _compared(job)
+
+
+def _beside(job: Job, series: Sequence[SizeSeries], made: Mapping[str, Sequence[Made]]) -> None:
+    """Keep the scores of the forecasts beside the cohort's baselines for the table."""
+    from mechlearn.evaluation.size_comparison import beside_baselines  # imports this module
+
+    found = beside_baselines(series, made, n_folds=job.task.folds, seed=job.seed)
+    write_table(job.out_dir / COMPARISON, found.rows, first=("series", "patient", "model"))
 
 
 def _compared(job: Job) -> Row:
-    """The learned forecast beside its baselines: a table in the log and its rows in a file."""
+    """The forecast beside its baselines: a table in the log and its rows in a file."""
     from mechlearn.evaluation.size_comparison import compare  # imports this module
 
     series, task, growth = job.cohort, job.task, job.growth
-    prior = None
-    if growth.population != CROSS_FIT:
-        prior = load_size_prior(growth.population, series.timelines[0].compartment)
-    found = compare(series.timelines, holdouts=task.holdouts, prior=prior, n_folds=task.folds,
-                    learned=LearnedSpec(seed=job.seed), seed=job.seed)  # fmt: skip
+    if growth.law == LEARNED:
+        prior = None
+        if growth.population != CROSS_FIT:
+            prior = load_size_prior(growth.population, series.timelines[0].compartment)
+        found = compare(series.timelines, holdouts=task.holdouts, prior=prior, n_folds=task.folds,
+                        learned=LearnedSpec(seed=job.seed), seed=job.seed)  # fmt: skip
+        write_table(job.out_dir / COMPARISON, found.rows, first=("series", "patient", "model"))
+    else:
+        rows = read_table(job.out_dir / COMPARISON)
+        models = tuple(dict.fromkeys(str(row["model"]) for row in rows))
+        found = SizeComparison(tuple(rows), models, series.unit)
+    if not found.rows:
+        return {}
     text = found.table(seed=job.seed)
-    write_table(job.out_dir / "comparison.csv", found.rows, first=("series", "patient", "model"))
     write_text(job.out_dir / "comparison.txt", f"{text}\n")
     log.info("%s\n%s", series.name, text)
     return {f"compared_{k}": v for k, v in found.summary(seed=job.seed).items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.metrics.size_scores import crps, interval_covers, nrmse, winkler
 from mechlearn.records import SizeForecast, SizeSeries
 
-__all__ = ["MODELS", "compare"]
+__all__ = ["MODELS", "beside_baselines", "compare"]
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,30 @@ def compare(
             rows += _fold(series, here, _runs(models, others, prior, learned, seed), floor)
         log.info("compare: %d of %d held-out visits", len({r["task"] for r in rows}), len(tasks))
     return SizeComparison(tuple(rows), tuple(models), series[0].unit)
+
+
+def beside_baselines(
+    series: Sequence[SizeSeries], made: Mapping[str, Sequence[Made]], *, n_folds: int, seed: int
+) -> SizeComparison:
+    """Forecasts of every last visit that were made already, beside the cohort's own baselines.
+
+    Args:
+        series: the cohort, `in_order`.
+        made: model -> its forecast, or error, of every series; a model with the name of one of the
+            cohort's baselines is left out.
+        n_folds, seed: of the baselines' folds over patients. A cohort of too few patients has no
+            such baselines.
+    """
+    whole = [i for i, s in enumerate(series) if s.visits[0].day < s.visits[-1].day]
+    floor = cohort_floor(np.concatenate([s.sizes for s in series]))
+    own = {name: found for name, found in made.items() if name not in BASELINES}
+    rows = [_row(series[i], 1, name, found[i], floor) for name, found in own.items() for i in whole]
+    try:
+        cohort = compare(series, models=BASELINES, n_folds=n_folds, seed=seed)
+    except ValueError as error:
+        log.info("no cohort ratio beside the forecasts: %s", error)
+        return SizeComparison(tuple(rows), tuple(own), series[0].unit)
+    return SizeComparison((*rows, *cohort.rows), (*own, *cohort.models), series[0].unit)
 
 
 def _runs(

@@ -165,6 +165,36 @@ class SizeForecast:
         low, high = np.percentile(self.samples, [tail, 100 - tail])
         return float(low), float(high)
 
+    def interval_error(self, level: float = 0.95) -> tuple[float, float]:
+        """Monte Carlo standard error of both ends, from order statistics of N random samples.
+
+        Only bootstraps without a population are random; other samples are quantiles and have none.
+        """
+        if self.population:
+            return 0.0, 0.0
+        errors = []
+        for share in ((1 - level) / 2, (1 + level) / 2):
+            apart = np.sqrt(share * (1 - share) / self.samples.size)
+            ends = np.quantile(self.samples, np.clip([share - apart, share + apart], 0, 1))
+            errors.append(float(np.diff(ends)[0]) / 2)
+        return errors[0], errors[1]
+
+    @property
+    def guarantee(self) -> str:
+        """Whether the 95% interval is guaranteed, and what it stands on."""
+        if self.population:
+            return (
+                "Interval guarantee: no. It was corrected by the errors of held-out patients of "
+                f"the prior's cohort ({self.population}) and is right for patients like those; "
+                "check it on yours with +experiment=growth_fits."
+            )
+        low, high = self.interval_error()
+        return (
+            "Interval guarantee: no. It holds measurement noise alone, not what other patients "
+            f"teach; another seed would move its ends by about {low:.3g} and {high:.3g} "
+            f"{self.unit}."
+        )
+
     def survival(self, sizes: np.ndarray | float) -> np.ndarray:
         """P(size >= x) of the samples for each x, in [0, 1], float32 of the shape of `sizes`."""
         ordered = np.sort(self.samples)

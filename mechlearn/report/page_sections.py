@@ -121,7 +121,7 @@ def _words(timeline: SizeSeries, forecast: SizeForecast, reference: AxialSlice,
             f"True scan on day {follow_up.day:g}{when}: {follow_up.tumour_area_mm2:.0f} mm². "
             "It was not used for the forecast."
         )
-    words.append(_origin(forecast))
+    words += [_origin(forecast), forecast.guarantee]
     return words
 
 

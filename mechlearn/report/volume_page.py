@@ -22,7 +22,7 @@ ML = 1000.0  # mm3
 
 
 def forecast_sentences(series: SizeSeries, size: SizeForecast) -> list[str]:
-    """What the forecast says, in three sentences."""
+    """What the forecast says, and what its interval stands on."""
     last = series.visits[-1]
     low, high = size.interval(0.95)
     growth = float(size.survival(np.nextafter(last.size, np.inf)))
@@ -34,6 +34,7 @@ def forecast_sentences(series: SizeSeries, size: SizeForecast) -> list[str]:
         f"interval of {low / ML:.1f} to {high / ML:.1f} ml.",
         f"The probability that it is larger than at the last visit is {growth:.0%}; the forecast "
         f"uses {size.population or 'this patient alone, without a prior'}.",
+        size.guarantee,
     ]
 
 

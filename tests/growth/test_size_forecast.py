@@ -194,3 +194,21 @@ def test_spec_refuses_by_key(change, message):
 def test_bounds_of_the_spec_hold_in_the_samples():
     spec = dataclasses.replace(FAST, bounds={"growth_rate": [0.0, 0.001]})
     assert forecast(timeline(), 200, spec=spec).parameters["growth_rate"].max() <= 0.001 + 1e-12
+
+
+def test_monte_carlo_error_is_the_spread_over_seeds():
+    spec = dataclasses.replace(FAST, n_bootstrap=100)
+    runs = [forecast(timeline(), 200, spec=dataclasses.replace(spec, seed=k)) for k in range(60)]
+    ends = np.array([made.interval() for made in runs])
+    told = np.array([made.interval_error() for made in runs]).mean(axis=0)
+    assert told == pytest.approx(ends.std(axis=0), rel=0.5)
+
+
+def test_a_forecast_says_what_its_interval_stands_on():
+    alone = forecast(timeline(), 200, spec=FAST)
+    with_others = forecast(timeline(), 200, spec=GrowthSpec(law="pooled", population="phantom"))
+    assert "guarantee: no" in alone.guarantee
+    assert "another seed would move its ends" in alone.guarantee
+    assert "guarantee: no" in with_others.guarantee
+    assert "phantom series" in with_others.guarantee
+    assert with_others.interval_error() == (0.0, 0.0)
