@@ -70,7 +70,7 @@ def plain_row(row: Mapping[str, Any]) -> Row:
 
 
 def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:
-    """Write one row as JSON with sorted keys, atomically; a stale `failed.json` beside it goes.
+    """Write one row as JSON, atomically, keys in their order; removes `failed.json` beside it.
 
     Args:
         path: the file, or a folder that receives `row.json`.
@@ -79,7 +79,7 @@ def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:
     path = Path(path)
     if path.suffix != ".json":
         path = path / ROW
-    text = json.dumps(plain_row(row), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(plain_row(row), indent=2, allow_nan=False) + "\n"
     write_bytes(path, text.encode())
     if path.name == ROW:
         (path.parent / FAILED).unlink(missing_ok=True)

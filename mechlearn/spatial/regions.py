@@ -14,7 +14,6 @@ from mechlearn.checks import finite, same_shape
 __all__ = [
     "dilate_to_area",
     "double_area_dilation",
-    "outside_region",
     "signed_distance",
     "tumour_region",
 ]
@@ -63,11 +62,6 @@ def double_area_dilation(mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
 def tumour_region(gt_mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Where a tumour and its generated growth are scored: the expert mask at twice its area."""
     return double_area_dilation(gt_mask, brain)
-
-
-def outside_region(gt_mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Where the anatomy has to stay: the brain minus `tumour_region`."""
-    return np.asarray(brain, bool) & ~tumour_region(gt_mask, brain)
 
 
 def _centrality(mask: np.ndarray) -> np.ndarray:

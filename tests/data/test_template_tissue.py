@@ -46,7 +46,7 @@ def test_a_mask_out_of_template_space_is_refused() -> None:
 
 
 def test_the_grid_of_brats_is_known_in_any_orientation() -> None:
-    """A RAS file of the grid that BraTS stores as LPS: the brain lies in its middle, in its size."""
+    """A RAS file of the grid that BraTS stores as LPS: the brain is in the middle, full size."""
     ras = np.array([[1.0, 0, 0, -239], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     brain = template_tissue((240, 240, 155), ras).brain
     assert np.argwhere(brain)[:, 0].mean() == pytest.approx(119.5, abs=3)

@@ -9,9 +9,7 @@ from scipy import ndimage
 from mechlearn.spatial.regions import (
     dilate_to_area,
     double_area_dilation,
-    outside_region,
     signed_distance,
-    tumour_region,
 )
 
 
@@ -54,11 +52,6 @@ def test_empty_mask_has_an_empty_region():
 
 def test_tumour_too_large_to_double_takes_the_whole_brain():
     assert np.array_equal(double_area_dilation(disc(24), BRAIN), BRAIN)
-
-
-def test_tumour_region_and_outside_are_the_brain():
-    gt = disc(9)
-    assert np.array_equal(tumour_region(gt, BRAIN) ^ outside_region(gt, BRAIN), BRAIN)
 
 
 @pytest.mark.parametrize("area", [0, 1, 57, 197, 198, 400, 1200])

@@ -27,7 +27,6 @@ WORLD_AXES = ("L-R", "A-P", "S-I")
 FLIPS: dict[str, tuple[int, ...]] = {
     "A-P": (1,), "S-I": (0,), "A-P and S-I": (0, 1), "L-R": (2,),
 }  # fmt: skip
-AXIS_NAMES = ("S-I", "A-P", "L-R")  # of the canonical axes
 OUTLINE = (16, 20, 16)  # cells of the brain's box, along z, row and column
 EXTENT = (0.001, 0.999)  # shares of brain voxels between which the box lies: specks do not move it
 THUMB_MM = 4.0
