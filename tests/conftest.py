@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -132,3 +133,12 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [r for name in SPLITS for r in write_patient(root, name, rng)]
     write_splits(SPLITS, root / "splits.json")
     return write_manifest(records, root / "visits.csv")
+
+
+@pytest.fixture(scope="session")
+def real_brats() -> Path:
+    default = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+    root = Path(os.environ.get("MECHLEARN_REAL_DATA", default)) / "brats2021"
+    if not root.is_dir():
+        pytest.skip(f"no real cases at {root}; set MECHLEARN_REAL_DATA")
+    return root

@@ -1,6 +1,9 @@
 """Pictures of real scans beside their baselines: a band grown again, and tumours grown larger.
 
-python experiments/real_scans/bench.py STORE OUT [--split test] [--slices N] [--guided N]
+    bench.py STORE OUT [--known STORE] [--split test] [--slices N] [--guided N]
+
+`--known` holds the patients that the segmenter learns from (train) and the classifier of real and
+drawn patches (val); LPIPS is measured where its wheel is installed (`perceptual.py`).
 
 Every figure is a mean over patients of means over their slices; intervals resample patients.
 """
@@ -16,14 +19,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import Task, growth, regrowth, slices
+from meter import Meter
+from perceptual import Perceptual
+from realness import accuracy, patches, trained
 from sheet import write_sheet
 
 from mechlearn.config.recipes import conf_dir
 from mechlearn.data.store import SliceStore
+from mechlearn.diffusion.label_sampling import window_of
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.evaluation.model_pair import generate, load_models, meter_of
 from mechlearn.evaluation.rows import Row, write_table
@@ -81,8 +89,8 @@ def guided(recipe: str, seed: int) -> Method:
     return draw
 
 
-def regrown(scan: AxialSlice, task: Task, drawn: np.ndarray) -> Row:
-    """A drawn band beside the real one."""
+def regrown(scan: AxialSlice, task: Task, drawn: np.ndarray, alike_of: Perceptual | None) -> Row:
+    """A drawn band beside the real one; LPIPS of the square around it."""
     assert task.truth is not None
     ranges, band = brain_range(task.truth, scan.brain), task.band
     errors = np.abs(drawn - task.truth)[:, band].mean(1) / ranges
@@ -93,10 +101,14 @@ def regrown(scan: AxialSlice, task: Task, drawn: np.ndarray) -> Row:
         row[f"mae_{name}"] = float(errors[number])
         row[f"distance_{name}"] = distances[number]
         row[f"ssim_{name}"] = float(alike[number])
+    if alike_of is not None:
+        window = window_of(torch.from_numpy(band), margin_px=8, least_px=48)
+        apart = alike_of(*(window.of(torch.from_numpy(x)).numpy() for x in (drawn, task.truth)))
+        row |= {f"lpips_{name}": float(v) for name, v in zip(CONTRASTS, apart, strict=True)}
     return row
 
 
-def grown(scan: AxialSlice, task: Task, drawn: np.ndarray) -> Row:
+def grown(scan: AxialSlice, task: Task, drawn: np.ndarray, meter: Meter | None) -> Row:
     """A grown tumour beside the patient's own."""
     real = drawn_realism(drawn, task.scan, task.before, task.after, scan.brain)
     row: Row = {"outside_changed": real.outside_changed}
@@ -104,6 +116,9 @@ def grown(scan: AxialSlice, task: Task, drawn: np.ndarray) -> Row:
     row["ssim_outside"] = float(ssim_map(drawn, task.scan)[:, beside].mean())
     measured = meter_of(scan).fraction(drawn) * scan.brain.sum()
     row["size_error_flair"] = float(measured / (task.after > 0).sum() - 1.0)
+    if meter is not None:
+        found = (meter.labels(drawn, scan.brain) > 0).sum()
+        row["size_error_segmenter"] = float(found / (task.after > 0).sum() - 1.0)
     for number, name in enumerate(CONTRASTS):
         for key, values in (("distance", real.distance), ("darkened", real.darkened)):
             row[f"{key}_{name}"] = None if values is None else values[number]
@@ -141,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--known", help="a store of other patients, with train and val")
     parser.add_argument("--split", default="test")
     parser.add_argument("--slices", type=int, default=3, help="of each patient")
     parser.add_argument("--guided", type=int, default=0, help="slices for the guided baselines")
@@ -151,7 +167,9 @@ def main() -> None:
     store = SliceStore(args.store)
     patients = store.patients(None if args.split == "all" else args.split)
     scans = slices(store, patients, args.slices)
-    ways = methods(args.model, args.seed)
+    ways, alike_of = methods(args.model, args.seed), Perceptual.find()
+    known = SliceStore(args.known) if args.known else None
+    meter = Meter(known, seed=args.seed) if known else None
     again: dict[str, list[Row]] = {name: [] for name in ways}
     larger: dict[str, list[Row]] = {f"{name} x{f:g}": [] for name in ways for f in FACTORS}
     for number, scan in enumerate(scans, 1):
@@ -159,33 +177,61 @@ def main() -> None:
         whose = {"patient": scan.patient, "z": scan.z}
         task = regrowth(scan)
         for name, draw in ways.items():
-            again[name].append({**whose, "method": name, **regrown(scan, task, draw(scan, task))})
+            row = regrown(scan, task, draw(scan, task), alike_of)
+            again[name].append({**whose, "method": name, **row})
             for factor in FACTORS:
                 more = growth(scan, factor)
-                row = grown(scan, more, draw(scan, more))
+                row = grown(scan, more, draw(scan, more), meter)
                 larger[f"{name} x{factor:g}"].append({**whose, "method": name, **row})
     if args.guided:
         one_each = slices(store, patients, 1)[: args.guided]
         for recipe in ("placed", "fast"):
             draw, tasks = guided(recipe, args.seed), [growth(s, 1.5) for s in one_each]
             larger[f"{recipe} x1.5"] = [
-                {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t))}
+                {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t), meter)}
                 for s, t in zip(one_each, tasks, strict=True)
             ]
-    finish(args.out, again, larger, len(patients))
+    extra = told_apart(known, scans, ways, args.seed) | sizes_read(meter, known, store, scans) \
+        if known and meter else {}
+    finish(args.out, again, larger, {"n_patients": len(patients), **extra})
     write_sheet(args.out / "sheet.png", slices(store, patients, 2)[:10], ways["labels"])
 
 
+def told_apart(
+    known: SliceStore, scans: list[AxialSlice], ways: dict[str, Method], seed: int
+) -> Row:
+    """Accuracy of classifiers of real and drawn patches, a mean over patients."""
+    out: Row = {}
+    learnt = slices(known, known.patients("val"), 6)
+    for name in ("random_values", "texture_copy", "first_guess", "labels"):
+        net = trained(patches(learnt, ways[name], seed=seed)[0], seed=seed)
+        right = accuracy(net, *patches(scans, ways[name], seed=seed + 1))
+        out[f"told_from_real_{name}"] = float(np.mean(list(right.values())))
+    return out
+
+
+def sizes_read(
+    meter: Meter, known: SliceStore, store: SliceStore, scans: list[AxialSlice]
+) -> Row:
+    """How well the segmenter reads scans as they are: Dice by label, and its error of the size."""
+    errors = [(meter.labels(s.image, s.brain) > 0).sum() / s.tumour.sum() - 1 for s in scans]
+    out: Row = {"segmenter_size_error_of_scans": float(np.mean(errors))}
+    for name, where, split in (("val", known, "val"), ("here", store, None)):
+        out |= {f"segmenter_dice_{name}_{k}": v for k, v in meter.overlap(where, split).items()}
+    return out
+
+
 def finish(
-    out: Path, again: dict[str, list[Row]], larger: dict[str, list[Row]], n_patients: int
+    out: Path, again: dict[str, list[Row]], larger: dict[str, list[Row]], facts: Row
 ) -> None:
     """result.json, table.md, slices.csv."""
     out.mkdir(parents=True, exist_ok=True)
-    measured = [k for k in again["labels"][0] if k.split("_")[0] in ("mae", "distance", "ssim")]
+    kinds = ("mae", "distance", "ssim", "lpips")
+    measured = [k for k in again["labels"][0] if k.split("_")[0] in kinds]
     told = [k for k in next(iter(larger.values()))[0] if k not in ("patient", "z", "method")]
     lines = ["Regrown band", "", "| method | " + " | ".join(measured) + " |",
              "|---" * (len(measured) + 1) + "|"]
-    result: Row = {"n_patients": n_patients, "n_slices": len(again["labels"])}
+    result: Row = {**facts, "n_slices": len(again["labels"])}
     for name, rows in again.items():
         mean = summary(rows, measured)
         lines.append(_line(name, mean))
@@ -202,6 +248,7 @@ def finish(
             mean_gain, low, high = gain(again, key, baseline)
             lines.append(f"- {baseline} {key}: {mean_gain:+.4f} ({low:+.4f} to {high:+.4f})")
             result[f"gain_{baseline}_{key}"] = mean_gain
+    lines += ["", *(f"- {k}: {v:.3f}" for k, v in facts.items() if isinstance(v, float))]
     (out / "table.md").write_text("\n".join(lines) + "\n")
     (out / "result.json").write_text(json.dumps(result, indent=1))
     write_table(out / "regrown.csv", [r for rows in again.values() for r in rows])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechlearn.diffusion.label_sampling import LabelSamplingSpec
 from mechlearn.diffusion.sampler import SamplerSpec, member_seed
-from mechlearn.evaluation.scan_drawing import draw_slices
+from mechlearn.evaluation.scan_drawing import draw_slices, growing_room
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import order_from
@@ -46,7 +46,8 @@ class LabelSampler:
         if not targets:
             return []
         order = order_from(self.spec.order, reference)
-        masks = [order <= t.tumour_fraction for t in targets]
+        room = growing_room(reference)
+        masks = [_filled(order, room, t.tumour_fraction * reference.brain.sum()) for t in targets]
         drawn = draw_slices(reference, masks, model=self.drawer, seed=seed, spec=self.labels)
         images = torch.from_numpy(np.stack([reference.image, *(d.image for d in drawn)]))
         brain = torch.from_numpy(reference.brain).float()[None, None]
@@ -71,3 +72,10 @@ class LabelSampler:
     ) -> Tensor:
         """The scan: where no label changes nothing is drawn."""
         return x0.clone()
+
+
+def _filled(order: np.ndarray, room: np.ndarray, area_px: float) -> np.ndarray:
+    """The pixels with room that join first, (H, W) bool, `area_px` of them."""
+    joins = np.sort(order[room])
+    count = min(round(area_px), joins.size)
+    return room & (order <= joins[count - 1]) if count else np.zeros_like(room)

@@ -2,7 +2,8 @@
 
 Each statistic of a slice is compared with its 1st to 99th percentile over training slices. Its
 excess is how far it lies outside, in widths of that range; a scan is unlike the training data where
-the largest excess passes a limit that was set on validation patients.
+the largest excess passes a limit that was set on validation patients. Two rules need no range: a
+contrast holds more than one value, and oedema is brighter than the brain in FLAIR.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ __all__ = ["GUARD_LEVELS", "ScanVerdict", "fit_ranges", "judge_scan", "scan_stat
 
 GUARD_LEVELS = (100, 300)  # noise levels at which the denoising error is read
 EMPTY = 0.02  # spread of a contrast in [-1, 1] below which nothing is there
-FEW_PX = 20  # of oedema: fewer tell nothing of its brightness
+FEW_PX = 20  # of oedema or CSF: fewer tell nothing of its brightness
+FLUID_PERCENT = 5.0  # of the healthy brain: its darkest part on T1 is CSF
 RIM_PX = 3  # outermost brain pixels: skull and scalp are bright there
 _WORDS = {
     "median": "the usual brightness of {0}",
@@ -33,6 +35,7 @@ _WORDS = {
     "detail": "the fine detail of {0}",
     "error": "how well the denoiser knows {0}",
     "lesion": "the brightness of the oedema in {0} (swapped contrasts?)",
+    "fluid": "the brightness of CSF in {0} (swapped or inverted contrasts?)",
     "like": "how {0} compare (swapped or inverted contrasts?)",
 }
 
@@ -67,6 +70,10 @@ def scan_statistics(
     healthy = scan.brain & ~scan.tumour
     healthy = healthy if healthy.sum() > 100 else scan.brain
     oedema = scan.brain & (scan.labels == 2)
+    fluid = np.zeros_like(healthy)
+    if "t1n" in scan.contrasts:
+        t1n = scan.image[scan.contrasts.index("t1n")]
+        fluid = healthy & (t1n <= np.percentile(t1n[healthy], FLUID_PERCENT))
     rim = scan.brain & ~ndimage.binary_erosion(scan.brain, iterations=RIM_PX)
     errors = _denoising_errors(scan, epsilon, schedule, seed)
     out: dict[str, float] = {}
@@ -77,9 +84,10 @@ def scan_statistics(
         out[f"median {name}"] = float(middle)
         out[f"spread {name}"] = float(high - low)
         out[f"rim {name}"] = float(np.median(values[rim]) - middle)
-        if oedema.sum() >= FEW_PX:
-            width = max(float(high - low), EMPTY)
-            out[f"lesion {name}"] = float(np.median(values[oedema]) - middle) / width
+        width = max(float(high - low), EMPTY)
+        for kind, region in (("lesion", oedema), ("fluid", fluid)):
+            if region.sum() >= FEW_PX:
+                out[f"{kind} {name}"] = float(np.median(values[region]) - middle) / width
         out[f"detail {name}"] = float(fine[healthy].std())
         for level, error in zip(GUARD_LEVELS, errors, strict=True):
             out[f"error {name} {level}"] = float(error[number])
@@ -135,6 +143,9 @@ def judge_scan(statistics: Mapping[str, float], groups: Mapping[str, Any]) -> Sc
     if empty:
         words = f"This scan holds no {empty[0].split()[1]}: it is the same value everywhere"
         return ScanVerdict(False, float("inf"), empty[0], words)
+    if statistics.get("lesion t2f", 1.0) < 0:
+        words = "The oedema is darker than the brain in FLAIR (swapped or inverted contrasts?)"
+        return ScanVerdict(False, float("inf"), "lesion t2f", words)
     best: ScanVerdict | None = None
     for group in groups.values():
         excess, name = _excess(statistics, group["ranges"])

@@ -29,7 +29,7 @@ class ResolutionSpec:
     Attributes:
         sharp: r of a sharp slice, by contrast.
         blurs, shares: blurs in pixels, and the share of r that is left after each.
-        least_share: a slice that keeps so much of r counts as sharp.
+        least_share: a slice that keeps so much of r counts as sharp: most training slices do.
     """
 
     sharp: Mapping[str, float] = field(
@@ -37,7 +37,7 @@ class ResolutionSpec:
     )
     blurs: tuple[float, ...] = (0.0, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0)
     shares: tuple[float, ...] = (1.0, 0.94, 0.76, 0.64, 0.56, 0.46, 0.39, 0.33)
-    least_share: float = 0.85
+    least_share: float = 0.7
 
 
 def blur_px(

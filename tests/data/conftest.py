@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,12 +112,3 @@ def store(tmp_path_factory: pytest.TempPathFactory, spec: PrepareSpec) -> SliceS
         for i, radius in enumerate((3.0, 4.0, 6.0))
     ]  # fmt: skip
     return prepare(records, root / "store", spec=spec, splits=SplitSpec(val=1, test=1))
-
-
-@pytest.fixture(scope="session")
-def real_brats() -> Path:
-    default = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
-    root = Path(os.environ.get("MECHLEARN_REAL_DATA", default)) / "brats2021"
-    if not root.is_dir():
-        pytest.skip(f"no real cases at {root}; set MECHLEARN_REAL_DATA")
-    return root
