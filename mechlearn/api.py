@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mechlearn import records
 from mechlearn.checks import one_of
 from mechlearn.data import patients
+from mechlearn.data.patients_table import known_patient
 from mechlearn.evaluation.forecast_day import day_of
 from mechlearn.evaluation.volume_forecast import forecast_volume
 from mechlearn.extras import explained
@@ -46,19 +47,23 @@ class Patient(records.Patient):
         return cls(**{f.name: getattr(patient, f.name) for f in fields(records.Patient)})
 
     @classmethod
-    def from_csv(cls, path: str | Path, name: str | None = None) -> Patient:
+    def from_csv(
+        cls, path: str | Path, name: str | None = None, *, patients_table: str | Path | None = None
+    ) -> Patient:
         """Read a patient of a manifest (a row a visit, paths to NIfTI) or a table of volumes.
 
         Args:
             path: CSV file; its columns are in docs/own-data.md.
             name: which patient; None where the file holds one.
+            patients_table: CSV of covariates and treatments, one row a patient; they sharpen the
+                size forecast.
 
         Raises:
             FileNotFoundError: no such file.
             ValueError: a row that breaks a rule, several patients and no name, an unknown name.
         """
-        found = patients.patients_of_table(path)
-        return cls._of(patients.one_of_patients(found, name, str(path)))
+        found = patients.one_of_patients(patients.patients_of_table(path), name, str(path))
+        return cls._of(known_patient(found, patients_table))
 
     @classmethod
     def from_bids(

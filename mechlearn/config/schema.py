@@ -175,6 +175,7 @@ class ForecastConfig(CommonConfig):
     mode: str = "auto"  # volume: 3D map without drawing; slices: the paper's; auto: by the data
     patient: str | None = None  # manifest CSV, table of volumes or folder of one visit
     patient_id: str | None = None  # which one, where the manifest holds several
+    patients_table: str | None = None  # volume: CSV of covariates and treatments
     day: Any = None  # days since the first visit, or +60 after the last; null holds the last out
     prior: str | None = "auto"  # volume: packaged prior of gliomas, or a file
     draw: int = 3  # volume: slices drawn at quantiles of the volume; 0 for none

@@ -16,6 +16,7 @@ from mechlearn.checks import one_of
 from mechlearn.config.growth_config import course_change
 from mechlearn.config.specs import output_dir, sampler_spec, typed_command, typed_words
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
+from mechlearn.data.patients_table import known_patient
 from mechlearn.evaluation.last_visit import TEMPLATE
 from mechlearn.evaluation.rows import write_row, write_table
 
@@ -49,7 +50,11 @@ def forecast_mode(cfg: DictConfig) -> str:
     if mode != "auto":
         return mode
     asked = any(value is not None for value in cfg.what_if.values())
-    return "slices" if asked or typed or cfg.data.kind == "phantom" else "volume"
+    if not (asked or typed or cfg.data.kind == "phantom"):
+        return "volume"
+    if cfg.patients_table is not None:
+        log.warning("mode=slices does not use patients_table; mode=volume does")
+    return "slices"
 
 
 def _typed_slice_keys() -> list[str]:
@@ -93,7 +98,7 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
         data = data_config(cfg)
         found = patients_of_records(source_records(data, None), where=str(data.root))
         where = str(data.root)
-    chosen = one_of_patients(found, name, where)
+    chosen = known_patient(one_of_patients(found, name, where), cfg.patients_table)
     return Patient.from_visits(
         chosen.name, chosen.visits, radiotherapy=chosen.radiotherapy,
         treatments=chosen.treatments, covariates=chosen.covariates,

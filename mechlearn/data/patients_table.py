@@ -16,9 +16,9 @@ from pathlib import Path
 from mechlearn.data.compartments import with_companions
 from mechlearn.data.size_table import read_series
 from mechlearn.data.tables import number, read_rows
-from mechlearn.records import SizeSeries, Treatment
+from mechlearn.records import Patient, SizeSeries, Treatment
 
-__all__ = ["PatientFacts", "complete", "read_patients", "with_patients"]
+__all__ = ["PatientFacts", "complete", "known_patient", "read_patients", "with_patients"]
 
 COVARIATES = ("age", "sex", "grade", "idh", "mgmt", "diagnosis")
 # kind -> (column of the first day, column of the last day)
@@ -98,6 +98,28 @@ def with_patients(
                             treatments=facts[s.patient].treatments)
         if s.patient in facts else s
         for s in series
+    )  # fmt: skip
+
+
+def known_patient(patient: Patient, path: str | Path | None) -> Patient:
+    """The patient with the covariates and treatments of a patients table; itself without one.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_patients`; the patient does not stand in the table.
+    """
+    if path is None:
+        return patient
+    facts = read_patients(path)
+    if patient.name not in facts:
+        raise ValueError(
+            f"patients_table={path}: holds {len(facts)} patient(s), none called {patient.name!r}. "
+            "Check that both files name patients alike."
+        )
+    found = facts[patient.name]
+    given = {*patient.treatments, *found.treatments}
+    return dataclasses.replace(
+        patient, treatments=tuple(sorted(given, key=lambda t: t.start_day)),
+        covariates={**patient.covariates, **found.covariates},
     )  # fmt: skip
 
 

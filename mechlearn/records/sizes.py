@@ -184,9 +184,8 @@ class SizeForecast:
         """Whether the 95% interval is guaranteed, and what it stands on."""
         if self.population:
             return (
-                "Interval guarantee: no. It was corrected by the errors of held-out patients of "
-                f"the prior's cohort ({self.population}) and is right for patients like those; "
-                "check it on yours with +experiment=growth_fits."
+                "Interval guarantee: no. Held-out patients of the prior's cohort corrected it, so "
+                "it fits patients like those; check it on yours with +experiment=growth_fits."
             )
         low, high = self.interval_error()
         return (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mechlearn.data.patients_table import complete, read_patients
+from mechlearn.api import Patient
+from mechlearn.data.patients_table import complete, known_patient, read_patients
 from mechlearn.data.size_table import read_series
 from mechlearn.records import SizeReading, Treatment
 
@@ -58,3 +59,14 @@ def test_tables_that_name_patients_differently_are_refused(tmp_path):
 def test_a_patient_on_two_rows_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"row 4: patient=P1: stands twice"):
         read_patients(write(tmp_path / "p.csv", PATIENTS + "P1,61,,,,,\n"))
+
+
+def test_a_patient_takes_its_row_and_another_is_refused(tmp_path):
+    table = write(tmp_path / "p.csv", PATIENTS)
+    sizes = write(tmp_path / "s.csv", SIZES)
+    known = Patient.from_csv(sizes, "P1", patients_table=table)
+    assert known.covariates == {"age": "61", "idh": "wildtype"}
+    assert [t.kind for t in known.treatments] == ["surgery", "chemotherapy"]
+    assert known_patient(known, None) is known
+    with pytest.raises(ValueError, match=r"patients_table=.*none called 'P2'.*name patients alike"):
+        Patient.from_csv(sizes, "P2", patients_table=table)

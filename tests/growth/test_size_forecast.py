@@ -210,5 +210,5 @@ def test_a_forecast_says_what_its_interval_stands_on():
     assert "guarantee: no" in alone.guarantee
     assert "another seed would move its ends" in alone.guarantee
     assert "guarantee: no" in with_others.guarantee
-    assert "phantom series" in with_others.guarantee
+    assert "Held-out patients of the prior's cohort" in with_others.guarantee
     assert with_others.interval_error() == (0.0, 0.0)
