@@ -19,7 +19,8 @@ __all__ = ["hydra_command", "quoted"]
 
 PLAIN = re.compile(r"[A-Za-z/.][\w./-]*")  # what the grammar takes as it stands
 TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day such as +60
-    "patient", "patient_id", "patients_table", "day", "prior", "name", "out", "init", "resume", "skip",
+    "patient", "patient_id", "patients_table", "day", "prior", "name", "out", "init", "resume",
+    "skip",
     "data.root", "data.tables", "data.manifest", "data.name", "task.series",
     "task.companion", "task.patients_table", "growth.population",
     "checkpoints.denoiser", "checkpoints.guide", "checkpoints.drawer", "hydra.run.dir",
