@@ -11,17 +11,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from mechlearn import records
 from mechlearn.checks import one_of
 from mechlearn.data import patients
 from mechlearn.data.patients_table import known_patient
-from mechlearn.evaluation.forecast_day import day_of
-from mechlearn.evaluation.volume_forecast import forecast_volume
+from mechlearn.evaluation.forecast_day import days_of
+from mechlearn.evaluation.volume_forecast import forecast_volume, volume_series
 from mechlearn.extras import explained
+from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.records import Visit
 from mechlearn.results import Forecast, GrowthMap
 
@@ -111,19 +112,31 @@ class Patient(records.Patient):
         return cls(name, tuple(visits), **known)
 
 
+@overload
+def forecast(
+    patient: records.Patient | str | Path, day: float | str, *, name: str | None = None,
+    prior: str | Path | None = "auto", where: str = "auto",
+) -> Forecast: ...
+@overload
+def forecast(
+    patient: records.Patient | str | Path, day: list[Any] | tuple[Any, ...], *,
+    name: str | None = None, prior: str | Path | None = "auto", where: str = "auto",
+) -> list[Forecast]: ...
 def forecast(
     patient: records.Patient | str | Path,
-    day: float | str,
+    day: float | str | list[Any] | tuple[Any, ...],
     *,
     name: str | None = None,
     prior: str | Path | None = "auto",
     where: str = "auto",
-) -> Forecast:
+) -> Forecast | list[Forecast]:
     """Forecast how much and where a patient's tumour will grow.
 
     Args:
         patient: a patient, or the CSV of one.
-        day: days since the first visit, or "+60" for 60 days after the last visit.
+        day: days since the first visit, "+60" for 60 days after the last visit, or a date such as
+            "2026-05-01" where the visits are dated. Several days give a list of forecasts by day,
+            all from the visits before the earliest day.
         name: which patient of a CSV.
         prior: what other patients teach; "auto" is the packaged prior of real gliomas, a path one
             of your own.
@@ -143,8 +156,22 @@ def forecast(
     """
     if not isinstance(patient, records.Patient):
         patient = Patient.from_csv(patient, name)
-    asked = day_of(day, patient.visits[-1].day, patient.name)
-    return Forecast(forecast_volume(patient, asked, prior=prior, where=where))
+    several = isinstance(day, list | tuple)
+    asked = days_of(day if isinstance(day, list | tuple) else [day], patient)
+    made = forecast_volume(patient, asked[0], prior=prior, where=where)
+    found = [Forecast(made, _truth(patient, asked[0]))]
+    for later in asked[1:]:
+        size = forecast_size(made.series, later, prior=prior)
+        found.append(Forecast(made.on(size), _truth(patient, later)))
+    return found if several else found[0]
+
+
+def _truth(patient: records.Patient, day: float) -> records.SizeReading | None:
+    """The visit on the forecast day, which the forecast does not see."""
+    there = tuple(v for v in patient.visits if v.day == day)
+    if not there or (there[0].seg is None and not there[0].volumes_mm3):
+        return None
+    return volume_series(replace(patient, visits=there)).visits[0]
 
 
 def score(pred: str | Path, *, truth: str | Path, last: str | Path, **options: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,13 @@ from mechlearn.extras import explained
 
 if TYPE_CHECKING:
     from mechlearn.evaluation.forecast_scans import DrawnScans
+    from mechlearn.evaluation.treatment_change import CourseChange
+    from mechlearn.evaluation.volume_what_if import VolumeWhatIf
+    from mechlearn.growth.growth_spec import GrowthSpec
 
-__all__ = ["Forecast", "GrowthMap"]
+__all__ = ["Forecast", "GrowthMap", "WhatIf"]
+
+ML = 1000.0  # mm3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +39,13 @@ class GrowthMap(records.GrowthMap):
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """The forecast of one patient; `details` holds every array behind it."""
+    """The forecast of one patient; `details` holds every array behind it.
+
+    truth: the visit on the day of the forecast, where there is one; it was not used.
+    """
 
     details: VolumeForecast
+    truth: records.SizeReading | None = None
 
     @property
     def size(self) -> records.SizeForecast:
@@ -82,6 +91,7 @@ class Forecast:
         quantiles: Sequence[float] = (0.5, 0.9),
         checkpoint: str | Path = "demo",
         seed: int = 0,
+        keep: Path | None = None,
     ) -> DrawnScans:
         """Draw tumour slices as they may look on the day; needs `mechlearn[diffusion]`.
 
@@ -90,6 +100,7 @@ class Forecast:
             quantiles: of the forecast volume.
             checkpoint: denoiser that draws under labels; `demo` is the packaged one.
             seed: of the noise.
+            keep: folder for finished slices; an interrupted drawing goes on from there.
 
         Returns:
             Pictures with verdicts; `.write(folder)` writes NIfTI, `.problems` says what is wrong.
@@ -100,41 +111,177 @@ class Forecast:
 
         model = load_drawer(checkpoint)
         return draw_scans(
-            self.details, model=model, count=count, quantiles=quantiles, seed=seed
+            self.details, model=model, count=count, quantiles=quantiles, seed=seed, keep=keep
         )
 
+    def what_if(
+        self, *, growth: GrowthSpec | None = None, change: CourseChange | None = None,
+        **changes: Any,
+    ) -> WhatIf:
+        """The forecast had radiotherapy been given otherwise; not evidence of what it would do.
+
+        Args:
+            growth: growth model that the change is computed from; see `volume_what_if`.
+            change: what is otherwise; or its fields:
+            changes: `rt=False`, or `rt_start_day`, or `dose_gy` with `fractions`; `course` of
+                several.
+
+        Raises:
+            ValueError: the courses, the visits or the growth model do not allow the change.
+        """
+        from mechlearn.evaluation.treatment_change import CourseChange
+        from mechlearn.evaluation.volume_what_if import volume_what_if
+
+        made = volume_what_if(self.details, change or CourseChange(**changes), growth=growth)
+        return WhatIf(Forecast(made.details), made)
+
     def report(
-        self, path: str | Path, *, drawn: DrawnScans | None = None, commands: Sequence[str] = ()
+        self, path: str | Path, *, later: Sequence[Forecast] = (), drawn: DrawnScans | None = None,
+        what_if: WhatIf | None = None, commands: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Write one self-contained HTML page, with drawn scans where they are given."""
+        """Write one self-contained HTML page.
+
+        Args:
+            path: the file.
+            later: forecasts of the same patient for later days.
+            drawn: drawn scans of the last day.
+            what_if: a counterfactual of the last day.
+            commands, settings: how the page is made again.
+        """
         with explained():
             from mechlearn.report.volume_page import write_volume_page
 
-        d = self.details
-        scan = None if d.scan is None else dict(zip(d.contrasts, d.scan.volumes, strict=True))
+        every = [self, *later]
+        d = every[-1].details
         return write_volume_page(
-            path, patient=d.patient.name, series=d.series, size=d.size, growth_map=d.growth_map,
-            scan=scan, present=None if d.arrival is None else d.arrival.present,
-            brain=None if d.scan is None else d.scan.brain, rows=d.table(),
+            path, patient=d.patient.name, series=d.series, sizes=[f.size for f in every],
+            rows=[f.row() for f in every], truth=every[-1].truth,
+            scan=_shown_scan([f.details for f in every], drawn),
+            what_if=None if what_if is None else what_if.shown(drawn),
             warnings=[*d.warnings, *(drawn.problems if drawn is not None else [])],
-            pictures=_pictures(drawn) if drawn is not None else [], commands=commands,
+            pictures=_pictures(drawn), drawn_sizes=drawn.sizes() if drawn is not None else [],
+            made_with=_made_with(d, drawn), commands=commands, settings=settings,
+        )  # fmt: skip
+
+    def sections(self) -> list[float | None]:
+        """Largest axial section in mm2 at the median and at both ends of the 95% interval."""
+        return [self.details.section_mm2(v) for v in (self.size.median, *self.size.interval(0.95))]
+
+    def row(self) -> dict[str, Any]:
+        """Figures of the day under the headings of the page's table."""
+        low, high = self.size.interval(0.95)
+        sections = self.sections()
+        out: dict[str, Any] = {
+            "day": self.size.day, "median (ml)": f"{self.size.median / ML:.1f}",
+            "95% interval (ml)": f"{low / ML:.1f} to {high / ML:.1f}",
+        }  # fmt: skip
+        if None not in sections:
+            middle, small, large = (float(s) for s in sections if s is not None)
+            out["largest axial section (mm²)"] = f"{middle:.0f} ({small:.0f} to {large:.0f})"
+        last = self.series.visits[-1].size
+        out["probability of growth"] = f"{self.size.survival(np.nextafter(last, np.inf)):.0%}"
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class WhatIf:
+    """A counterfactual: `.result` is a forecast like any other, `.change` says what is otherwise.
+
+    Attributes:
+        result: sizes, growth map and files under the change.
+        details: what it was computed from.
+        drawn: drawn scans of it, where they were asked for.
+    """
+
+    result: Forecast
+    details: VolumeWhatIf
+    drawn: DrawnScans | None = None
+
+    @property
+    def change(self) -> str:
+        """What is otherwise, in words."""
+        return self.details.change.change
+
+    def with_drawn(self, drawn: DrawnScans | None) -> WhatIf:
+        """The same with drawn scans of it, for the page."""
+        return replace(self, drawn=drawn)
+
+    def shown(self, actual: DrawnScans | None) -> Any:
+        """For the page, beside what was drawn of the forecast as it was."""
+        from mechlearn.report.volume_page import ShownWhatIf
+
+        return ShownWhatIf(
+            self.details.change, self.details.origin, self.details.details.growth_map,
+            _beside(actual, self.drawn, self.change),
         )  # fmt: skip
 
 
-def _pictures(drawn: DrawnScans) -> list[Any]:
+def _shown_scan(days: Sequence[VolumeForecast], drawn: DrawnScans | None) -> Any:
+    """The last scan with its growth maps; None where only sizes are known."""
+    from mechlearn.report.viewer import DrawnVolume
+    from mechlearn.report.volume_page import ShownScan
+
+    d = days[-1]
+    if d.scan is None or d.arrival is None:
+        return None
+    volumes = () if drawn is None else tuple(
+        DrawnVolume(_quantile(q), drawn.volumes(q), tuple(drawn.drawn))
+        for q in drawn.quantiles
+    )  # fmt: skip
+    return ShownScan(
+        dict(zip(d.contrasts, d.scan.volumes, strict=True)), d.arrival.present, d.scan.brain,
+        d.scan.affine, [day.growth_map for day in days if day.growth_map is not None], volumes,
+    )  # fmt: skip
+
+
+def _made_with(made: VolumeForecast, drawn: DrawnScans | None) -> dict[str, str]:
+    """Part -> what it is and what it was trained on, for the page."""
+    out = {
+        "size": f"prior: {made.size.population or 'none, this patient alone'}",
+        "place": "arrival map from the last segmentation, the brain and the contrasts, without "
+        "training" if made.arrival is not None else "not forecast: only sizes are known",
+    }  # fmt: skip
+    if drawn is not None:
+        card = drawn.model.card
+        trained = card.get("trained_on", "what its card does not say")
+        out["drawn scans"] = (
+            f"{Path(drawn.model.source).name} (weights {drawn.model.digest}), trained on {trained}"
+        )
+    return out
+
+
+def _quantile(q: float) -> str:
+    return "median volume" if q == 0.5 else f"{q:.0%} quantile"
+
+
+def _pictures(drawn: DrawnScans | None) -> list[Any]:
     """One picture a drawn slice, for the page."""
+    if drawn is None:
+        return []
+    return [
+        _picture(drawn.scans[z], {f"drawn, {_quantile(q)}": p for q, p in row.items()},
+                 f"Slice z={z}. Blue: tumour of the last visit; red: tumour that was drawn.")
+        for z, row in drawn.drawn.items()
+    ]  # fmt: skip
+
+
+def _beside(drawn: DrawnScans | None, other: DrawnScans | None, change: str) -> list[Any]:
+    """The middle drawn slice at the median volume, as it was and under a change."""
+    if drawn is None or other is None:
+        return []
+    zs = sorted(set(drawn.drawn) & set(other.drawn))
+    z = zs[len(zs) // 2]
+    pair = {"drawn, as it was": drawn.drawn[z][0.5], f"drawn, {change}": other.drawn[z][0.5]}
+    words = f"Slice z={z} at the median volume, as it was and with {change}."
+    return [_picture(drawn.scans[z], pair, words)]
+
+
+def _picture(scan: Any, drawn: Mapping[str, Any], caption: str) -> Any:
     from mechlearn.report.drawn_figure import drawn_figure
     from mechlearn.report.page import Picture
     from mechlearn.report.style import png
 
-    out = []
-    for z, row in drawn.drawn.items():
-        shown = {q: (p.image, p.labels, p.verdict.is_good) for q, p in row.items()}
-        words = " ".join(f"{q:.0%} quantile: {p.verdict.words}" for q, p in row.items())
-        caption = (
-            f"Slice z={z}: the last scan, and the scan drawn for quantiles of the forecast volume. "
-            f"Blue: tumour of the last visit; red: tumour that was drawn. {words}"
-        )
-        alt = f"Slice {z} of the last scan beside drawn future scans"
-        out.append(Picture(png(drawn_figure(drawn.scans[z], shown)), caption, alt=alt))
-    return out
+    shown = {name: (p.image, p.labels, p.verdict.is_good) for name, p in drawn.items()}
+    alt = f"Slice {scan.z} of the last scan beside drawn future scans"
+    return Picture(png(drawn_figure(scan, shown)), caption, alt=alt)

@@ -287,6 +287,17 @@ def test_volume_forecast_writes_map_masks_and_page_without_models(
     probability = np.asarray(nib.load(job / "growth_probability.nii.gz").dataobj)
     mask = np.asarray(nib.load(job / "forecast_mask_p50.nii.gz").dataobj) > 0
     np.testing.assert_array_equal(mask, probability >= 0.5)
+    result = json.loads((job / "result.json").read_text())
+    assert result["days"][0]["volume_mm3"]["median"] == row["forecast_median_mm3"]
+    assert {f["path"] for f in result["files"]} >= {"forecast.html", "growth_probability.nii.gz"}
+    again = result["created"]
+    words = ["forecast", f"patient={manifest}", "patient_id=p4", "draw=0"]
+    assert command(*words, "day=+30", f"hydra.run.dir={job}")[0] == 0  # has ended: nothing is made
+    assert json.loads((job / "result.json").read_text())["created"] == again
+    assert command(*words, "day=+30,+60", "hydra.run.dir=two", "--quiet")[0] == 0
+    several = json.loads((tmp_path / "two" / "result.json").read_text())
+    assert [day["day"] for day in several["days"]] == [row["day_last"] + 30, row["day_last"] + 60]
+    assert (tmp_path / "two" / "day150" / "growth_probability.nii.gz").is_file()
 
 
 def test_a_volume_forecast_of_several_patients_names_the_key(

@@ -41,7 +41,7 @@ THIRD_PARTY = {
     "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
                "safetensors", "huggingface_hub", "yaml"},
     "evaluation": {"numpy", "scipy", "torch", "yaml", "rich", "matplotlib"},  # the last for types
-    "report": {"numpy", "matplotlib", "jinja2", "rich", "torch"},
+    "report": {"numpy", "scipy", "matplotlib", "jinja2", "rich", "torch"},
 }
 HYDRA = ("hydra", "omegaconf")
 MODULES = sorted(PACKAGE.rglob("*.py"))

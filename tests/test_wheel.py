@@ -48,6 +48,8 @@ def test_wheel_holds_weights_templates_and_the_typing_mark(wheel: Path) -> None:
     names = members(wheel)
     assert {f"mechlearn/weights/{k}.pt" for k in ("ddpm", "regressor", "segmenter")} <= names
     assert "mechlearn/report/templates/page.html.j2" in names
+    assert {f"mechlearn/report/assets/{n}" for n in ("niivue.umd.js", "NIIVUE_LICENSE", "viewer.js")
+            } <= names  # fmt: skip
     assert "mechlearn/py.typed" in names
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hydra_command", "quoted"]
 
+FLAGS = {"--quiet": "show=quiet", "--json": "show=json"}  # of the forecast
 PLAIN = re.compile(r"[A-Za-z/.][\w./-]*")  # what the grammar takes as it stands
 TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day such as +60
     "patient", "patient_id", "patients_table", "day", "prior", "name", "out", "init", "resume",
@@ -46,7 +47,8 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
                 return None
             if asked == ["--help", "all"]:
                 sys.argv[1:] = ["--help"]
-            sys.argv[1:] = [quoted(word, sweep=_is_sweep(asked)) for word in sys.argv[1:]]
+            words = [FLAGS.get(word, word) for word in sys.argv[1:]]
+            sys.argv[1:] = [quoted(word, sweep=_is_sweep(asked)) for word in words]
             with errors.reported(name):
                 return _run(name, task, asked)
 
@@ -122,7 +124,8 @@ def quoted(word: str, *, sweep: bool = False) -> str:
     key, equals, value = word.partition("=")
     if not equals or key.lstrip("+") not in TEXTS or value in ("", "null"):
         return word
-    if value[0] in "'\"[{" or "${" in value or (sweep and "," in value):
+    is_days = key.lstrip("+") == "day" and value[0] == "["  # in which the grammar drops a plus
+    if (value[0] in "'\"[{" and not is_days) or "${" in value or (sweep and "," in value):
         return word
     if PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "nan", "inf"):
         return word

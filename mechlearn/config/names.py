@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-__all__ = ["cell_folder", "in_multirun", "register_resolvers", "run_name", "sweep_group"]
+__all__ = ["cell_folder", "in_multirun", "register_resolvers", "run_name", "sweep_group",
+           "unshared_folder"]  # fmt: skip
 
 LONGEST = 120  # characters of a run's name, for a list of runs
 LONGEST_FOLDER = 180  # well below what file systems allow
@@ -33,6 +35,26 @@ def _cut(words: str, longest: int, *, whole: str) -> str:
     if len(words) <= longest:
         return words
     return f"{words[: longest - 9]}-{zlib.crc32(whole.encode()):08x}"
+
+
+@cache
+def unshared_folder(path: str) -> str:
+    """The folder `path`, made here, or `path-2`, `path-3`, ... where another process made it.
+
+    Commands that start in the same second would otherwise write into one folder. Where it cannot be
+    made the name is returned as it is: the command then says why.
+    """
+    number, name = 1, path
+    while True:
+        try:
+            Path(name).mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            name = f"{path}-{number}"
+        except OSError:
+            return path
+        else:
+            return name
 
 
 def in_multirun() -> bool:
@@ -59,6 +81,7 @@ def run_name(name: str) -> str:
 def register_resolvers() -> None:
     """Make the resolvers of the recipes known; may be called twice."""
     OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
+    OmegaConf.register_new_resolver("unshared_folder", unshared_folder, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", sweep_group, replace=True)
 

@@ -6,6 +6,7 @@ stand those of the recipes alone: training, loaders, preparation, commands.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
-from mechlearn.evaluation.forecast_day import day_of
+from mechlearn.evaluation.forecast_day import day_of, split_days
 
 __all__ = ["CHOICES", "RANGES", "Range", "check_names", "check_ranges"]
 
 NAME = re.compile(r"[^/\\\0]{0,100}")
 NAMES = ("name", "data.name", "data.kind", "model.kind")  # they become parts of folders' names
+ANY_DATE = dt.date(2000, 1, 1)  # that of the first visit is not known yet
 LAUNCHES = 1e9  # steps, batches: more than any run has
 
 
@@ -155,8 +157,8 @@ def _check_together(cfg: DictConfig) -> None:
     asked = OmegaConf.select(cfg, "task.evaluation") or ""
     if str(asked).endswith("size_response") and not cfg.task.multiples:
         raise ValueError("task.multiples=[]: give sizes to ask for, such as [0.5,1,2].")
-    if cfg.get("day") is not None:
-        day_of(cfg.day, 0.0, "")
+    for day in split_days(cfg.day) if cfg.get("day") is not None else []:
+        day_of(day, 0.0, "", first_date=ANY_DATE)
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -176,13 +176,14 @@ class ForecastConfig(CommonConfig):
     patient: str | None = None  # manifest CSV, table of volumes or folder of one visit
     patient_id: str | None = None  # which one, where the manifest holds several
     patients_table: str | None = None  # volume: CSV of covariates and treatments
-    day: Any = None  # days since the first visit, or +60 after the last; null holds the last out
+    day: Any = None  # days, +60 after the last visit, a date, or several; null holds the last out
     prior: str | None = "auto"  # volume: packaged prior of gliomas, or a file
     draw: int = 3  # volume: slices drawn at quantiles of the volume; 0 for none
     where: str = "auto"  # volume: order of growth, see spatial.volume_arrival
     count: int = 3  # slices
     maps: MapSpec = field(default_factory=MapSpec)
     what_if: WhatIfConfig = field(default_factory=WhatIfConfig)
+    show: str = "table"  # volume: on the screen; or quiet, json (flags --quiet and --json)
     accelerator: str = "auto"
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -13,15 +16,20 @@ from rich.text import Text
 
 from mechlearn.api import Forecast, Patient, forecast
 from mechlearn.checks import one_of
-from mechlearn.config.growth_config import course_change
+from mechlearn.config.forecast_files import RESULT, Finished, finished_before, write_forecast
+from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.specs import output_dir, sampler_spec, typed_command, typed_words
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
 from mechlearn.data.patients_table import known_patient
+from mechlearn.evaluation.finished import code_digest, fingerprint
+from mechlearn.evaluation.forecast_day import days_of, split_days
 from mechlearn.evaluation.last_visit import TEMPLATE
-from mechlearn.evaluation.rows import write_row, write_table
+from mechlearn.files import exclusive
+from mechlearn.report.result_file import input_records
 
 if TYPE_CHECKING:
     from mechlearn.evaluation.forecast_scans import DrawnScans
+    from mechlearn.results import WhatIf
 
 __all__ = [
     "MODES",
@@ -33,50 +41,92 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 MODES = ("auto", "volume", "slices")
+SHOW = ("table", "quiet", "json")
 SLICE_GROUPS = ("growth", "sampler", "guide", "maps")  # that mode=slices alone uses
 SLICE_KEYS = ("count", "checkpoints.denoiser", "checkpoints.guide")
+PATIENT_KEYS = ("seed", "patient", "patient_id", "patients_table", "day", "prior", "where", "draw",
+                "what_if", "growth", "checkpoints")  # fmt: skip
 
 
 def forecast_mode(cfg: DictConfig) -> str:
     """`volume` or `slices`.
 
-    `auto` is slices for phantoms, for a counterfactual, and where a key of that mode was typed
-    (`SLICE_KEYS`): a choice of the user is never ignored.
+    `auto` is slices for phantoms, and where a key of that mode was typed (`SLICE_KEYS`): a choice
+    of the user is never ignored. A counterfactual uses `growth` in both modes.
     """
     mode = one_of("mode", cfg.mode, MODES)
-    typed = _typed_slice_keys()
+    typed = _typed_slice_keys(cfg)
     if mode == "volume" and typed:
         log.warning("mode=volume does not use %s; mode=slices does", ", ".join(typed))
     if mode != "auto":
         return mode
-    asked = any(value is not None for value in cfg.what_if.values())
-    if not (asked or typed or cfg.data.kind == "phantom"):
+    if not (typed or cfg.data.kind == "phantom"):
         return "volume"
     if cfg.patients_table is not None:
         log.warning("mode=slices does not use patients_table; mode=volume does")
     return "slices"
 
 
-def _typed_slice_keys() -> list[str]:
+def _typed_slice_keys(cfg: DictConfig) -> list[str]:
     keys = [word.partition("=")[0].lstrip("+") for word in typed_words()]
-    return [k for k in keys if k in SLICE_KEYS or k.split(".")[0] in SLICE_GROUPS]
+    groups = [g for g in SLICE_GROUPS if not (g == "growth" and _asks_what_if(cfg))]
+    return [k for k in keys if k in SLICE_KEYS or k.split(".")[0] in groups]
+
+
+def _asks_what_if(cfg: DictConfig) -> bool:
+    return any(value is not None for value in cfg.what_if.values())
 
 
 def forecast_and_show(cfg: DictConfig) -> None:
-    """The volume forecast: files in the output folder, a table on the screen."""
+    """The volume forecast: files in the output folder, and on the screen what `show` asks for."""
+    show = one_of("show", cfg.show, SHOW)
+    if show != "table":
+        _log_to_stderr(logging.WARNING)
     sampler_spec(cfg)
-    course_change(cfg)
-    result, written = run_volume_forecast(cfg, output_dir())
-    title = Text(f"{result.details.patient.name}, day {result.size.day:g}")
-    table = Table("", "", "", title=title, show_header=False)
-    for row in result.table():
-        table.add_row(str(row["quantity"]), f"{row['value']:.3g}", str(row["unit"]))
+    folder = output_dir()
+    with exclusive(folder, what="writes a forecast into it"):
+        done = run_volume_forecast(cfg, folder)
+    if show == "json":
+        sys.stdout.write((folder / RESULT).read_text())
+    elif show == "table":
+        _print(done)
+
+
+def _log_to_stderr(level: int) -> None:
+    """Leave the standard output to the result."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
+            handler.setLevel(level)
+
+
+def _print(done: Finished) -> None:
+    record = done.record
+    table = Table("day", "volume (ml)", "95% interval (ml)", "larger than at the last visit",
+                  title=Text(f"{record['patient']}: {_last_visit(record)}"))  # fmt: skip
+    rows = [(f"{d['day']:g}", d["volume_ml"], f"{d['probability_of_growth']:.0%}")
+            for d in record["days"]]  # fmt: skip
+    if "what_if" in record:
+        other = record["what_if"]
+        ml = {k: v / 1000 for k, v in other["volume_mm3"].items()}
+        rows.append((f"{other['day']:g}, what if {other['change']}", ml, ""))
+    for day, ml, larger in rows:
+        table.add_row(day, f"{ml['median']:.1f}", f"{ml['low']:.1f} to {ml['high']:.1f}", larger)
     console = Console()
     console.print(table)
-    console.print(f"prior: {result.size.population or 'none'}", markup=False)
-    console.print(result.size.guarantee, markup=False, highlight=False)
-    for path in written:
+    console.print(f"prior: {record['prior']['name']}", markup=False)
+    console.print(record["days"][-1]["interval_stands_on"], markup=False, highlight=False)
+    for path in done.paths:
         console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+
+
+def _last_visit(record: dict[str, Any]) -> str:
+    visits = record["visits"]
+    last = visits[-1]
+    return (
+        f"{len(visits)} visit{'s' if len(visits) > 1 else ''}, "
+        f"{last['volume_mm3'] / 1000:.1f} ml on day {last['day']:g}"
+    )
 
 
 def open_volume_patient(cfg: DictConfig) -> Patient:
@@ -101,17 +151,33 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
     chosen = known_patient(one_of_patients(found, name, where), cfg.patients_table)
     return Patient.from_visits(
         chosen.name, chosen.visits, radiotherapy=chosen.radiotherapy,
-        treatments=chosen.treatments, covariates=chosen.covariates,
+        treatments=chosen.treatments, covariates=chosen.covariates, first_date=chosen.first_date,
     )  # fmt: skip
 
 
-def _drawn(cfg: DictConfig, result: Forecast) -> DrawnScans | None:
+def _days(cfg: DictConfig, patient: Patient) -> list[float]:
+    if cfg.day is not None:
+        return days_of(split_days(cfg.day), patient)
+    last = patient.visits[-1].day
+    if len(patient.visits) < 2 or last is None:
+        raise ValueError(
+            f"day=null holds the last visit out, but {patient.name} has "
+            f"{len(patient.visits)} visit(s). Give the day to forecast: day=120 or day=+60."
+        )
+    return [last]
+
+
+def _drawn(cfg: DictConfig, result: Forecast, keep: Path, quantiles: Sequence[float]
+           ) -> DrawnScans | None:  # fmt: skip
     """Drawn slices; None where none are asked for or can be drawn, with the reason in the log."""
     details = result.details
     if cfg.draw == 0 or details.scan is None or TEMPLATE in details.contrasts:
         return None
     try:
-        drawn = result.draw(count=cfg.draw, checkpoint=cfg.checkpoints.drawer, seed=cfg.seed)
+        drawn = result.draw(
+            count=cfg.draw, checkpoint=cfg.checkpoints.drawer, seed=cfg.seed, keep=keep,
+            quantiles=quantiles,
+        )  # fmt: skip
     except (ModuleNotFoundError, ValueError) as error:
         log.warning("no scan is drawn: %s", error)
         return None
@@ -120,40 +186,56 @@ def _drawn(cfg: DictConfig, result: Forecast) -> DrawnScans | None:
     return drawn
 
 
-def run_volume_forecast(cfg: DictConfig, folder: Path) -> tuple[Forecast, list[Path]]:
-    """Forecast, then write row.json, forecast.csv, NIfTI files and forecast.html."""
+def _what_if(cfg: DictConfig, result: Forecast, keep: Path) -> WhatIf | None:
+    change = course_change(cfg)
+    if change is None:
+        return None
+    if (note := prior_note(cfg)) is not None:
+        log.warning("%s", note)
+    made = result.what_if(growth=growth_spec(cfg), change=change)
+    return made.with_drawn(_drawn(cfg, made.result, keep, (0.5,)))
+
+
+def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
+    """Forecast and write; an equal forecast that ended in the folder before is taken as it is."""
     patient = open_volume_patient(cfg)
-    day = cfg.day
-    if day is None:
-        last = patient.visits[-1].day
-        if len(patient.visits) < 2 or last is None:
-            raise ValueError(
-                f"day=null holds the last visit out, but {patient.name} has "
-                f"{len(patient.visits)} visit(s). Give the day to forecast: day=120 or day=+60."
-            )
-        day = last
-    result = forecast(patient, day, prior=cfg.prior, where=cfg.where)
-    for text in result.warnings:
+    days = _days(cfg, patient)
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(settings, dict)
+    kept = {str(k): settings[k] for k in PATIENT_KEYS}
+    inputs = input_records(patient.before(days[0]))
+    known = {"visits": str(patient), "inputs": inputs}
+    mark = fingerprint({"settings": kept, "code": code_digest(), **known})
+    if (before := finished_before(folder, mark)) is not None:
+        log.info("%s holds this forecast already", folder)
+        return before
+    course_change(cfg)  # refused before anything long
+    _announce(cfg, patient, days, folder)
+    results = forecast(patient, days, prior=cfg.prior, where=cfg.where)
+    for text in results[-1].warnings:
         log.warning("%s", text)
-    rows = result.table()
-    write_table(folder / "forecast.csv", rows, first=("quantity", "value", "unit"))
-    written = result.to_nifti(folder)
-    drawn = _drawn(cfg, result)
-    if drawn is not None:
-        written += drawn.write(folder)
-    try:
-        page = result.report(folder / "forecast.html", drawn=drawn,
-                             commands=[typed_command("forecast")])  # fmt: skip
-        written.insert(0, page)
-    except ModuleNotFoundError as error:
-        log.warning("no page is written: %s", error)
-    low, high = result.size.interval(0.95)
-    write_row(folder, {
-        "job": "forecast", "mode": "volume", "patient": patient.name, "day": result.size.day,
-        "n_visits": len(result.series.visits), "day_last": result.series.visits[-1].day,
-        "volume_last_mm3": result.series.visits[-1].size,
-        "forecast_median_mm3": result.size.median, "forecast_low_mm3": low,
-        "forecast_high_mm3": high, "law": result.size.law, "population": result.size.population,
-        "settings": str(OmegaConf.to_container(cfg, resolve=True)),
-    })  # fmt: skip
-    return result, written
+    keep = folder / ".drawn"
+    drawn = _drawn(cfg, results[-1], keep, (0.5, 0.9))
+    what_if = _what_if(cfg, results[-1], keep)
+    done = write_forecast(
+        folder, results, drawn=drawn, what_if=what_if, settings=kept,
+        command=typed_command("forecast"), mark=mark, inputs=inputs,
+    )  # fmt: skip
+    shutil.rmtree(keep, ignore_errors=True)
+    return done
+
+
+def _announce(cfg: DictConfig, patient: Patient, days: Sequence[float], folder: Path) -> None:
+    """Before anything long: what runs and where it goes."""
+    visits = patient.before(days[0]).visits
+    last = visits[-1]
+    parts = ["size"] + (["growth map"] if last.images and last.seg is not None else [])
+    if len(parts) > 1 and cfg.draw:
+        parts.append(f"{cfg.draw} drawn slices")
+    if _asks_what_if(cfg):
+        parts.append("counterfactual")
+    log.info(
+        "%s: %d visit(s), the last on day %g; forecast for day %s: %s", patient.name, len(visits),
+        last.day, ", ".join(f"{d:g}" for d in days), ", ".join(parts),
+    )  # fmt: skip
+    log.info("output: %s", folder)

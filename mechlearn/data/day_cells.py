@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mechlearn.data.tables import Row, number
+from mechlearn.data.tables import Row, number, read_rows
 
-__all__ = ["DATE_LIKE", "days_from_dates"]
+__all__ = ["DATE_LIKE", "days_from_dates", "first_dates"]
 
 log = logging.getLogger(__name__)
 DATE_LIKE = 20_000.0  # no day: 55 years after the first visit; a serial number or a date
@@ -51,6 +51,24 @@ def days_from_dates(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> 
             first[patient] = min(first.get(patient, found_here["day"]), found_here["day"])
     log.info("%s: dates are read as days since each patient's first visit", path)
     return [_in_days(row, dates.get(k, {}), first, columns) for k, row in enumerate(rows)]
+
+
+def first_dates(path: Path) -> dict[str, dt.date]:
+    """Patient -> date of the first visit, for patients whose visits are dated.
+
+    Args:
+        path: a table that `days_from_dates` has accepted.
+    """
+    rows = read_rows(path, what="table", columns=None, missing=lambda _: [])
+    columns = [c for c in rows[0][1] if c == "day" or c.endswith("_day")] if rows else []
+    day_first = _day_first(rows, columns)
+    first: dict[str, dt.date] = {}
+    for where, cells in rows:
+        found = _date(where, "day", cells.get("day", ""), day_first)
+        if found is not None:
+            patient = cells.get("patient", "")
+            first[patient] = min(first.get(patient, found), found)
+    return first
 
 
 def _in_days(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +21,14 @@ from mechlearn.records import GrowthMap
 if TYPE_CHECKING:
     from mechlearn.data.stored_visit import StoredVisit
 
-__all__ = ["save_volume", "write_growth_map", "write_labels", "write_scans", "write_slices"]
+__all__ = [
+    "save_volume",
+    "small_nifti",
+    "write_growth_map",
+    "write_labels",
+    "write_scans",
+    "write_slices",
+]
 
 Fill = Literal["background", "source"]
 
@@ -201,3 +209,29 @@ def save_volume(
     with replacing(path) as partial:
         nib.save(image, partial)
     return path
+
+
+def small_nifti(
+    volume: np.ndarray, affine: np.ndarray, *, box: Sequence[slice], step: int = 1
+) -> bytes:
+    """Part of a uint8 volume as the bytes of a .nii.gz, in the axis order and space of its source.
+
+    Args:
+        volume: (Z, H, W) in canonical order, uint8.
+        affine: (4, 4), of the source file.
+        box: the part along Z, H, W.
+        step: take every so many voxels along H and W.
+    """
+    wanted = np.zeros(volume.shape, bool)
+    steps = (1, step, step)
+    wanted[tuple(slice(b.start, b.stop, k) for b, k in zip(box, steps, strict=True))] = True
+    kept = [np.flatnonzero(reorient_back(wanted, affine).any(axis=others))
+            for others in ((1, 2), (0, 2), (0, 1))]  # fmt: skip
+    data = reorient_back(volume, affine)[np.ix_(*kept)]
+    scale = np.array([k[1] - k[0] if k.size > 1 else 1 for k in kept])
+    moved = np.array(affine, float)
+    moved[:3, 3] += affine[:3, :3] @ np.array([k[0] for k in kept])
+    moved[:3, :3] = affine[:3, :3] * scale
+    image = nib.Nifti1Image(data.astype(np.uint8), moved)
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), compresslevel=9, mtime=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mechlearn.data.courses import courses
+from mechlearn.data.day_cells import first_dates
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.nifti_input import open_volume
@@ -105,11 +106,18 @@ def patients_of_table(path: str | Path) -> list[Patient]:
         FileNotFoundError: no such file.
         ValueError: a row that breaks a rule of `read_manifest` or `read_series`.
     """
-    from mechlearn.data.size_table import read_series
-
     path = Path(path).expanduser()
     if "seg" in header_of(path, what="patient"):
-        return patients_of_records(read_manifest(path, masks_alone=True), where=str(path))
+        found = patients_of_records(read_manifest(path, masks_alone=True), where=str(path))
+    else:
+        found = _of_volumes(path)
+    dates = first_dates(path)
+    return [replace(patient, first_date=dates.get(patient.name)) for patient in found]
+
+
+def _of_volumes(path: Path) -> list[Patient]:
+    from mechlearn.data.size_table import read_series
+
     found = []
     for series in read_series(path).timelines:
         if series.unit != "mm3":

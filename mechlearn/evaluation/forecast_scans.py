@@ -7,6 +7,9 @@ with the labels that the forecast gives it: oedema, and core and enhancing tumou
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +23,25 @@ from mechlearn.data.patients import record_of
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
-from mechlearn.evaluation.scan_drawing import DrawnSlice, draw_slices, growing_room
+from mechlearn.evaluation.finished import code_digest
+from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.scan_drawing import (
+    DrawnSlice,
+    DrawnVerdict,
+    draw_slices,
+    growing_room,
+)
 from mechlearn.evaluation.volume_forecast import VolumeForecast
+from mechlearn.files import write_arrays
 from mechlearn.models.checkpoints import LoadedModel
+from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice
+from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.label_transport import CAVITY
 
 __all__ = ["QUANTILES", "DrawnScans", "draw_scans"]
 
+log = logging.getLogger(__name__)
 QUANTILES = (0.5, 0.9)  # of the forecast volume
 
 
@@ -39,12 +54,14 @@ class DrawnScans:
         visit: the last visit on the model's grid.
         scans: z -> the slice that was drawn from.
         drawn: z -> quantile -> picture with its verdict.
+        model: that drew them.
     """
 
     forecast: VolumeForecast
     visit: PreparedVisit
     scans: Mapping[int, AxialSlice]
     drawn: Mapping[int, Mapping[float, DrawnSlice]]
+    model: LoadedModel
 
     @property
     def problems(self) -> list[str]:
@@ -65,16 +82,41 @@ class DrawnScans:
         """
         source = self.forecast.scan
         assert source is not None
-        names = self.visit.intensity.contrasts
-        out = []
-        for q in sorted({q for row in self.drawn.values() for q in row}):
-            for k, name in enumerate(names):
-                volume = np.array(source.volumes[self.forecast.contrasts.index(name)], np.float32)
-                for z, row in self.drawn.items():
-                    volume[z] = self._on_source(row[q].image[k], z, k, volume[z])
-                path = Path(folder) / f"forecast_q{round(100 * q):02d}-{name}.nii.gz"
-                out.append(save_volume(volume, source.affine, path, dtype=source.volumes.dtype))
+        return [
+            save_volume(
+                volume, source.affine,
+                Path(folder) / f"forecast_q{round(100 * q):02d}-{name}.nii.gz",
+                dtype=source.volumes.dtype,
+            )
+            for q in self.quantiles for name, volume in self.volumes(q).items()
+        ]  # fmt: skip
+
+    @property
+    def quantiles(self) -> list[float]:
+        """Of the forecast volume, ascending."""
+        return sorted({q for row in self.drawn.values() for q in row})
+
+    def volumes(self, quantile: float) -> dict[str, np.ndarray]:
+        """Contrast -> last scan with its drawn slices in place, (Z, H, W), in its intensities."""
+        source = self.forecast.scan
+        assert source is not None
+        out = {}
+        for k, name in enumerate(self.visit.intensity.contrasts):
+            volume = np.array(source.volumes[self.forecast.contrasts.index(name)], np.float32)
+            for z, row in self.drawn.items():
+                volume[z] = self._on_source(row[quantile].image[k], z, k, volume[z])
+            out[name] = volume
         return out
+
+    def sizes(self) -> list[Row]:
+        """One row a picture: area that was asked for and area measured on the picture's FLAIR.
+
+        Keys: z, quantile, last_mm2, asked_mm2, achieved_mm2 (None without FLAIR), verdict.
+        """
+        return [
+            _sizes_of(self.scans[z], picture) | {"z": z, "quantile": q}
+            for z, row in self.drawn.items() for q, picture in row.items()
+        ]  # fmt: skip
 
     def _on_source(self, image: np.ndarray, z: int, k: int, before: np.ndarray) -> np.ndarray:
         """One contrast of a drawn slice, (H, W), where it differs from the scan it started from."""
@@ -96,6 +138,7 @@ def draw_scans(
     count: int = 3,
     quantiles: Sequence[float] = QUANTILES,
     seed: int = 0,
+    keep: Path | None = None,
 ) -> DrawnScans:
     """Draw tumour slices of the last visit as they may look on the forecast day.
 
@@ -105,6 +148,7 @@ def draw_scans(
         count: slices, equally spaced over the present tumour.
         quantiles: of the forecast volume, in (0, 1).
         seed: of the noise.
+        keep: folder for finished slices; an interrupted drawing goes on from there.
 
     Raises:
         ValueError: no images, a contrast that the model needs and the visit lacks.
@@ -122,15 +166,57 @@ def draw_scans(
     visit = prepare_visit(record, spec)
     labels = {q: forecast.labels(q) for q in quantiles}
     scans, drawn = {}, {}
-    for z in _chosen(visit, count):
+    for z in tracked(_chosen(visit, count), "drawing slices", log=log):
         scan = scans[z] = _slice(visit, record, z, model)
         room = growing_room(scan)
         targets = [
             np.where(room, visit.placement.labels(wanted[z]), 0) for wanted in labels.values()
         ]
-        pictures = draw_slices(scan, targets, model=model, seed=seed)
+        pictures = _pictures(scan, targets, model, seed, keep)
         drawn[z] = dict(zip(labels, pictures, strict=True))
-    return DrawnScans(forecast, visit, scans, drawn)
+    return DrawnScans(forecast, visit, scans, drawn, model)
+
+
+def _pictures(
+    scan: AxialSlice, targets: Sequence[np.ndarray], model: LoadedModel, seed: int,
+    keep: Path | None,
+) -> list[DrawnSlice]:
+    """A slice drawn under its targets, or what an earlier, interrupted run has kept of it."""
+    if keep is None:
+        return draw_slices(scan, targets, model=model, seed=seed)
+    total = hashlib.sha256(f"{model.digest} {seed} {scan.slice_id} {code_digest()}".encode())
+    for part in (scan.image, scan.labels, scan.brain, *targets):
+        total.update(np.ascontiguousarray(part).tobytes())
+    path = keep / f"z{scan.z:03d}_{total.hexdigest()[:16]}.npz"
+    if not path.is_file():
+        made = draw_slices(scan, targets, model=model, seed=seed)
+        said = [{"figures": m.verdict.figures, "problems": m.verdict.problems} for m in made]
+        write_arrays(path, {
+            "images": np.stack([m.image for m in made]),
+            "labels": np.stack([m.labels for m in made]), "verdicts": np.array(json.dumps(said)),
+        })  # fmt: skip
+    with np.load(path) as held:
+        verdicts = [DrawnVerdict(None, v["figures"], tuple(v["problems"]))
+                    for v in json.loads(str(held["verdicts"]))]  # fmt: skip
+        return [
+            DrawnSlice(*parts) for parts in
+            zip(held["images"], held["labels"], verdicts, strict=True)
+        ]  # fmt: skip
+
+
+def _sizes_of(scan: AxialSlice, picture: DrawnSlice) -> Row:
+    asked = (picture.labels > 0) & (picture.labels != CAVITY)
+    achieved = None
+    if "t2f" in scan.contrasts and (scan.tumour & scan.brain).any():
+        meter = FlairMeter.fit(
+            scan.image, scan.tumour, scan.brain, contrasts=scan.contrasts,
+            pixel_mm=scan.spacing_mm[0],
+        )  # fmt: skip
+        achieved = float(meter.outline(picture.image).sum()) * scan.pixel_mm2
+    return {
+        "last_mm2": scan.tumour_area_mm2, "asked_mm2": float(asked.sum()) * scan.pixel_mm2,
+        "achieved_mm2": achieved, "verdict": picture.verdict.words,
+    }  # fmt: skip
 
 
 def _chosen(visit: PreparedVisit, count: int) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,18 @@ class VolumeForecast:
             inner=INNER_GROWTH, spacing_mm=self.arrival.spacing_mm,
         )  # fmt: skip
         return out
+
+    def on(self, size: SizeForecast) -> VolumeForecast:
+        """The same patient with another forecast of the size: another day, or a counterfactual."""
+        grown = None if self.arrival is None else self.arrival.growth_map(size)
+        return replace(self, day=size.day, size=size, growth_map=grown)
+
+    def section_mm2(self, volume_mm3: float) -> float | None:
+        """Largest axial section of the tumour at a volume, mm2; None where only sizes are known."""
+        if self.arrival is None:
+            return None
+        pixel = float(np.prod(self.arrival.spacing_mm[1:]))
+        return float(self.arrival.mask(volume_mm3).sum((1, 2)).max()) * pixel
 
     def table(self) -> list[dict[str, object]]:
         """Rows of quantity, value and unit: what was measured last and what is forecast."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -95,6 +96,7 @@ class Patient:
         radiotherapy: courses in order of their start.
         treatments: surgery, chemotherapy, immunotherapy and others.
         covariates: what is known of the patient, such as age, idh, grade, mgmt.
+        first_date: date of the first visit (day 0), where the source has dates.
 
     Raises:
         ValueError: no visit; visits or courses out of order; a session named twice.
@@ -105,6 +107,7 @@ class Patient:
     radiotherapy: tuple[Radiotherapy, ...] = ()
     treatments: tuple[Treatment, ...] = ()
     covariates: Mapping[str, float | str] = field(default_factory=dict)
+    first_date: dt.date | None = None
 
     def __post_init__(self) -> None:
         if not self.visits:

@@ -16,15 +16,15 @@ __all__ = ["drawn_figure"]
 
 def drawn_figure(
     scan: AxialSlice,
-    pictures: Mapping[float, tuple[np.ndarray, np.ndarray, bool]],
+    pictures: Mapping[str, tuple[np.ndarray, np.ndarray, bool]],
     *,
     contrasts: tuple[str, ...] = ("t2f", "t1c"),
 ) -> Figure:
-    """One row a contrast: the last scan, then the drawn slice at each quantile.
+    """One row a contrast: the last scan, then the drawn slices.
 
     Args:
         scan: the slice that was drawn from.
-        pictures: quantile -> image (C, H, W), labels (H, W), whether no fault was found.
+        pictures: title -> image (C, H, W), labels (H, W), whether no fault was found.
         contrasts: rows; those that the scan lacks are left out.
     """
     rows = [name for name in contrasts if name in scan.contrasts] or [scan.contrasts[-1]]
@@ -37,9 +37,9 @@ def drawn_figure(
         show(axes[row, 0], scan.image[k], window=window, title=f"last scan, {name}")
         contour(axes[row, 0], present, colour=SKY, window=window)
         side_letters(axes[row, 0])
-        for column, (q, (image, labels, good)) in enumerate(pictures.items(), start=1):
+        for column, (words, (image, labels, good)) in enumerate(pictures.items(), start=1):
             ax = axes[row, column]
-            title = f"drawn, {q:.0%} quantile" + ("" if good else "\n(fault found)")
+            title = words + ("" if good else "\n(fault found)")
             show(ax, image[k], window=window, title=title)
             contour(ax, (labels > 0) & (labels != 4), colour=VERMILION, window=window)
             contour(ax, present, colour=SKY, window=window, dashed=True)

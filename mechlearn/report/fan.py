@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 from matplotlib.axes import Axes
 
+from mechlearn.growth.growth_spec import LEARNED
 from mechlearn.records import Counterfactual, SizeForecast, SizeReading, SizeSeries
 from mechlearn.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
@@ -37,9 +38,14 @@ def draw_fan(
         small: of a sheet of many: smaller marks.
     """
     days = forecast.curve_days
-    ax.plot(days, forecast.curves.T, color=GREY, alpha=0.13, linewidth=0.5 if small else 0.7)
     low, median, high = _quantiles(forecast)
     ax.fill_between(days, low, high, color=SKY, alpha=0.3, linewidth=0, label="95% interval")
+    if forecast.law == LEARNED:  # its curves are quantiles already
+        lower, upper = np.percentile(forecast.curves, [25, 75], axis=0)
+        ax.fill_between(days, lower, upper, color=BLUE, alpha=0.22, linewidth=0,
+                        label="50% interval")  # fmt: skip
+    else:
+        ax.plot(days, forecast.curves.T, color=GREY, alpha=0.13, linewidth=0.5 if small else 0.7)
     ax.plot(days, median, color=BLUE, linewidth=1.6 if small else 2,
             label=f"median ({forecast.law})")
     top = _top(timeline, median, high, truth)
@@ -81,7 +87,8 @@ def _draw_other(ax: Axes, forecast: SizeForecast, what_if: Counterfactual) -> np
 def _quantiles(forecast: SizeForecast) -> np.ndarray:
     """2.5, 50 and 97.5 percentiles of the curves, (3, T)."""
     found = np.percentile(forecast.curves, [2.5, 50, 97.5], axis=0)
-    return np.array([_smooth(line) for line in found]) if forecast.population else found
+    walks = forecast.population and forecast.law != LEARNED
+    return np.array([_smooth(line) for line in found]) if walks else found
 
 
 def _smooth(line: np.ndarray) -> np.ndarray:

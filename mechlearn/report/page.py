@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import mechlearn
 from mechlearn.files import write_text
+from mechlearn.report.viewer import Viewer, viewer_scripts
 
 __all__ = ["NOTICE", "Details", "Picture", "Section", "Table", "number", "write_page"]
 
@@ -26,13 +27,15 @@ NOTICE = (
 class Picture:
     """A PNG with its caption; `alt` says in words what it shows.
 
-    max_width_px bounds it on a wide screen; None lets it fill the page.
+    max_width_px bounds it on a wide screen; None lets it fill the page. beside_viewer: it shows
+    what the viewer of its section shows, for print and for browsers that cannot run the viewer.
     """
 
     content: bytes
     caption: str
     alt: str = ""
     max_width_px: int | None = None
+    beside_viewer: bool = False
 
     @cached_property
     def source(self) -> str:
@@ -66,7 +69,11 @@ class Details:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with warnings, paragraphs, tables, pictures and details, drawn in this order."""
+    """A heading with warnings, paragraphs, viewer, tables, pictures and details, in this order.
+
+    lead: its paragraphs are the page's summary and stand out. grid: pictures stand side by side.
+    One section of a page has a viewer.
+    """
 
     title: str
     paragraphs: Sequence[str] = ()
@@ -74,6 +81,9 @@ class Section:
     pictures: Sequence[Picture] = field(default_factory=tuple)
     details: Sequence[Details] = ()
     warnings: Sequence[str] = ()
+    viewer: Viewer | None = None
+    lead: bool = False
+    grid: bool = False
 
 
 def number(value: Any) -> str:
@@ -117,5 +127,6 @@ def write_page(
     text = env.get_template("page.html.j2").render(
         title=title, sections=sections, model=model, settings=dict(settings or {}),
         commands=list(commands), notice=notice, version=mechlearn.__version__,
+        scripts=viewer_scripts() if any(section.viewer for section in sections) else [],
     )
     return write_text(path, text)

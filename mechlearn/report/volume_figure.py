@@ -24,6 +24,7 @@ def planes_figure(
     *,
     spacing_mm: tuple[float, ...],
     title: str = "",
+    scan_row: bool = True,
 ) -> Figure:
     """Axial, coronal and sagittal plane: the scan above, the growth map over it below.
 
@@ -34,9 +35,11 @@ def planes_figure(
         brain: bool.
         spacing_mm: voxel size along Z, H, W.
         title: of the figure.
+        scan_row: False leaves the growth map alone.
     """
-    figure = new_figure(11.0, 7.4)
-    axes = figure.subplots(2, 3)
+    count = 2 if scan_row else 1
+    figure = new_figure(11.0, 3.7 * count)
+    axes = figure.subplots(count, 3, squeeze=False)
     low, high = np.percentile(scan[brain], WINDOW) if brain.any() else (0.0, 1.0)
     at = _centre(present if present.any() else probability > probability.max() / 2)
     drawn = None
@@ -45,25 +48,26 @@ def planes_figure(
         aspect = _aspect(axis, spacing_mm)
         window = _window(cut[3], axis, spacing_mm)
         grey, map_, mask = (c[window] for c in cut[:3])
-        for row in range(2):
+        for row in range(count):
             ax = axes[row, column]
             ax.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect,
                       interpolation="nearest")  # fmt: skip
             ax.set_axis_off()
             _letters(ax, axis)
-        axes[0, column].set_title(f"{name}, last scan", fontsize=10)
-        axes[1, column].set_title("growth probability", fontsize=10)
+        axes[0, column].set_title(f"{name}, last scan" if scan_row else name, fontsize=10)
+        if scan_row:
+            axes[1, column].set_title("growth probability", fontsize=10)
         opacity = np.where(map_ > FAINT, 0.35 + 0.5 * map_, 0.0)
-        drawn = axes[1, column].imshow(
+        drawn = axes[-1, column].imshow(
             map_, cmap="inferno", vmin=0, vmax=1, alpha=opacity, aspect=aspect,
             interpolation="nearest",
         )  # fmt: skip
-        for row in range(2):
+        for row in range(count):
             if mask.any() and not mask.all():
                 axes[row, column].contour(mask.astype(float), levels=[0.5], colors=[SKY],
                                           linewidths=1.2)  # fmt: skip
     if drawn is not None:
-        figure.colorbar(drawn, ax=axes[1, :], shrink=0.8, label="P(voxel is tumour)")
+        figure.colorbar(drawn, ax=axes[-1, :], shrink=0.8, label="P(voxel is tumour)")
     if title:
         figure.suptitle(title, fontsize=11)
     return figure

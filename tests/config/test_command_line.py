@@ -29,6 +29,14 @@ def test_other_words_stay(word: str) -> None:
     assert quoted(word) == word
 
 
+def test_several_days_keep_their_plus() -> None:
+    """Hydra's grammar reads [+60,+120] as the numbers 60 and 120."""
+    for value in ("[+60,+120]", "+60,+120", "+60 +120"):
+        override = OverridesParser.create().parse_override(quoted(f"day={value}"))
+        assert override.value() == value
+        assert not override.is_sweep_override()
+
+
 def test_several_values_of_a_sweep_stay() -> None:
     word = "checkpoints.denoiser=a.pt,b.pt"
     assert quoted(word, sweep=True) == word

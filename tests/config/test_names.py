@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from mechlearn.config.names import cell_folder
+from pathlib import Path
+
+from mechlearn.config.names import cell_folder, unshared_folder
 
 
 def test_cell_folder_is_readable() -> None:
@@ -28,3 +30,15 @@ def test_long_cell_folders_fit_a_file_system_and_differ() -> None:
 
 def test_cell_without_overrides_is_its_number() -> None:
     assert cell_folder(7, "") == "7"
+
+
+def test_two_commands_of_one_second_get_two_folders(tmp_path: Path) -> None:
+    """As two processes of an array job would: each with its own memory of what it has made."""
+    wanted = str(tmp_path / "forecast" / "2026-01-01_00-00-00")
+    taken = []
+    for _ in range(3):
+        unshared_folder.cache_clear()
+        taken.append(unshared_folder(wanted))
+        assert unshared_folder(wanted) == taken[-1]  # asked again it is the same
+    assert taken == [wanted, f"{wanted}-2", f"{wanted}-3"]
+    assert all(Path(name).is_dir() for name in taken)

@@ -1,0 +1,140 @@
+"""The embedded viewer of a page: volumes as small as they can be, inlined; NiiVue shows them.
+
+Every volume is cropped to the brain, stored as uint8 NIfTI in the axis order and the space of the
+last scan, compressed and written into the page as base64.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from mechlearn.data.nifti import small_nifti
+
+__all__ = ["CONTRAST_NAMES", "FIRST", "DrawnVolume", "Viewer", "make_viewer", "viewer_scripts"]
+
+CONTRAST_NAMES = {"t1n": "T1", "t1c": "T1 with contrast agent", "t2w": "T2", "t2f": "T2-FLAIR"}
+WINDOW = (0.5, 99.8)  # percentiles of the brain that are shown black and white
+MARGIN = 3  # voxels kept around the brain
+MOST_VOXELS = 8_000_000  # of a contrast; finer scans are shown with every second voxel in the plane
+FIRST = ("t2f", "t1c", "t2w", "t1n")  # which contrast is shown first
+
+
+@dataclass(frozen=True)
+class DrawnVolume:
+    """Drawn slices of one target: `label` for the chooser, contrast -> (Z, H, W), slices drawn."""
+
+    label: str
+    volumes: Mapping[str, np.ndarray]
+    zs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What the template needs: volumes (key -> base64), choices and the script's set-up."""
+
+    contrasts: tuple[str, ...]
+    maps: tuple[Mapping[str, str], ...]
+    drawn: tuple[Mapping[str, str], ...]
+    drawn_z: tuple[int, ...]
+    volumes: Mapping[str, str]
+    setup: Mapping[str, Any]
+    note: str = ""
+    names: Mapping[str, str] = field(default_factory=lambda: CONTRAST_NAMES)
+
+
+def viewer_scripts() -> list[str]:
+    """NiiVue and the viewer's own script, as text for script elements."""
+    folder = files("mechlearn.report").joinpath("assets")
+    return [folder.joinpath(n).read_text("utf-8") for n in ("niivue.umd.js", "viewer.js")]
+
+
+def make_viewer(
+    scan: Mapping[str, np.ndarray],
+    maps: Mapping[str, np.ndarray],
+    *,
+    present: np.ndarray,
+    brain: np.ndarray,
+    affine: np.ndarray,
+    drawn: Sequence[DrawnVolume] = (),
+) -> Viewer:
+    """Prepare the viewer of one visit.
+
+    Args:
+        scan: contrast -> last scan, (Z, H, W) in canonical order.
+        maps: label -> growth probability, (Z, H, W) in [0, 1]; the first is shown first.
+        present: tumour of the last visit, bool.
+        brain: bool.
+        affine: (4, 4) of the scan's files.
+        drawn: drawn slices, in the intensities of the scan.
+
+    Raises:
+        ValueError: no contrast or no map.
+    """
+    if not scan or not maps:
+        raise ValueError("viewer: at least one contrast and one growth map are needed.")
+    box, step = _box(brain), 1
+    if np.prod([s.stop - s.start for s in box]) > MOST_VOXELS:
+        step = 2
+
+    def packed(volume: np.ndarray) -> str:
+        content = small_nifti(volume, affine, box=box, step=step)
+        return base64.b64encode(content).decode("ascii")
+
+    contrasts = tuple(c for c in FIRST if c in scan) or tuple(scan)
+    volumes: dict[str, str] = {}
+    for name in contrasts:
+        low, high = np.percentile(scan[name][brain], WINDOW) if brain.any() else (0.0, 1.0)
+        volumes[f"scan-{name}"] = packed(_bytes(scan[name], brain, low, high))
+        for k, item in enumerate(drawn):
+            there = np.zeros_like(brain)
+            there[list(item.zs)] = brain[list(item.zs)]
+            volumes[f"drawn{k}-{name}"] = packed(_bytes(item.volumes[name], there, low, high))
+    for k, probability in enumerate(maps.values()):
+        volumes[f"map{k}"] = packed(np.rint(255 * probability).astype(np.uint8))
+    edge = present & ~ndimage.binary_erosion(present)
+    volumes["outline"] = packed(edge.astype(np.uint8) * 255)
+    drawn_z = tuple(sorted({z for item in drawn for z in item.zs}))
+    named_maps = tuple({"key": f"map{k}", "label": label} for k, label in enumerate(maps))
+    named_drawn = tuple({"key": f"drawn{k}", "label": d.label} for k, d in enumerate(drawn))
+    setup = {
+        "contrasts": contrasts, "maps": named_maps, "drawn": named_drawn, "drawn_z": drawn_z,
+        "first_z": box[0].start, "centre": _centre(present if present.any() else brain, box),
+    }  # fmt: skip
+    note = "The scan is shown with every second voxel of each row and column." if step > 1 else ""
+    return Viewer(contrasts, named_maps, named_drawn, drawn_z, volumes, setup, note)
+
+
+def _box(brain: np.ndarray) -> tuple[slice, ...]:
+    """The brain with a margin."""
+    found = ndimage.find_objects(brain.astype(np.uint8))
+    whole = tuple(slice(0, n) for n in brain.shape)
+    if not found or found[0] is None:
+        return whole
+    return tuple(
+        slice(max(s.start - MARGIN, 0), min(s.stop + MARGIN, n))
+        for s, n in zip(found[0], brain.shape, strict=True)
+    )
+
+
+def _bytes(volume: np.ndarray, inside: np.ndarray, low: float, high: float) -> np.ndarray:
+    """1 to 255 inside, 0 elsewhere."""
+    scaled = 1 + 254 * (np.asarray(volume, np.float32) - low) / max(high - low, 1e-6)
+    return np.where(inside, np.clip(np.rint(scaled), 1, 255), 0).astype(np.uint8)
+
+
+def _centre(mask: np.ndarray, box: tuple[slice, ...]) -> list[float]:
+    """Where the viewer starts, fractions along right, front and up: the planes of most mask."""
+    at = [
+        (int(mask.sum(tuple({0, 1, 2} - {axis})).argmax()) - box[axis].start + 0.5)
+        / (box[axis].stop - box[axis].start)
+        for axis in range(3)
+    ]
+    z, y, x = at  # canonical rows run from front to back, columns from right to left
+    return [1 - x, 1 - y, z]
