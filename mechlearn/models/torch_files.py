@@ -58,14 +58,14 @@ def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False
 
 
 def write_torch(path: str | Path, content: Any) -> Path:
-    """`torch.save`, at once or not at all; returns the path.
+    """`torch.save`, at once or not at all; returns the path. Equal content gives equal bytes.
 
     Raises:
         OSError: no space, or a file that may not grow so large; it names the path.
     """
-    with replacing(path) as partial:
+    with replacing(path) as partial, partial.open("wb") as stream:
         try:
-            torch.save(content, partial)
+            torch.save(content, stream)  # to a stream: a path's name would stand in the file
         except RuntimeError as error:
             if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
                 raise

@@ -16,7 +16,7 @@ from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoint_files import CARD_KEY
 from mechlearn.models.checkpoints import load_denoiser, make_card
 from mechlearn.models.network_targets import build_network
-from mechlearn.models.torch_files import read_torch
+from mechlearn.models.torch_files import read_torch, write_torch
 
 NETWORK = {"_target_": "mechlearn.models.networks.Denoiser", "channels": [16, 32],
            "attention_levels": [False, True], "num_res_blocks": 1, "norm_num_groups": 8}
@@ -93,3 +93,22 @@ def test_each_flipped_bit_of_the_weights_is_named(tmp_path, whole):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"x\.pt: cannot be read"):
             read_torch(path)
+
+
+def test_equal_content_gives_equal_bytes(tmp_path):
+    content = {"a": torch.arange(9.0), "b": 1}
+    first, second = (write_torch(tmp_path / name, content) for name in ("a.pt", "b.pt"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch):
+    path = write_torch(tmp_path / "a.pt", [1])
+    before = path.read_bytes()
+
+    def no_space(*_):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", no_space)
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.pt"):
+        write_torch(path, [2])
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (before, [path])
