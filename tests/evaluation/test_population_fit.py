@@ -7,13 +7,21 @@ import logging
 import numpy as np
 import pytest
 
-from mechlearn.evaluation.population_fit import check_unseen, fingerprint_of, run_population
+from mechlearn.evaluation import population_fit
+from mechlearn.evaluation.population_fit import (
+    CrossFit,
+    check_unseen,
+    cross_fitted,
+    fingerprint_of,
+    in_order,
+    run_population,
+)
 from mechlearn.evaluation.rows import plain
 from mechlearn.growth.population_file import load_ensemble
 from mechlearn.records import SizeReading, SizeSeries
 
 LAWS = ("exponential", "carry_forward")
-FLOOR = 15.0  # given: looking for it is half the work, and tests/growth/test_population.py's
+FLOOR = 15.0  # given: looking for it is half the work, and tests/growth/test_population_prior.py's
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +104,13 @@ def test_a_population_made_again_is_told_from_the_old_one(run, cohort, tmp_path)
 def test_laws_of_radiotherapy_alone_need_some(cohort, tmp_path):
     with pytest.raises(ValueError, match="no course of radiotherapy in 12 series"):
         run_population(cohort, out_dir=tmp_path, laws=("ode", "gompertz_rt"))
+
+
+def test_folds_in_several_processes_are_those_of_one(cohort, tmp_path, monkeypatch):
+    settings = CrossFit(n_folds=2, laws=LAWS, floor=FLOOR)
+    series = in_order(cohort)
+    one = cross_fitted(series, settings, unit="mm2", folder=tmp_path / "one")
+    monkeypatch.setattr(population_fit, "_FEW_SERIES", 0)
+    several = cross_fitted(series, settings, unit="mm2", folder=tmp_path / "several")
+    assert [e.card for e, _ in several] == [e.card for e, _ in one]
+    assert [chosen for _, chosen in several] == [chosen for _, chosen in one]

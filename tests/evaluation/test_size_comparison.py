@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import mechlearn.growth
-from mechlearn.evaluation.size_comparison import compare
+from mechlearn.evaluation.size_comparison import beside_baselines, compare
+from mechlearn.growth.growth_spec import GrowthSpec
+from mechlearn.growth.size_forecast import forecasts
 from mechlearn.growth.size_prior_fit import fit_size_prior
 from mechlearn.records import SizeReading, SizeSeries
 
@@ -84,3 +86,21 @@ def test_slices_are_forecast_by_a_prior_of_volumes():
     found = compare(slices, models=("learned", "cohort_ratio"), prior=prior)
     assert found.failed("learned") == 0
     assert found.unit == "mm2"
+
+
+def test_forecasts_made_elsewhere_stand_beside_the_baselines_of_the_cohort(found):
+    series = cohort(30)
+    spec = GrowthSpec(law="exponential", min_visits=2, fallback="carry_forward")
+    made = forecasts(series, [s.visits[-1].day for s in series], spec=spec)
+    beside = beside_baselines(series, {"exponential": made}, n_folds=5, seed=0)
+    assert beside.models == ("exponential", "cohort_ratio", "carry_forward")
+    for model in beside.models:
+        assert beside.values(model, "crps_log") == pytest.approx(found.values(model, "crps_log"))
+
+
+def test_a_cohort_of_few_patients_has_no_baselines_of_its_own():
+    series = cohort(3)
+    failed = [ValueError("not made")] * 3
+    beside = beside_baselines(series, {"ode": failed}, n_folds=5, seed=0)
+    assert beside.models == ("ode",)
+    assert beside.failed("ode") == 3

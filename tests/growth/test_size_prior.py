@@ -17,6 +17,7 @@ from mechlearn.growth.learned_forecast import (
 )
 from mechlearn.growth.quantiles import LEVELS
 from mechlearn.growth.size_prior import SizePrior
+from mechlearn.growth.size_prior_choice import NEAREST
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries, Treatment
 
@@ -220,3 +221,30 @@ def test_treatments_and_covariates_in_words_are_understood():
 
 def test_levels_are_equally_likely():
     np.testing.assert_allclose(np.diff(LEVELS), 1 / LEVELS.size)
+
+
+def test_a_zero_that_stays_in_the_cohort_stays_in_the_forecast():
+    gone = [series((0, 0.0), (60, 0.0), name=f"Z{i}") for i in range(20)]
+    prior = fit_size_prior([*cohort(40), *gone])
+    made = prior.forecast(series((0, 900.0), (60, 0.0)), 120)
+    assert prior.zero_stays == pytest.approx((4 * 0.5 + 20) / 24)
+    assert (made.samples == 0).mean() >= prior.zero_stays - 0.01
+    assert made.median == 0
+
+
+@pytest.mark.parametrize("known", [{"idh": "mutant"}, {"grade": "2"}])
+def test_a_slow_kind_of_tumour_stays_nearer_to_no_change(known):
+    last = TWO.sizes[-1]
+    plain, slow = forecast_size(TWO, 120), forecast_size(replace(TWO, covariates=known), 120)
+    assert abs(slow.median - last) < abs(plain.median - last)
+
+
+def test_nearness_is_one_of_the_choices_or_the_given_one(prior):
+    assert prior.nearest in NEAREST
+    assert fit_size_prior(cohort(10), LearnedSpec(nearest=0.3)).nearest == 0.3
+
+
+def test_a_file_of_before_zeros_were_counted_still_loads(prior):
+    held = prior.plain()
+    del held["zero_stays"]
+    assert SizePrior.of(held, source="old.json").zero_stays == 0.5
