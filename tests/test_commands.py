@@ -155,6 +155,8 @@ def test_task_leaves_one_row(command: Command, pair: list[str], tmp_path: Path, 
     assert status == 0, err
     row = row_of(tmp_path / "job")
     assert (row["job"], row["scale"], row["noise_level"]) == (task, 50_000.0, 20)
+    page = (tmp_path / "job" / "leaderboard.html").read_text()
+    assert ("Growth maps against the held-out visit" in page) is (task == "longitudinal")
     assert (tmp_path / "job" / "forecast_scores.png").is_file() is (task == "longitudinal")
 
 

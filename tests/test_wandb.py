@@ -131,6 +131,7 @@ def test_every_job_of_a_sweep_is_its_own_run(sweep: list[Told]) -> None:
     names = {run.run.display_name for run in sweep}
     assert len(names) == 2
     assert all(name.startswith("grid/") for name in names)
+    assert all(run.holds("evaluation/leaderboard") for run in sweep)
 
 
 def test_jobs_side_by_side_are_runs_of_their_own(place) -> None:
@@ -201,7 +202,8 @@ def test_dashboard_shows_what_is_logged(place, sweep: list[Told]) -> None:
         if not any(run.holds(key) for run in runs[kind])
     }  # fmt: skip
     assert missing <= {("train", "throughput/gpu_memory_peak_gib")}  # where there is no GPU
-    assert all(any(r.holds(t) for rs in runs.values() for r in rs) for t in dashboard.TABLES)
+    pages = (*dashboard.TABLES, dashboard.LEADERBOARD)
+    assert all(any(r.holds(t) for rs in runs.values() for r in rs) for t in pages)
     definition = dashboard.as_json(dashboard.build("team", "mechlearn"))
     shown = set().union(*dashboard.logged_keys().values())
     assert not [key for key in shown if key not in definition]

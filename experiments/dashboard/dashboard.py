@@ -61,6 +61,7 @@ LONGITUDINAL = [
         "brier_dynamic_mean", "brier_static_mean", "brier_no_change_mean",
         "brier_heat_kernel_mean"]),
 ]  # fmt: skip
+LEADERBOARD = "evaluation/leaderboard"
 TABLES = ["evaluation/row", "evaluation/pairs", "evaluation/slices"]
 
 
@@ -102,7 +103,10 @@ def build(entity: str, project: str) -> ws.Workspace:
     )  # fmt: skip
     tables = ws.Section(
         name="Evaluation rows", is_open=False,
-        panels=[wr.WeavePanelSummaryTable(table_name=key) for key in TABLES],
+        panels=[
+            wr.MediaBrowser(title="Leaderboard", media_keys=[LEADERBOARD]),
+            *(wr.WeavePanelSummaryTable(table_name=key) for key in TABLES),
+        ],
     )  # fmt: skip
     curves = [_curves(name, panels) for name, panels in CURVES.items()]
     return ws.Workspace(

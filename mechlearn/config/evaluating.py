@@ -60,9 +60,9 @@ def evaluate_and_show(cfg: DictConfig) -> list[float]:
                 job = dataclasses.replace(job, series=series, about=series.about)
             row = {**run(evaluation, job, rerun=cfg.rerun), FINGERPRINT: mark}
             path = write_row(output_dir(), row)
-            tracking.end_evaluation(logger, cfg, job.models, row)
+            page = leaderboard([{**row, "cell": "."}], output_dir(), commands=[job.command])
+            tracking.end_evaluation(logger, cfg, job.models, row, page)
         log.info("row: %s", path)
-        page = leaderboard([{**row, "cell": "."}], output_dir(), commands=[job.command])
         log.info("page: %s", page)
     Console().print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
     return _objectives(cfg, row)

@@ -179,8 +179,10 @@ def end_training(logger: Logger, cfg: DictConfig, row: Row, card: dict[str, Any]
     )
 
 
-def end_evaluation(logger: Logger, cfg: DictConfig, models: ModelBundle | None, row: Row) -> None:
-    """Log a job's numbers; to W&B also the data it read, its files and its tables."""
+def end_evaluation(
+    logger: Logger, cfg: DictConfig, models: ModelBundle | None, row: Row, page: Path
+) -> None:
+    """Log a job's numbers; to W&B also the data it read, its files, its tables and its page."""
     logger.log_metrics({k: float(v) for k, v in row.items() if isinstance(v, (int, float))})
     run = lineage.wandb_run(logger)
     if run is None:
@@ -194,6 +196,6 @@ def end_evaluation(logger: Logger, cfg: DictConfig, models: ModelBundle | None, 
         )  # fmt: skip
     tables = sorted(output_dir().glob("*.csv"))
     lineage.log_evaluation(
-        run, f"{cfg.task.name}-{cfg.name}", [output_dir() / ROW, *tables], row,
+        run, f"{cfg.task.name}-{cfg.name}", [output_dir() / ROW, *tables, page], row,
         {path.stem: read_table(path)[:MOST_ROWS] for path in tables},
     )  # fmt: skip

@@ -116,7 +116,7 @@ def log_evaluation(
     """Log a job's files as an evaluation artifact, its row as numbers, its tables to look at.
 
     Args:
-        files: the row's file and those of the tables.
+        files: the row's file, those of the tables, and pages (.html), which are shown too.
         row: one flat row.
         tables: of flat rows each.
     """
@@ -128,6 +128,8 @@ def log_evaluation(
         columns: list[str | int] = list(dict.fromkeys(k for r in rows for k in r))
         cells = [[_cell(r.get(str(k))) for k in columns] for r in rows]
         shown[f"evaluation/{key}"] = wandb.Table(columns, cells, allow_mixed_types=True)
+    for page in (path for path in files if path.suffix == ".html"):
+        shown[f"evaluation/{page.stem}"] = wandb.Html(page.read_text(encoding="utf-8"))
     run.log(shown)
 
 
