@@ -18,3 +18,4 @@ case "$profile" in
   full) python experiments/where_real/where_real.py "$out" ;;
   *) echo "where_real: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
+python experiments/where_real/compartments.py "$out"
