@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import mechlearn as ml
 
@@ -83,3 +85,13 @@ def test_prepare_still_asks_for_images(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="no columns.*one of t1n|one of t1n"):
         read_manifest(write_masks(tmp_path, MNI))
+
+
+def test_a_tumour_that_shrinks_leaves_from_its_edge(tmp_path: Path) -> None:
+    details = ml.forecast(write_masks(tmp_path, MNI), 120).details
+    small = replace(details, size=replace(details.size, samples=details.size.samples * 0 + 2000.0))
+    labels, before = small.labels(), details.scan.labels  # type: ignore[union-attr]
+    assert 0 < (labels > 0).sum() < (before > 0).sum()
+    assert np.array_equal(labels[labels > 0], before[labels > 0])
+    depth = ndimage.distance_transform_edt(before > 0)
+    assert depth[labels > 0].mean() > depth[(before > 0) & (labels == 0)].mean()
