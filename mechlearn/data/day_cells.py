@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mechlearn.data.tables import Row, number, read_rows
@@ -20,7 +21,9 @@ LOCAL = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
 SERIAL_0 = dt.date(1899, 12, 30)  # day 0 of a spreadsheet
 
 
-def days_from_dates(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+def days_from_dates(
+    path: Path, rows: Sequence[Row], columns: Sequence[str], *, missing: list[str] | None = None
+) -> list[Row]:
     """The rows with dates replaced by days since the patient's first visit.
 
     Read are 2021-03-05, 2021/03/05, 20210305, 05.03.2021, and 05/03/2021 where a day above 12 in
@@ -30,27 +33,43 @@ def days_from_dates(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> 
         path: of the table, for the log.
         rows: of the table; cells `patient`, `day` and those of `columns`.
         columns: `day` and others that hold days of the same scale.
+        missing: None refuses the first row that breaks a rule; a list takes the messages of all of
+            them, and they are left out.
 
     Raises:
         ValueError: a date that cannot be read or whose order is not certain, dates beside numbers
             of days in one patient, or a number that is too large for a day.
     """
     day_first = _day_first(rows, columns)
-    dates: dict[int, dict[str, dt.date]] = {}
-    for k, (where, cells) in enumerate(rows):
-        for column in columns:
-            found = _date(where, column, cells.get(column, ""), day_first)
-            if found is not None:
-                dates.setdefault(k, {})[column] = found
-    if not dates:
-        return list(rows)
+    dated: list[tuple[Row, dict[str, dt.date]]] = []
+    for where, cells in rows:
+        with _collected(missing):
+            found = {c: _date(where, c, cells.get(c, ""), day_first) for c in columns}
+            dated.append(((where, cells), {c: d for c, d in found.items() if d is not None}))
+    if not any(dates for _, dates in dated):
+        return [row for row, _ in dated]
     first: dict[str, dt.date] = {}
-    for k, found_here in dates.items():
-        patient = rows[k][1].get("patient", "")
-        if "day" in found_here:
-            first[patient] = min(first.get(patient, found_here["day"]), found_here["day"])
+    for (_, cells), dates in dated:
+        patient = cells.get("patient", "")
+        if "day" in dates:
+            first[patient] = min(first.get(patient, dates["day"]), dates["day"])
     log.info("%s: dates are read as days since each patient's first visit", path)
-    return [_in_days(row, dates.get(k, {}), first, columns) for k, row in enumerate(rows)]
+    out: list[Row] = []
+    for row, dates in dated:
+        with _collected(missing):
+            out.append(_in_days(row, dates, first, columns))
+    return out
+
+
+@contextmanager
+def _collected(missing: list[str] | None) -> Iterator[None]:
+    """Add the message of a row that breaks a rule to `missing`; without a list it is raised."""
+    try:
+        yield
+    except ValueError as error:
+        if missing is None:
+            raise
+        missing.append(str(error))
 
 
 def first_dates(path: Path) -> dict[str, dt.date]:

@@ -164,7 +164,7 @@ def read_manifest(
     if not rows:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
     records = []
-    for where, cells in days_from_dates(path, rows, DAYS):
+    for where, cells in days_from_dates(path, rows, DAYS, missing=missing):
         try:
             record = _record(where, cells, path.parent, check_files)
             if not record.images and not masks_alone:

@@ -129,7 +129,7 @@ def _origin(forecast: SizeForecast) -> str:
     """Where the distribution comes from."""
     count = forecast.samples.size
     if not forecast.population:
-        return f"Law {forecast.law}, {count} bootstrap fits, {forecast.n_failed} failed."
+        return f"Growth model {forecast.law}, {count} bootstrap fits, {forecast.n_failed} failed."
     laws = ", ".join(f"{law} {share:.0%}" for law, share in forecast.weights.items())
     return (f"Population {forecast.population}, {count} draws; growth models and their weights: "
             f"{laws}.")  # fmt: skip
