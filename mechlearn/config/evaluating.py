@@ -26,7 +26,7 @@ from mechlearn.config.stores import (
     store_root,
 )
 from mechlearn.data.store import SliceStore
-from mechlearn.evaluation.finished import FINGERPRINT, finished_row, start
+from mechlearn.evaluation.finished import FINGERPRINT, finished_row, list_files, start
 from mechlearn.evaluation.growth_scores import BASELINES
 from mechlearn.evaluation.job import Job, visit_marks
 from mechlearn.evaluation.leaderboards import leaderboard
@@ -59,6 +59,7 @@ def evaluate_and_show(cfg: DictConfig) -> list[float]:
                 series = open_series(cfg, job.task)
                 job = dataclasses.replace(job, series=series, about=series.about)
             row = {**run(evaluation, job, rerun=cfg.rerun), FINGERPRINT: mark}
+            list_files(output_dir())
             path = write_row(output_dir(), row)
             page = leaderboard([{**row, "cell": "."}], output_dir(), commands=[job.command])
             tracking.end_evaluation(logger, cfg, job.models, row, page)

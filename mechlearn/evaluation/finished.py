@@ -19,17 +19,22 @@ import numpy as np
 
 import mechlearn
 from mechlearn.evaluation.rows import FAILED, ROW, Row, read_row
+from mechlearn.files import read_json, write_json
 
 __all__ = [
+    "FILES",
     "FINGERPRINT",
+    "broken_files",
     "changed_parts",
     "code_digest",
     "content_digest",
     "finished_row",
     "fingerprint",
+    "list_files",
     "start",
 ]
 
+FILES = "files.json"  # beside the row
 FINGERPRINT = "fingerprint"  # the row's key
 # Whatever a number in a row is computed by; drawing, configuration and commands are not.
 ROOMS = (
@@ -122,7 +127,41 @@ def finished_row(folder: str | Path, mark: str) -> tuple[Row | None, str]:
         return None, "its row has no fingerprint"
     if before != mark:
         return None, f"changed since: {', '.join(changed_parts(str(before), mark))}"
+    broken = broken_files(folder)
+    if broken:
+        return None, f"missing or changed: {', '.join(broken[:5])}"
     return row, ""
+
+
+def list_files(folder: str | Path) -> None:
+    """Write files.json: what the job left in `folder`, with digests; before its row is written."""
+    folder = Path(folder)
+    kept = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path, folder)]
+    write_json(folder / FILES, {p.relative_to(folder).as_posix(): _file_digest(p) for p in kept})
+
+
+def broken_files(folder: str | Path) -> list[str]:
+    """Names in files.json that are gone or hold something else; none where there is no list."""
+    folder = Path(folder)
+    if not (folder / FILES).is_file():
+        return []
+    listed = read_json(folder / FILES, remedy="Delete it and run the job again.")
+    return [name for name, digest in listed.items()
+            if not (folder / name).is_file() or _file_digest(folder / name) != digest]  # fmt: skip
+
+
+def _counts(path: Path, folder: Path) -> bool:
+    """Whether a file is a result: no log, no note of Hydra or W&B, no partial or lock file."""
+    parts = path.relative_to(folder).parts
+    hidden = any(part.startswith(".") or part == "wandb" for part in parts)
+    return not hidden and path.suffix not in (".log", ".lock") and path.name not in (
+        ROW, FAILED, FILES
+    )  # fmt: skip
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def start(folder: str | Path) -> None:

@@ -8,6 +8,7 @@ from mechlearn.evaluation.finished import (
     code_digest,
     fingerprint,
     finished_row,
+    list_files,
     start,
 )
 from mechlearn.evaluation.rows import write_failure, write_row
@@ -45,6 +46,23 @@ def test_no_row_a_row_without_a_mark_and_a_failure_run_again(tmp_path):
     write_row(tmp_path, {FINGERPRINT: MARK})
     write_failure(tmp_path, ValueError("later"))
     assert finished_row(tmp_path, MARK) == (None, "its last run failed")
+
+
+@pytest.mark.parametrize(("damage", "found"), [
+    (lambda path: path.unlink(), "missing or changed: deep/map.npz"),
+    (lambda path: path.write_bytes(path.read_bytes()[:9]), "missing or changed: deep/map.npz"),
+    (lambda path: path.with_name("more.txt").write_text("x"), ""),
+])  # fmt: skip
+def test_a_finished_job_whose_files_are_cut_runs_again(tmp_path, damage, found):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/map.npz").write_bytes(b"0123456789")
+    (tmp_path / "evaluate.log").write_text("grows with every start")
+    list_files(tmp_path)
+    write_row(tmp_path, {FINGERPRINT: MARK})
+    (tmp_path / "evaluate.log").write_text("more")
+    assert finished_row(tmp_path, MARK)[1] == ""
+    damage(tmp_path / "deep/map.npz")
+    assert finished_row(tmp_path, MARK)[1] == found
 
 
 def test_a_job_that_starts_leaves_no_row_of_another_behind(tmp_path):
