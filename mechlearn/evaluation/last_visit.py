@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechlearn.checks import in_range
 from mechlearn.data.aligned_volumes import read_aligned
 from mechlearn.data.labels import whole_tumour
 from mechlearn.data.model_grid import canonical_affine
@@ -13,6 +14,7 @@ from mechlearn.data.patients import record_of
 from mechlearn.data.template_tissue import TemplateTissue, inside_template, template_tissue
 from mechlearn.data.volumes import SourceVisit, read_labels, read_visit
 from mechlearn.extras import missing_extra
+from mechlearn.metrics.distance import dice
 from mechlearn.records import Patient
 from mechlearn.spatial.volume_arrival import FrontSpec
 
@@ -20,6 +22,7 @@ __all__ = ["TEMPLATE", "LastVisit", "last_visit"]
 
 NO_MAP = "{}. There is no growth map: give the images and segmentation of the last visit for one."
 TEMPLATE = "template"  # name of the picture that stands in for a scan
+SAME_BRAIN = 0.8  # least Dice with the template; 16 brains of BraTS have .87 to .96
 BRIGHTNESS = {"white": 1.0, "grey": 0.7, "csf": 0.2}  # of that picture, as in a T1
 
 
@@ -79,6 +82,9 @@ def _on_template(
     try:
         tissue = template_tissue(labels.shape, canonical_affine(affine, labels.shape))
         share = inside_template(whole_tumour(labels), tissue)
+        if brain is not None:
+            same = dice(brain, tissue.brain) or 0.0
+            in_range("Dice of brain_mask and the template's brain", same, SAME_BRAIN, 1.0)
     except (ValueError, ModuleNotFoundError) as error:
         if brain is None:
             why = str(error) if isinstance(error, ValueError) else missing_extra(error)
@@ -93,7 +99,8 @@ def _on_template(
     speed = np.where(tissue.brain, tissue.speed(grey=spec.grey, csf=spec.csf), spec.grey)
     words = (
         f"The last visit has no images: the tissue is that of the MNI152 template, in whose brain "
-        f"{share:.0%} of the tumour lies. Ventricles and gyri of this patient may lie elsewhere."
+        f"{share:.0%} of the tumour lies. Ventricles and gyri of this patient may lie elsewhere, and "
+        "if the file is not registered to MNI152 or SRI24, the map is wrong: then give images."
     )
     scan = SourceVisit(_picture(tissue)[None], labels, held, affine)
     return LastVisit(scan, (TEMPLATE,), np.where(held, speed, 0.0), (words,))

@@ -71,9 +71,13 @@ def test_masks_in_an_unknown_space_give_sizes_and_say_why(tmp_path: Path) -> Non
     assert "give a brain mask or images" in text
 
 
-def test_a_brain_mask_bounds_the_map_where_no_template_fits(tmp_path: Path) -> None:
-    brain = ball(24.0)
-    result = ml.forecast(write_masks(tmp_path, ELSEWHERE, brain), 120)
+@pytest.mark.parametrize("affine", [ELSEWHERE, MNI])
+def test_a_brain_mask_bounds_the_map_where_no_template_fits(
+    tmp_path: Path, affine: np.ndarray
+) -> None:
+    brain = ball(24.0)  # not the template's, wherever it lies
+    result = ml.forecast(write_masks(tmp_path, affine, brain), 120)
+    assert any("at one speed in the whole brain mask" in text for text in result.warnings)
     path = result.growth_map.to_nifti(tmp_path / "map.nii.gz")
     probability = np.asarray(nib.load(path).dataobj)
     assert probability.max() > 0.9
