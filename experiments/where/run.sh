@@ -8,8 +8,8 @@ cd "$(dirname "$0")/../.."
 out=outputs/experiments/where
 STORE="${STORE:-outputs/stores/phantom}"
 case "$profile" in
-  smoke) slices=96 volumes=1 ;;
-  full) slices=400 volumes=8 ;;
+  smoke) slices=96 volumes=1 forecasts="--patients 1 --validation 2 --prior 6" ;;
+  full) slices=400 volumes=8 forecasts="--patients 16 --workers 2" ;;
   *) echo "where: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 rm -rf "$out"
@@ -17,3 +17,5 @@ mkdir -p "$out"
 [ -f "$STORE/store.json" ] || python -m mechlearn.prepare data=phantom
 python experiments/where/rungs.py "$STORE" "$out" --slices "$slices"
 python experiments/where/volumes.py "$out" --patients "$volumes"
+# shellcheck disable=SC2086  # several words
+python experiments/where/forecasts.py "$out" $forecasts
