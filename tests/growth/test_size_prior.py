@@ -227,7 +227,7 @@ def test_a_zero_that_stays_in_the_cohort_stays_in_the_forecast():
     gone = [series((0, 0.0), (60, 0.0), name=f"Z{i}") for i in range(20)]
     prior = fit_size_prior([*cohort(40), *gone])
     made = prior.forecast(series((0, 900.0), (60, 0.0)), 120)
-    assert prior.zero_stays == pytest.approx((4 * 0.5 + 20) / 24)
+    assert prior.zero_stays == pytest.approx((4 * 0.3 + 20) / 24)
     assert (made.samples == 0).mean() >= prior.zero_stays - 0.01
     assert made.median == 0
 
@@ -247,4 +247,4 @@ def test_nearness_is_one_of_the_choices_or_the_given_one(prior):
 def test_a_file_of_before_zeros_were_counted_still_loads(prior):
     held = prior.plain()
     del held["zero_stays"]
-    assert SizePrior.of(held, source="old.json").zero_stays == 0.5
+    assert SizePrior.of(held, source="old.json").zero_stays == 0.3
