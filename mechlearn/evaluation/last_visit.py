@@ -99,8 +99,8 @@ def _on_template(
     speed = np.where(tissue.brain, tissue.speed(grey=spec.grey, csf=spec.csf), spec.grey)
     words = (
         f"The last visit has no images: the tissue is that of the MNI152 template, in whose brain "
-        f"{share:.0%} of the tumour lies. Ventricles and gyri of this patient may lie elsewhere, and "
-        "if the file is not registered to MNI152 or SRI24, the map is wrong: then give images."
+        f"{share:.0%} of the tumour lies. Ventricles and gyri of this patient may lie elsewhere, "
+        "and if the file is not registered to MNI152 or SRI24, the map is wrong: then give images."
     )
     scan = SourceVisit(_picture(tissue)[None], labels, held, affine)
     return LastVisit(scan, (TEMPLATE,), np.where(held, speed, 0.0), (words,))
