@@ -17,7 +17,7 @@
   const base = { R: [0, 255], G: [0, 255], B: [0, 255], A: [255, 255], I: [0, 255] };
   const fire = { R: [120, 120, 203, 240, 252, 252], G: [28, 28, 71, 127, 200, 255],
     B: [109, 109, 119, 60, 40, 164], A: [0, 255, 255, 255, 255, 255], I: [0, 1, 64, 128, 192, 255] };
-  const blue = { R: [86, 86, 86], G: [180, 180, 180], B: [233, 233, 233], A: [0, 255, 255], I: [0, 1, 255] };
+  const blue = { R: [0, 86, 86], G: [0, 180, 180], B: [0, 233, 233], A: [0, 255, 255], I: [0, 1, 255] };
   const nv = new niivue.Niivue({
     logLevel: "error", loadingText: "", dragAndDropEnabled: false, isRadiologicalConvention: true,
     sagittalNoseLeft: true, backColor: [0, 0, 0, 1], crosshairColor: [0.34, 0.71, 0.91, 0.7],
@@ -62,6 +62,9 @@
     if (drawn && $(`volume-${drawn}-${contrast}`)) {
       const future = await image(`${drawn}-${contrast}`, "drawn", 0.5);
       future.colormapType = 2; // transparent below cal_min
+      future.img.forEach((v, i) => { // the file holds drawn slices alone; others are the last scan
+        if (v === 0) future.img[i] = layers[0].img[i];
+      });
       future.opacity = blend;
       layers.push(future);
     }
