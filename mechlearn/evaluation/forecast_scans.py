@@ -42,6 +42,7 @@ from mechlearn.spatial.label_transport import CAVITY
 __all__ = ["QUANTILES", "DrawnScans", "draw_scans"]
 
 log = logging.getLogger(__name__)
+LEAST_OF_LARGEST = 0.25  # of the largest tumour area: smaller ones do not show how it looks
 QUANTILES = (0.5, 0.9)  # of the forecast volume
 
 
@@ -145,7 +146,8 @@ def draw_scans(
     Args:
         forecast: of a patient with images.
         model: of `scan_drawing.load_drawer`.
-        count: slices, equally spaced over the present tumour.
+        count: slices, equally spaced over those with a fair part of the tumour: what new tumour
+            looks like is taken from the slice itself.
         quantiles: of the forecast volume, in (0, 1).
         seed: of the noise.
         keep: folder for finished slices; an interrupted drawing goes on from there.
@@ -221,7 +223,8 @@ def _sizes_of(scan: AxialSlice, picture: DrawnSlice) -> Row:
 
 def _chosen(visit: PreparedVisit, count: int) -> list[int]:
     tumour = ((visit.labels > 0) & (visit.labels != 4)).sum((1, 2))
-    with_tumour = [z for z, size in zip(visit.zs, tumour, strict=True) if size > 0]
+    enough = max(LEAST_OF_LARGEST * tumour.max(), 1)
+    with_tumour = [z for z, size in zip(visit.zs, tumour, strict=True) if size >= enough]
     return sorted(set(equally_spaced(with_tumour, count))) if with_tumour else []
 
 

@@ -43,12 +43,14 @@ class GuardLimits:
 
     darkened: of the new region, in FLAIR. distance: to the patient's own tumour, FLAIR and T2; a
     picture also fails where the distance is above two thirds of that of untouched tissue. outside:
-    share of the other brain that changed by more than a twentieth of the range.
+    share of the other brain that changed by more than a twentieth of the range. own_px: a slice
+    with less tumour does not show how the patient's tumour looks.
     """
 
     darkened: float = 0.05
     distance: float = 0.15
     outside: float = 0.02
+    own_px: int = 30
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,9 @@ def judge_picture(
     tumour = (labels > 0) & (labels != 4)
     figures: Row = {"asked_mm2": float(tumour.sum()) * scan.pixel_mm2}
     problems = [statement.reason] if statement is not None and not statement.is_familiar else []
+    own = int(scan.tumour.sum())
+    if own < limits.own_px and not np.array_equal(labels > 0, scan.labels > 0):
+        problems.append(f"this slice shows too little of the tumour ({own} pixels) to draw more")
     figures["outside_changed"] = real.outside_changed
     if real.outside_changed is not None and real.outside_changed > limits.outside:
         problems.append(f"{real.outside_changed:.0%} of the brain outside the tumour changed")
