@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ FILE_NAMES = {  # how the files of one visit end, in the names of BraTS, UCSF, U
     "t2f": r"(t2f|flair|brain_t2f)",
     "seg": r"(seg|segm|segmentation|tumormask|dseg)",
 }
+FIRST_FILES = 50  # that are looked into for DICOM
 ENDING = r"(?:^|[-_.]){}\.nii(\.gz)?$"
 
 
@@ -182,6 +183,12 @@ def visit_folder(
     seg = files.pop("seg")
     images = {key: path for key, path in files.items() if path is not None}
     others = [p for p in folder.iterdir() if p.name.endswith((".nii", ".nii.gz")) and p != seg]
+    if seg is None and _holds_dicom(folder):
+        raise ValueError(
+            f"{folder}: holds DICOM files. Convert each series to NIfTI first "
+            "(dcm2niix -z y -o OUT FOLDER), co-register, skull-strip and segment it, and give "
+            "the NIfTI files; see docs/own-data.md."
+        )
     if seg is None or (others and not images):
         raise ValueError(
             f"{folder}: no {'segmentation' if seg is None else 'image'} found; names must end in "
@@ -189,6 +196,16 @@ def visit_folder(
             "write a manifest."
         )
     return Visit(session, day, images, seg, label_scheme or _scheme(seg))
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Whether a file in the folder or below it has the mark of DICOM behind its preamble."""
+    for path in islice((p for p in folder.rglob("*") if p.is_file()), FIRST_FILES):
+        with path.open("rb") as stream:
+            stream.seek(128)
+            if stream.read(4) == b"DICM":
+                return True
+    return False
 
 
 def _file(folder: Path, key: str) -> Path | None:

@@ -124,3 +124,10 @@ def test_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "v.csv"
     path.write_text("\ufeffpatient,slice,day,volume_mm3\nA,whole,0,900\n", encoding="utf-8")
     assert patients_of_table(path)[0].name == "A"
+
+
+def test_a_folder_of_dicom_is_named_with_the_way_to_nifti(tmp_path: Path) -> None:
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(8))
+    with pytest.raises(ValueError, match="holds DICOM files. Convert each series to NIfTI"):
+        visit_folder(tmp_path)
