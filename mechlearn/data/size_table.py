@@ -1,6 +1,7 @@
 """Tumour sizes over time as a plain CSV: one row a visit of a slice, no image.
 
-Columns: patient, slice, day and one of area_mm2 and volume_mm3; session, rt_start_day, rt_end_day,
+Columns: patient, day, one of area_mm2 and volume_mm3, and slice (without it a volume is of the whole
+tumour); session, rt_start_day, rt_end_day,
 dose_gy and fractions where they are known. A row holds one course of radiotherapy; several courses
 stand on different rows of the patient.
 """
@@ -30,6 +31,7 @@ UNITS = {"mm2": "area_mm2", "mm3": "volume_mm3"}  # unit -> column
 REQUIRED = ("patient", "slice", "day")
 COLUMNS = (*REQUIRED, "session", *UNITS.values(), *COURSE_COLUMNS)
 DAYS = ("day", *COURSE_COLUMNS[:2])
+WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def read_series(
         raise ValueError(f"{path}: no visit below the header. Write one row a visit of a slice.")
     unit = _unit(path, cells[0][1])
     dated = days_from_dates(path, cells, DAYS)
-    rows = [_row(where, row, UNITS[unit]) for where, row in dated]
+    rows = [_row(where, {"slice": WHOLE} | dict(row), UNITS[unit]) for where, row in dated]
     by_patient: dict[str, list[SizeRow]] = {}
     by_slice: dict[tuple[str, str], list[SizeRow]] = {}
     for row in rows:
@@ -100,7 +102,10 @@ def read_series(
 
 
 def _missing(header: Sequence[str]) -> list[str]:
-    missing = [c for c in REQUIRED if c not in header]
+    whole = UNITS["mm3"] in header  # volumes without a name are of the whole tumour
+    missing = [c for c in REQUIRED if c not in header and not (whole and c == "slice")]
+    if "day" in missing and "date" in header:
+        missing[missing.index("day")] = "day (call the column date so: day takes dates)"
     if not set(UNITS.values()) & set(header):
         missing.append("one of " + ", ".join(UNITS.values()))
     return missing

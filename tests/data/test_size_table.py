@@ -40,6 +40,16 @@ def test_volumes_are_read_in_mm3(tmp_path):
     assert read.timelines[0].sizes.tolist() == [10000.0]
 
 
+def test_volumes_without_a_slice_are_of_the_whole_tumour(tmp_path):
+    read = read_series(table(tmp_path, "patient,day,volume_mm3\nP1,0,10000\nP1,30,12000\n"))
+    assert [(t.name, t.compartment) for t in read.timelines] == [("P1/whole", "whole")]
+
+
+def test_a_column_of_dates_is_told_its_name(tmp_path):
+    with pytest.raises(ValueError, match="call the column date so"):
+        read_series(table(tmp_path, "patient,date,volume_mm3\nP1,2026-01-02,10000\n"))
+
+
 def test_days_stay_as_given(tmp_path):
     text = "patient,slice,day,area_mm2\nP1,z1,-12.5,10\nP1,z1,30,20\n"
     assert read_series(table(tmp_path, text)).timelines[0].days.tolist() == [-12.5, 30.0]
