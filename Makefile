@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types wheel docs clean experiment
+.PHONY: help setup demo test test-slow lint types wheel sdist extras-check docs clean experiment
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,23 @@ types: $(STAMP)  ## mypy
 wheel: $(STAMP)  ## build dist/mechlearn-*.whl
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+sdist: $(STAMP)  ## build dist/mechlearn-*.tar.gz, and the wheel from it
+	rm -rf dist
+	$(BIN)/python -m hatchling build -t sdist
+	tar -xzf dist/mechlearn-*.tar.gz -C dist && cd dist/mechlearn-*/ && \
+	$(CURDIR)/$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir .. .
+
+# Each extra alone in an environment of its own: what it promises to import is imported.
+# make extras-check PYTHON=python3.13 EXTRAS="core report"
+EXTRAS ?= core report template cohorts diffusion train bundle hub dashboard
+extras-check: sdist  ## install the wheel with each extra alone, outside the checkout (EXTRAS="core report")
+	@set -e; for extra in $(EXTRAS); do \
+	  place=$$(mktemp -d); $(PYTHON) -m venv $$place/venv; \
+	  wheel=$$(ls $(CURDIR)/dist/*.whl); test $$extra = core || wheel="$$wheel[$$extra]"; \
+	  $$place/venv/bin/pip install -q $(PIP_ARGS) -c constraints.txt "$$wheel"; \
+	  (cd $$place && venv/bin/python $(CURDIR)/tests/extra_alone.py $$extra); rm -rf $$place; done
+
 
 docs: $(STAMP)  ## build the documentation site into outputs/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
