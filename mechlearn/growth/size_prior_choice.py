@@ -1,20 +1,18 @@
-"""What a size prior takes from forecasts of held-out patients: its weight, ranks and nearest."""
+"""What a size prior takes from forecasts of held-out patients: its weight and ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from mechlearn.agreement import crps_sorted
-from mechlearn.growth.quantiles import LEVELS, mixture, step_quantiles
+from mechlearn.growth.quantiles import LEVELS, mixture
 from mechlearn.growth.size_history import History
-from mechlearn.growth.size_prior import SizePrior
 
-__all__ = ["NEAREST", "HeldOut"]
+__all__ = ["HeldOut"]
 
-NEAREST = (0.05, 0.1, 0.2)
 _WEIGHTS = np.linspace(0.0, 1.0, 21)
 _UNCORRECTED_PATIENTS = 20.0  # the mixture's own ranks are believed as if so many spoke for them
 
@@ -37,26 +35,10 @@ class HeldOut:
     def weight(self, usual: float, usual_patients: float) -> float:
         """Weight of the residual model with the least mean CRPS (of the log and relative, both in
         multiples of the cohort ratio's), drawn towards the usual one."""
-        scores = np.array([self._scores(self._mixed(w))[:2] for w in _WEIGHTS])
+        scores = np.array([self._scores(self._mixed(w)) for w in _WEIGHTS])
         relative = (scores / np.maximum(scores[0], 1e-12)).mean(axis=1)
         pull = usual_patients / (self.share.sum() + usual_patients)
         return float(_WEIGHTS[np.argmin(relative + pull * (_WEIGHTS - usual) ** 2)])
-
-    def nearest(self, prior: SizePrior) -> float:
-        """Of `NEAREST` the one with the least mean of both CRPS (in multiples of the cohort
-        ratio's) and of the median's median error (in multiples of carry-forward's)."""
-        still = np.array([
-            abs(h.sizes[-2] / h.sizes[-1] - 1) if h.sizes[-1] > 0 else np.nan
-            for h in self.histories
-        ])  # fmt: skip
-        reference = np.array([*self._scores(self.ratio)[:2], self._median(still)])
-        losses = []
-        for nearest in NEAREST:
-            rival = replace(prior, nearest=nearest)
-            rows = zip(self.learned, self.ratio, self.histories, strict=True)
-            changes = np.array([rival.mixed(a, b, slow=h.slow) for a, b, h in rows])
-            losses.append(np.mean(self._scores(changes) / np.maximum(reference, 1e-12)))
-        return NEAREST[int(np.argmin(losses))]
 
     def ranks(self, weight: float) -> np.ndarray:
         """Where held-out patients lie in the mixture, at `LEVELS`: (n + 1) places, as in conformal
@@ -78,21 +60,12 @@ class HeldOut:
         return np.array([mixture([a, b], [weight, 1 - weight]) for a, b in both])
 
     def _scores(self, changes: np.ndarray) -> np.ndarray:
-        """Sums of the CRPS of the log and relative, and the median error of the median."""
-        sums, away = np.zeros(2), np.full(self.truth.size, np.nan)
+        """Sums of the CRPS of the log and relative."""
+        sums = np.zeros(2)
         for i, (history, z) in enumerate(zip(self.histories, changes, strict=True)):
             last, largest = float(history.sizes[-1]), float(history.sizes[:-1].max())
             sums[0] += self.share[i] * crps_sorted(z, self.truth[i])
-            sizes = np.exp(np.log(history.sizes[-2] + self.floor) + z) - self.floor
-            sizes = np.maximum(sizes, 0.0)
             if largest > 0:
-                sums[1] += self.share[i] * crps_sorted(sizes, last) / largest
-            if last > 0:
-                away[i] = abs(float(np.median(sizes)) - last) / last
-        return np.array([*sums, self._median(away)])
-
-    def _median(self, errors: np.ndarray) -> float:
-        some = np.isfinite(errors)
-        if not some.any():
-            return 0.0
-        return float(step_quantiles(errors[some], self.share[some], np.array([0.5]))[0])
+                sizes = np.exp(np.log(history.sizes[-2] + self.floor) + z) - self.floor
+                sums[1] += self.share[i] * crps_sorted(np.maximum(sizes, 0.0), last) / largest
+        return sums

@@ -17,7 +17,6 @@ from mechlearn.growth.learned_forecast import (
 )
 from mechlearn.growth.quantiles import LEVELS
 from mechlearn.growth.size_prior import SizePrior
-from mechlearn.growth.size_prior_choice import NEAREST
 from mechlearn.growth.size_prior_fit import LearnedSpec, fit_size_prior
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries, Treatment
 
@@ -239,8 +238,10 @@ def test_a_slow_kind_of_tumour_stays_nearer_to_no_change(known):
     assert abs(slow.median - last) < abs(plain.median - last)
 
 
-def test_nearness_is_one_of_the_choices_or_the_given_one(prior):
-    assert prior.nearest in NEAREST
+def test_nearness_is_that_of_the_compartment_or_the_given_one(prior):
+    enhancing = [replace(s, compartment="enhancing") for s in cohort(10)]
+    assert prior.nearest == 0.05
+    assert fit_size_prior(enhancing).nearest == 0.2
     assert fit_size_prior(cohort(10), LearnedSpec(nearest=0.3)).nearest == 0.3
 
 
