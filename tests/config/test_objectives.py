@@ -16,3 +16,9 @@ def test_a_misspelt_objective_is_named_with_the_nearest_key():
     cfg = OmegaConf.create({"objectives": ["ssim_outsid"]})
     with pytest.raises(ValueError, match="no number ssim_outsid; near are ssim_outside"):
         _objectives(cfg, {"ssim_outside": 0.9, "job": "grid"})
+
+
+def test_the_recipe_of_optuna_names_its_objectives(composed):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    cfg = composed("evaluate", "sweeper=optuna")
+    assert list(cfg.objectives) == ["alteration_inside", "ssim_outside"]
