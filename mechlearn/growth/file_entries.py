@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from mechlearn.files import read_json
 
 __all__ = ["FileEntries"]
 
@@ -33,10 +33,10 @@ class FileEntries:
     where: str = ""
 
     @classmethod
-    def read(cls, path: Any, *, remedy: str) -> FileEntries:
+    def read(cls, path: str | Path, *, remedy: str) -> FileEntries:
         """The object of a JSON file."""
         try:
-            held = read_json(path)
+            held = json.loads(Path(path).read_text())  # numbers that are none are named below
         except ValueError as error:
             raise ValueError(f"growth.population={path}: not JSON ({error}). {remedy}") from error
         return cls.of(held, str(path), remedy)
