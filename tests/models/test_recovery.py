@@ -182,7 +182,7 @@ def test_checkpoint_is_written_beside_its_place(tmp_path, monkeypatch):
     io.save_checkpoint({"step": 1}, path)
 
     def half(checkpoint, file):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise Killed
 
     monkeypatch.setattr(torch, "save", half)
