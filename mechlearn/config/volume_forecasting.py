@@ -198,6 +198,7 @@ def _what_if(cfg: DictConfig, result: Forecast, keep: Path) -> WhatIf | None:
 
 def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     """Forecast and write; an equal forecast that ended in the folder before is taken as it is."""
+    course_change(cfg)  # refused before anything is read
     patient = open_volume_patient(cfg)
     days = _days(cfg, patient)
     settings = OmegaConf.to_container(cfg, resolve=True)
@@ -209,7 +210,6 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     if (before := finished_before(folder, mark)) is not None:
         log.info("%s holds this forecast already", folder)
         return before
-    course_change(cfg)  # refused before anything long
     _announce(cfg, patient, days, folder)
     results = forecast(patient, days, prior=cfg.prior, where=cfg.where)
     for text in results[-1].warnings:

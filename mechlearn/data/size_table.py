@@ -1,9 +1,8 @@
 """Tumour sizes over time as a plain CSV: one row a visit of a slice, no image.
 
-Columns: patient, day, one of area_mm2 and volume_mm3, and slice (without it a volume is of the whole
-tumour); session, rt_start_day, rt_end_day,
-dose_gy and fractions where they are known. A row holds one course of radiotherapy; several courses
-stand on different rows of the patient.
+Columns: patient, day, one of area_mm2 and volume_mm3, and slice (without it a volume is of the
+whole tumour); session, rt_start_day, rt_end_day, dose_gy and fractions where they are known. A row
+holds one course of radiotherapy; several courses stand on different rows of the patient.
 """
 
 from __future__ import annotations

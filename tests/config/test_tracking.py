@@ -18,12 +18,15 @@ from mechlearn.config import tracking
 Compose = Callable[..., DictConfig]
 
 
-def test_csv_needs_nothing_of_wandb(composed: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_needs_nothing_of_wandb(
+    composed: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # now its import fails
     cfg = composed("evaluate")
     with tracking.running_logger(cfg) as logger:
         tracking.begin(logger, cfg)
-        tracking.end_evaluation(logger, cfg, None, {"job": "sizes", "spearman": 0.9})
+        row = {"job": "sizes", "spearman": 0.9}
+        tracking.end_evaluation(logger, cfg, None, row, tmp_path / "leaderboard.html")
     assert "0.9" in (tracking.output_dir() / "csv" / "metrics.csv").read_text()
 
 
