@@ -44,13 +44,13 @@ def as_read(batch):
     return batch
 
 
-def fit(module, folder, *, steps, callbacks=(), val=True, logger=False):
+def fit(module, folder, *, steps, callbacks=(), val=True, logger=False, **options):
     loader = torch.utils.data.DataLoader(Squares(), batch_size=8, collate_fn=as_read)
     trainer = pl.Trainer(
         max_steps=steps, val_check_interval=steps if val and steps <= 2 else None,
         check_val_every_n_epoch=1, default_root_dir=folder, accelerator="cpu", logger=logger,
         callbacks=list(callbacks), enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, log_every_n_steps=6,
+        num_sanity_val_steps=0, log_every_n_steps=6, **options,
     )
     trainer.fit(module, loader, loader if val else None)
     return trainer
@@ -87,6 +87,24 @@ def test_checkpoint_holds_the_averaged_weights_and_a_card(tmp_path):
     # training ends with the averaged weights in the module
     for name, value in module.network.state_dict().items():
         torch.testing.assert_close(loaded.module.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_in_any_precision(precision, tmp_path):
+    module = DDPMModule(network("Denoiser"), schedule=NoiseSchedule(), data=DATA)
+    sizes = []
+
+    class Seen(pl.Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            sizes.append(optimizer.defaults["fused"])
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            found = [p.grad.norm() for p in pl_module.network.parameters() if p.grad is not None]
+            sizes.extend([float(torch.stack(found).norm())] if found else [])
+
+    fit(module, tmp_path, steps=1, val=False, callbacks=[Seen()], precision=precision,
+        gradient_clip_val=1e-3)
+    assert sizes == [precision == "32-true", pytest.approx(1e-3, rel=0.05)]
 
 
 def test_checkpoint_loads_without_unpickling_code(tmp_path):
