@@ -263,7 +263,7 @@ def test_forecast_writes_nifti_pictures_and_a_page(
     page = (job / "forecast.html").read_text()
     assert "Not a medical device" in page
     assert '<p class="notice" role="note">The prior of this forecast comes from phantoms' in page
-    assert "laws and their weights: " in page
+    assert "growth models and their weights: " in page
     assert "<details>" not in page
     assert "prior of this forecast comes from phantoms" in (job / "forecast.log").read_text()
     probability = nib.load(job / "growth_probability.nii.gz")

@@ -72,15 +72,15 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     started = False
 
     @functools.wraps(task)
-    def checked(cfg: DictConfig) -> None:
+    def checked(cfg: DictConfig) -> Any:
         ranges.check_ranges(cfg)
-        task(cfg)
+        return task(cfg)
 
     @functools.wraps(task)
     def noted(cfg: DictConfig) -> Any:
         nonlocal started
         started = True
-        return errors.clear_errors(task)(cfg)
+        return errors.clear_errors(checked)(cfg)
 
     asked_for = os.environ.get(errors.FULL_TRACE)
     os.environ[errors.FULL_TRACE] = "1"  # Hydra lets errors through

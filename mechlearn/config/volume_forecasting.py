@@ -83,6 +83,7 @@ def forecast_and_show(cfg: DictConfig) -> None:
     if show != "table":
         _log_to_stderr(logging.WARNING)
     sampler_spec(cfg)
+    course_change(cfg)  # refused before anything is read
     folder = output_dir()
     with exclusive(folder, what="writes a forecast into it"):
         done = run_volume_forecast(cfg, folder)
