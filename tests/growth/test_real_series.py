@@ -34,7 +34,7 @@ def read(name: str) -> list[SizeSeries]:
             if row[day] not in ("", "NA") and row[size] not in ("", "NA"):
                 series[row[key]].append((unit * float(row[day]), float(row[size])))
     return [
-        SizeSeries(name, name, tuple(SizeReading(d, v) for d, v in sorted(visits)))
+        SizeSeries(name, name, tuple(SizeReading(d, v) for d, v in sorted(visits)), unit="mm3")
         for name, visits in series.items()
     ]
 
