@@ -16,23 +16,23 @@ export OMP_NUM_THREADS=1  # jobs side by side are the parallelism
 given=("${@:2}")
 out="${OUT:-outputs/experiments/fig4_longitudinal}"
 mkdir -p "$out"
+source=() others=()  # what prepare takes as well, and the rest
+for word in "${given[@]}"; do
+  case "$word" in data=* | data.* | paths.*) source+=("$word") ;; *) others+=("$word") ;; esac
+done
 if [[ " ${given[*]} " == *" data="* ]]; then
-  prepare=()
-  for word in "${given[@]}"; do
-    case "$word" in data=* | data.* | paths.*) prepare+=("$word") ;; esac
-  done
-  data=("${prepare[@]}" data.prepare.size=128 data.prepare.pixel_mm=1.5)  # the grid of the weights
-  python -m mechlearn.prepare "${data[@]}"
+  data=("${source[@]}" data.prepare.size=128 data.prepare.pixel_mm=1.5)  # the grid of the weights
 else
   # Adult-like and pontine phantoms with radiotherapy; validation patients have as many visits.
-  data=(data.name=fig4 data.phantom.n_train=0 "data.phantom.n_val=$n_val"
-        "data.phantom.n_test=$n_test" data.phantom.train_visits=5)
+  data=(data=phantom "data.name=fig4_$profile" data.phantom.n_train=0 "data.phantom.n_val=$n_val"
+        "data.phantom.n_test=$n_test" data.phantom.train_visits=5 "${source[@]}")
 fi
+python -m mechlearn.prepare "${data[@]}"  # before jobs side by side want it
 # First the validation patients, who choose thresholds and recalibration, then the test patients.
 for split in val test; do
   python -m mechlearn.evaluate -m +experiment=fig4 sampler=fast,labels "task.split=$split" \
     "task.slices=${!split}" launcher=joblib "hydra.launcher.n_jobs=${JOBS:-2}" \
-    "${data[@]}" "${less[@]}" "${given[@]}" "hydra.sweep.dir=$out/$split"
+    "${data[@]}" "${less[@]}" "${others[@]}" "hydra.sweep.dir=$out/$split"
 done
 python -m mechlearn.collect "$out"
 python experiments/fig4_longitudinal/gather.py "$out"
