@@ -37,7 +37,7 @@ __all__ = [
     "score",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     **dict.fromkeys(("Forecast", "Patient", "forecast", "load_pretrained", "score"), "api"),
