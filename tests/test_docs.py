@@ -95,6 +95,13 @@ def test_commands_and_comments_stand_inside_code_blocks(page: Path) -> None:
     assert not [line for line in lines if line.startswith("python -m ")]
 
 
+def test_the_reference_names_what_there_is() -> None:
+    names = re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "reference.md").read_text(), re.M)
+    assert len(names) > 10
+    for module, _, name in (n.rpartition(".") for n in names):
+        assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
 def test_the_table_of_recipes_names_every_recipe() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "recipes.md").read_text(), re.M)
     listed = {group: set(re.findall(r"`(\w+)`", options)) for group, options in rows}
