@@ -16,7 +16,7 @@ CELL = ("relative_error_abs", "requested_share", "ssim_inside", "ssim_outside", 
         "change_inside_share", "hyperintense_fraction")  # fmt: skip
 MASKS = ("dice_generation", "dice_generation_at_size", "dice_no_change", "dice_dilation",
          "hd95_generation_mm", "hd95_generation_at_size_mm", "hd95_no_change_mm",
-         "hd95_dilation_mm", "n_undefined_hd95_generation_mm", "meter_dice")  # fmt: skip
+         "hd95_dilation_mm", "n_undefined_hd95_generation_mm", "flair_threshold_dice")  # fmt: skip
 
 
 def shown(value: Any) -> str:

@@ -24,7 +24,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import Task, growth, regrowth, slices
-from meter import Meter
+from flair import Meter
 from perceptual import Perceptual
 from realness import accuracy, patches, trained
 from sheet import write_sheet
@@ -33,7 +33,7 @@ from mechlearn.config.recipes import conf_dir
 from mechlearn.data.store import SliceStore
 from mechlearn.diffusion.label_sampling import window_of
 from mechlearn.diffusion.sampler import SamplerSpec
-from mechlearn.evaluation.model_pair import generate, load_models, meter_of
+from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.scan_drawing import draw_slice, load_drawer
 from mechlearn.metrics.realism import brain_range, drawn_realism, intensity_distance
@@ -108,16 +108,16 @@ def regrown(scan: AxialSlice, task: Task, drawn: np.ndarray, alike_of: Perceptua
     return row
 
 
-def grown(scan: AxialSlice, task: Task, drawn: np.ndarray, meter: Meter | None) -> Row:
+def grown(scan: AxialSlice, task: Task, drawn: np.ndarray, flair: Meter | None) -> Row:
     """A grown tumour beside the patient's own."""
     real = drawn_realism(drawn, task.scan, task.before, task.after, scan.brain)
     row: Row = {"outside_changed": real.outside_changed}
     beside = scan.brain & ~(task.after > 0)
     row["ssim_outside"] = float(ssim_map(drawn, task.scan)[:, beside].mean())
-    measured = meter_of(scan).fraction(drawn) * scan.brain.sum()
+    measured = flair_threshold_of(scan).fraction(drawn) * scan.brain.sum()
     row["size_error_flair"] = float(measured / (task.after > 0).sum() - 1.0)
-    if meter is not None:
-        found = (meter.labels(drawn, scan.brain) > 0).sum()
+    if flair is not None:
+        found = (flair.labels(drawn, scan.brain) > 0).sum()
         row["size_error_segmenter"] = float(found / (task.after > 0).sum() - 1.0)
     for number, name in enumerate(CONTRASTS):
         for key, values in (("distance", real.distance), ("darkened", real.darkened)):
@@ -169,7 +169,7 @@ def main() -> None:
     scans = slices(store, patients, args.slices)
     ways, alike_of = methods(args.model, args.seed), Perceptual.find()
     known = SliceStore(args.known) if args.known else None
-    meter = Meter(known, seed=args.seed) if known else None
+    flair = Meter(known, seed=args.seed) if known else None
     again: dict[str, list[Row]] = {name: [] for name in ways}
     larger: dict[str, list[Row]] = {f"{name} x{f:g}": [] for name in ways for f in FACTORS}
     for number, scan in enumerate(scans, 1):
@@ -181,18 +181,18 @@ def main() -> None:
             again[name].append({**whose, "method": name, **row})
             for factor in FACTORS:
                 more = growth(scan, factor)
-                row = grown(scan, more, draw(scan, more), meter)
+                row = grown(scan, more, draw(scan, more), flair)
                 larger[f"{name} x{factor:g}"].append({**whose, "method": name, **row})
     if args.guided:
         one_each = slices(store, patients, 1)[: args.guided]
         for recipe in ("placed", "fast"):
             draw, tasks = guided(recipe, args.seed), [growth(s, 1.5) for s in one_each]
             larger[f"{recipe} x1.5"] = [
-                {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t), meter)}
+                {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t), flair)}
                 for s, t in zip(one_each, tasks, strict=True)
             ]
-    extra = told_apart(known, scans, ways, args.seed) | sizes_read(meter, known, store, scans) \
-        if known and meter else {}
+    extra = told_apart(known, scans, ways, args.seed) | sizes_read(flair, known, store, scans) \
+        if known and flair else {}
     finish(args.out, again, larger, {"n_patients": len(patients), **extra})
     write_sheet(args.out / "sheet.png", slices(store, patients, 2)[:10], ways["labels"])
 
@@ -211,13 +211,13 @@ def told_apart(
 
 
 def sizes_read(
-    meter: Meter, known: SliceStore, store: SliceStore, scans: list[AxialSlice]
+    flair: Meter, known: SliceStore, store: SliceStore, scans: list[AxialSlice]
 ) -> Row:
     """How well the segmenter reads scans as they are: Dice by label, and its error of the size."""
-    errors = [(meter.labels(s.image, s.brain) > 0).sum() / s.tumour.sum() - 1 for s in scans]
+    errors = [(flair.labels(s.image, s.brain) > 0).sum() / s.tumour.sum() - 1 for s in scans]
     out: Row = {"segmenter_size_error_of_scans": float(np.mean(errors))}
     for name, where, split in (("val", known, "val"), ("here", store, None)):
-        out |= {f"segmenter_dice_{name}_{k}": v for k, v in meter.overlap(where, split).items()}
+        out |= {f"segmenter_dice_{name}_{k}": v for k, v in flair.overlap(where, split).items()}
     return out
 
 

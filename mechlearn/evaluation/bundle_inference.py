@@ -23,7 +23,7 @@ from mechlearn.data.single_scan import scan_record
 from mechlearn.data.store import SliceStore
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.diffusion.sampler import GuidedSampler
-from mechlearn.evaluation.model_pair import ModelBundle, generate, meter_of
+from mechlearn.evaluation.model_pair import ModelBundle, flair_threshold_of, generate
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.files import write_arrays
 from mechlearn.models.checkpoints import LoadedModel
@@ -283,7 +283,7 @@ def _row(reference: AxialSlice, present: float, made: Generation, with_labels: b
         "generated_guide_mm2": made.predicted_after * mm2,
     }
     if with_labels and "t2f" in reference.contrasts and reference.tumour.any():
-        row["generated_mm2"] = meter_of(reference).fraction(made.image.numpy()) * mm2
+        row["generated_mm2"] = flair_threshold_of(reference).fraction(made.image.numpy()) * mm2
     return row
 
 

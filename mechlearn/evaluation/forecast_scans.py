@@ -36,7 +36,7 @@ from mechlearn.files import write_arrays
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice
-from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.flair_threshold import FlairThreshold
 from mechlearn.spatial.label_transport import CAVITY
 
 __all__ = ["QUANTILES", "DrawnScans", "draw_scans"]
@@ -210,11 +210,11 @@ def _sizes_of(scan: AxialSlice, picture: DrawnSlice) -> Row:
     asked = (picture.labels > 0) & (picture.labels != CAVITY)
     achieved = None
     if "t2f" in scan.contrasts and (scan.tumour & scan.brain).any():
-        meter = FlairMeter.fit(
+        flair = FlairThreshold.fit(
             scan.image, scan.tumour, scan.brain, contrasts=scan.contrasts,
             pixel_mm=scan.spacing_mm[0],
         )  # fmt: skip
-        achieved = float(meter.outline(picture.image).sum()) * scan.pixel_mm2
+        achieved = float(flair.outline(picture.image).sum()) * scan.pixel_mm2
     return {
         "last_mm2": scan.tumour_area_mm2, "asked_mm2": float(asked.sum()) * scan.pixel_mm2,
         "achieved_mm2": achieved, "verdict": picture.verdict.words,

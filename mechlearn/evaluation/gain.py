@@ -18,7 +18,7 @@ from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import REFERENCE_SCALE, SamplerSpec
 from mechlearn.evaluation.case_selection import first_visits
 from mechlearn.evaluation.job import Job
-from mechlearn.evaluation.model_pair import generate, meter_of
+from mechlearn.evaluation.model_pair import flair_threshold_of, generate
 from mechlearn.evaluation.runner import Evaluation, Scored
 from mechlearn.models.checkpoints import LoadedModel, build_sampler, packaged, set_gain
 from mechlearn.records import AxialSlice, GuidanceTarget
@@ -128,14 +128,14 @@ def measure_gain(
 
 def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tuple[float, float]:
     """(measured, claimed) growth over requested growth for one slice."""
-    meter = meter_of(item)
-    before = meter.fraction(item.image)
+    flair = flair_threshold_of(item)
+    before = flair.fraction(item.image)
     gap = (multiple - 1) * before
     target = [GuidanceTarget(min(multiple * item.tumour_fraction, 1.0))]
     (made,) = generate(sampler, item, target, seed=0)
     claimed_gap = target[0].tumour_fraction - made.predicted_before
     claimed = (made.predicted_after - made.predicted_before) / claimed_gap if claimed_gap else 0.0
-    return (meter.fraction(made.image) - before) / gap, claimed
+    return (flair.fraction(made.image) - before) / gap, claimed
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mechlearn.evaluation.scan_drawing import load_drawer
 from mechlearn.models.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import order_from
-from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.flair_threshold import FlairThreshold
 from mechlearn.spatial.order_prior import load_prior
 from mechlearn.spatial.tissue import without_tumour
 
@@ -29,7 +29,7 @@ __all__ = [
     "Sampler",
     "generate",
     "load_models",
-    "meter_of",
+    "flair_threshold_of",
     "sampler_row",
     "target_of",
     "unguided",
@@ -175,9 +175,9 @@ def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:
     return GuidanceTarget(min(follow_up.tumour_area_mm2 / reference.brain_area_mm2, 1.0))
 
 
-def meter_of(reference: AxialSlice) -> FlairMeter:
+def flair_threshold_of(reference: AxialSlice) -> FlairThreshold:
     """What measures tumour sizes in pictures of this slice; ValueError without FLAIR or tumour."""
-    return FlairMeter.fit(
+    return FlairThreshold.fit(
         reference.image, reference.tumour, reference.brain, contrasts=reference.contrasts,
         pixel_mm=reference.spacing_mm[0],
     )  # fmt: skip

@@ -16,7 +16,7 @@ from mechlearn.evaluation.baseline_comparison import agreement, beside
 from mechlearn.evaluation.case_selection import first_visits, visit_pairs
 from mechlearn.evaluation.diagnostics import picture_row
 from mechlearn.evaluation.job import Job
-from mechlearn.evaluation.model_pair import generate, meter_of, target_of
+from mechlearn.evaluation.model_pair import flair_threshold_of, generate, target_of
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.runner import Done, Evaluation, Scored
 from mechlearn.evaluation.summary import mean, median
@@ -25,7 +25,7 @@ from mechlearn.metrics.distance import summarise_hd95
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import mask_at_area, order_from
 from mechlearn.spatial.baselines import dilation
-from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.flair_threshold import FlairThreshold
 
 __all__ = ["EVALUATION", "Example", "GridCase", "load_examples", "multiples_of", "next_visits"]
 
@@ -34,7 +34,7 @@ IMAGES = ("reference", "generated", "follow_up")
 SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
 LEAST_REQUEST = 0.1  # of the initial size: the share of a smaller change is measurement noise
 MEANS = (
-    "ssim_", "size_error_", "dice", "meter_dice", "drift_outside", "change_inside_share",
+    "ssim_", "size_error_", "dice", "flair_threshold_dice", "drift_outside", "change_inside_share",
     "alteration_", "tumour_change", "hyperintense_fraction",
     "changed_outside_brain_fraction",
 )  # fmt: skip
@@ -126,10 +126,10 @@ def score(job: Job, case: GridCase) -> Scored:
     Raises:
         ValueError: the reference has no tumour.
     """
-    meter = meter_of(case.reference)
+    flair = flair_threshold_of(case.reference)
     made = generate(job.sampler, case.reference, case.targets, seed=job.seed)
-    rows = [_score(case, one, meter, job.sampler.spec.order) for one in made]
-    pictures = [_example(case, one, meter) for one in made[: case.n_pictures]]
+    rows = [_score(case, one, flair, job.sampler.spec.order) for one in made]
+    pictures = [_example(case, one, flair) for one in made[: case.n_pictures]]
     return Scored(rows, _packed(pictures) if pictures else {})
 
 
@@ -154,25 +154,25 @@ def _at_size(case: GridCase, made: Generation) -> np.ndarray:
     return dilation(reference.tumour, reference.brain, pixels, spacing_mm=reference.spacing_mm)
 
 
-def _score(case: GridCase, made: Generation, meter: FlairMeter, order: str) -> Row:
+def _score(case: GridCase, made: Generation, flair: FlairThreshold, order: str) -> Row:
     reference, image = case.reference, made.image.numpy()
     wanted = made.target.tumour_fraction
     row: Row = {
         "target_fraction": wanted,
         "initial_fraction": reference.tumour_fraction,
-        "meter_dice": meter.reference_dice,
-        **_sizes(reference, image, made, meter),
+        "flair_threshold_dice": flair.reference_dice,
+        **_sizes(reference, image, made, flair),
         **picture_row(reference, image),
     }
     if case.follow_up is not None:
         row["horizon_days"] = case.follow_up.day - reference.day
-        masks = _masks(case, made, meter, order)
+        masks = _masks(case, made, flair, order)
         row |= agreement(masks, case.follow_up.tumour, reference.spacing_mm)
     return row
 
 
 def _masks(
-    case: GridCase, made: Generation, meter: FlairMeter, order: str
+    case: GridCase, made: Generation, flair: FlairThreshold, order: str
 ) -> dict[str, np.ndarray]:
     """The tumour outlined in the generation, as it is and at the size asked for, and baselines.
 
@@ -181,17 +181,19 @@ def _masks(
     reference, image = case.reference, made.image.numpy()
     pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
     return {
-        "generation": meter.outline(image),
-        "generation_at_size": meter.outline(image, area_px=pixels),
+        "generation": flair.outline(image),
+        "generation_at_size": flair.outline(image, area_px=pixels),
         "no_change": reference.tumour,
         "dilation": _at_size(case, made),
         "growth_order": mask_at_area(order_from(order, reference), pixels),
     }
 
 
-def _sizes(reference: AxialSlice, image: np.ndarray, made: Generation, meter: FlairMeter) -> Row:
+def _sizes(
+    reference: AxialSlice, image: np.ndarray, made: Generation, flair: FlairThreshold
+) -> Row:
     """Requested against achieved; ratios compare FLAIR measurements, so their bias cancels."""
-    before, after = meter.fraction(reference.image), meter.fraction(image)
+    before, after = flair.fraction(reference.image), flair.fraction(image)
     wanted = made.target.tumour_fraction
     asked = wanted / reference.tumour_fraction
     got = after / before if before > 0 else None
@@ -241,12 +243,12 @@ def _beside_dilation(table: Sequence[Row]) -> Row:
             and any(f"_{n}_" in k for n in names)}
 
 
-def _example(case: GridCase, made: Generation, meter: FlairMeter) -> Example:
+def _example(case: GridCase, made: Generation, flair: FlairThreshold) -> Example:
     reference, image = case.reference, made.image.numpy()
     target = _at_size(case, made) if case.follow_up is None else case.follow_up.tumour
     return Example(
         reference.slice_id, reference.image, image, (case.follow_up or reference).image,
-        reference.brain, reference.tumour, target, meter.outline(image),
+        reference.brain, reference.tumour, target, flair.outline(image),
         made.target.tumour_fraction / reference.tumour_fraction, case.follow_up is not None,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ import numpy as np
 from mechlearn.evaluation.case_selection import first_visits
 from mechlearn.evaluation.diagnostics import picture_row
 from mechlearn.evaluation.job import Job
-from mechlearn.evaluation.model_pair import generate, meter_of, unguided
+from mechlearn.evaluation.model_pair import flair_threshold_of, generate, unguided
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.runner import Done, Evaluation
 from mechlearn.evaluation.summary import mean, median, spearman
@@ -37,16 +37,16 @@ def score(job: Job, item: AxialSlice) -> list[Row]:
     Raises:
         ValueError: the slice has no tumour.
     """
-    meter = meter_of(item)
-    before = meter.fraction(item.image)
+    flair = flair_threshold_of(item)
+    before = flair.fraction(item.image)
     wanted = [m for m in job.task.multiples if m * item.tumour_fraction <= 1.0]
     targets = [GuidanceTarget(m * item.tumour_fraction) for m in wanted]
     made = generate(job.sampler, item, targets, seed=job.seed)
-    control = meter.fraction(unguided(job.sampler, item, seed=job.seed).numpy())
+    control = flair.fraction(unguided(job.sampler, item, seed=job.seed).numpy())
     rows: list[Row] = []
     for multiple, generation in zip(wanted, made, strict=True):
         image = generation.image.numpy()
-        achieved = meter.fraction(image)
+        achieved = flair.fraction(image)
         ratio = _ratio(achieved, before)
         rows.append({
             "multiple": multiple,

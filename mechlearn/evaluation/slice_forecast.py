@@ -13,8 +13,8 @@ from mechlearn.evaluation.baseline_maps import baseline_maps
 from mechlearn.evaluation.map_spec import MapSpec
 from mechlearn.evaluation.model_pair import (
     Sampler,
+    flair_threshold_of,
     generate,
-    meter_of,
     target_of,
     with_noise,
 )
@@ -235,9 +235,9 @@ def _image_row(item: SliceForecast) -> Row:
         "ssim_outside": ssim.outside,
     }
     if "t2f" in reference.contrasts:
-        meter = meter_of(reference)
-        row["generated_mm2"] = meter.fraction(image) * mm2
-        row["measured_last_mm2"] = meter.fraction(reference.image) * mm2
+        flair = flair_threshold_of(reference)
+        row["generated_mm2"] = flair.fraction(image) * mm2
+        row["measured_last_mm2"] = flair.fraction(reference.image) * mm2
     for name, grown in item.maps.items():
         row[f"n_{name}"] = grown.n_generations
         row[f"n_unchanged_{name}"] = grown.n_unchanged

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from mechlearn.evaluation.map_spec import MapSpec
-from mechlearn.evaluation.model_pair import Sampler, meter_of, unguided
+from mechlearn.evaluation.model_pair import Sampler, flair_threshold_of, unguided
 from mechlearn.records import AxialSlice, Generation, GrowthMap
 from mechlearn.spatial.otsu_map import DEFAULT_FLOOR, ChangeFloor, change_floor, growth_map
 
@@ -18,14 +18,14 @@ Mapper = Callable[[Sequence[Generation], Kind], GrowthMap]
 
 def mapper(sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int) -> Mapper:
     """Growth maps over one slice, all with one floor; `mask` needs none."""
-    meter = meter_of(reference) if maps.source == "mask" else None
+    flair = flair_threshold_of(reference) if maps.source == "mask" else None
     floor: ChangeFloor | float | None = maps.floor
-    if floor is None and meter is None:
+    if floor is None and flair is None:
         floor = _measured_floor(sampler, reference, maps, seed)
 
     def draw(made: Sequence[Generation], kind: Kind) -> GrowthMap:
         return growth_map(
-            reference.image, made, brain=reference.brain, kind=kind, floor=floor, meter=meter,
+            reference.image, made, brain=reference.brain, kind=kind, floor=floor, flair=flair,
             spacing_mm=reference.spacing_mm, median_px=maps.median_px, source=maps.source,
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ from mechlearn.models.noised_module import NoisedModule
 from mechlearn.models.panels import Picture, as_mask, as_wandb, draw_panel
 from mechlearn.records import AxialSlice, GuidanceTarget
 from mechlearn.spatial.arrival_order import order_from
-from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.flair_threshold import FlairThreshold
 from mechlearn.spatial.tissue import without_tumour
 
 __all__ = ["PreviewCallback"]
@@ -121,7 +121,7 @@ class PreviewCallback(pl.Callback):
             denoiser, guide, schedule=module.schedule, spec=self.spec,
             pixel_mm=partner.pixel_mm, device=module.device, gain=gain,
         )  # fmt: skip
-        fraction, meter = float(item["fraction"]), _meter(module, item)
+        fraction, flair = float(item["fraction"]), _flair_threshold(module, item)
         if self.spec.ordered and not fraction > 0:
             return []
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
@@ -137,9 +137,9 @@ class PreviewCallback(pl.Callback):
         pictures = []
         for m, target, out in zip(self.multiples, targets, made, strict=True):
             caption, masks = f"asked {target.tumour_fraction:.1%}", {}
-            if meter is not None:
-                masks["measured"] = meter.mask(out.image)
-                caption += f", is {meter.fraction(out.image):.1%}"
+            if flair is not None:
+                masks["measured"] = flair.mask(out.image)
+                caption += f", is {flair.fraction(out.image):.1%}"
             if kind == "segmenter":
                 masks["guide"] = _found(guide, out.image[None].to(module.device), item["brain"])
             pictures.append(Picture(out.image[channel], f"{m:g} x the size", caption, masks))
@@ -207,14 +207,14 @@ def _found(segmenter: Any, x_l: Tensor, brain: Tensor, level: int = 0) -> np.nda
     return as_mask((out[0, 0] > 0) & (brain[0] > 0))
 
 
-def _meter(module: NoisedModule, item: dict[str, Tensor]) -> FlairMeter | None:
+def _flair_threshold(module: NoisedModule, item: dict[str, Tensor]) -> FlairThreshold | None:
     """What measures sizes in pictures of a slice; None without FLAIR or without a tumour."""
     contrasts = tuple(module.card["data"]["contrasts"])
     tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
     if "t2f" not in contrasts or not (tumour & brain).any():
         return None
     pixel_mm = float(module.card["data"]["pixel_mm"])
-    return FlairMeter.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
+    return FlairThreshold.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
 
 
 def _scan(module: NoisedModule, item: dict[str, Tensor]) -> AxialSlice:

@@ -20,7 +20,7 @@ from mechlearn.checks import positive, same_shape
 from mechlearn.records import CONTRASTS
 from mechlearn.spatial.masked_mean import masked_mean
 
-__all__ = ["FlairMeter", "as_image", "smooth_inside"]
+__all__ = ["FlairThreshold", "as_image", "smooth_inside"]
 
 logger = logging.getLogger(__name__)
 _PLATEAU = 0.002  # of Dice
@@ -48,7 +48,7 @@ def smooth_inside(values: np.ndarray, brain: np.ndarray, sigma_px: float) -> np.
 
 
 @dataclass(frozen=True)
-class FlairMeter:
+class FlairThreshold:
     """Measures the tumour of one slice in any image of it.
 
     Attributes:
@@ -88,7 +88,7 @@ class FlairMeter:
         reach_mm: float = 2.0,
         pixel_mm: float = 1.0,
         candidates: int = 128,
-    ) -> FlairMeter:
+    ) -> FlairThreshold:
         """Choose the threshold on the reference image.
 
         Args:

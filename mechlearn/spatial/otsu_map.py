@@ -17,7 +17,7 @@ from skimage.filters import threshold_otsu
 
 from mechlearn.checks import finite, one_of, same_shape
 from mechlearn.records import Generation, GrowthMap
-from mechlearn.spatial.flair_threshold import FlairMeter, as_image
+from mechlearn.spatial.flair_threshold import FlairThreshold, as_image
 
 __all__ = ["DEFAULT_FLOOR", "ChangeFloor", "binarise", "change_floor", "change_map", "growth_map"]
 
@@ -122,7 +122,7 @@ def growth_map(
     weights: Sequence[float] | None = None,
     median_px: int = 3,
     source: str = "otsu",
-    meter: FlairMeter | None = None,
+    flair: FlairThreshold | None = None,
 ) -> GrowthMap:
     """Weighted share of the generations that change a pixel.
 
@@ -136,9 +136,9 @@ def growth_map(
             a generation without guidance, whose own change sets it; None for `DEFAULT_FLOOR`.
         weights: one a generation; by default those of the targets. Normalised to sum to one.
         median_px: as in `change_map`.
-        source: `otsu`, of the difference, as in the paper; or `mask`: the outline that `meter`
+        source: `otsu`, of the difference, as in the paper; or `mask`: the outline that `flair`
             segments in each generation, which includes the initial tumour.
-        meter: FLAIR threshold, needed by `source="mask"`.
+        flair: FLAIR threshold, needed by `source="mask"`.
 
     Returns:
         The map. A generation whose change stays under the floor (`mask`: whose measured tumour is
@@ -153,10 +153,10 @@ def growth_map(
     brain = np.asarray(brain, bool)
     share = _normalised(generations, weights)
     if source == "mask":
-        if meter is None:
-            raise ValueError("growth map source='mask' needs meter=FlairMeter.fit(...).")
-        initial = meter.outline(x0) & brain
-        votes = [meter.outline(g.image) & brain for g in generations]
+        if flair is None:
+            raise ValueError("growth map source='mask' needs flair=FlairThreshold.fit(...).")
+        initial = flair.outline(x0) & brain
+        votes = [flair.outline(g.image) & brain for g in generations]
         n_unchanged = sum(bool(np.array_equal(v, initial)) for v in votes)
     else:
         level = _floor(x0, floor, brain=brain, median_px=median_px)

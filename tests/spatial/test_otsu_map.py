@@ -8,7 +8,7 @@ import torch
 from skimage.filters import threshold_otsu
 
 from mechlearn.records import Generation, GuidanceTarget
-from mechlearn.spatial.flair_threshold import FlairMeter
+from mechlearn.spatial.flair_threshold import FlairThreshold
 from mechlearn.spatial.otsu_map import (
     DEFAULT_FLOOR,
     ChangeFloor,
@@ -138,16 +138,16 @@ def test_no_pixel_below_the_floor_is_marked():
 
 
 def test_mask_source_averages_measured_tumours():
-    meter = FlairMeter.fit(x0(), TUMOUR, BRAIN)
+    flair = FlairThreshold.fit(x0(), TUMOUR, BRAIN)
     members = [generation(ring=RINGS[12]), generation()]
-    result = build(members, source="mask", meter=meter)
+    result = build(members, source="mask", flair=flair)
     assert result.probability[32, 32] == pytest.approx(1.0)
     assert result.probability[32, 32 + 10] == pytest.approx(0.5)
     assert result.n_unchanged == 1
 
 
-def test_mask_source_needs_a_meter():
-    with pytest.raises(ValueError, match="needs meter=FlairMeter"):
+def test_mask_source_needs_a_flair_threshold():
+    with pytest.raises(ValueError, match="needs flair=FlairThreshold"):
         build([generation()], source="mask")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from sampling import Sampled
 
 from mechlearn.evaluation.map_spec import MapSpec
-from mechlearn.evaluation.model_pair import meter_of
+from mechlearn.evaluation.model_pair import flair_threshold_of
 from mechlearn.metrics.distance import dice
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.otsu_map import DEFAULT_FLOOR, ChangeFloor, change_floor, growth_map
@@ -32,7 +32,7 @@ def map_of(made: Sampled, reference: AxialSlice, spec: MapSpec, way: str = "map"
         given = {"floor": measured if spec.floor is None else spec.floor,
                  "median_px": spec.median_px, "source": spec.source}  # fmt: skip
     if "mask" in (way, given.get("source")):
-        given |= {"source": "mask", "meter": meter_of(reference)}
+        given |= {"source": "mask", "flair": flair_threshold_of(reference)}
     return growth_map(
         reference.image, made.generations(), brain=reference.brain, kind="dynamic",
         spacing_mm=reference.spacing_mm, **given,
@@ -57,8 +57,8 @@ def against(
         row[f"dice_{name}"] = dice(likely, likely_in_full)
         row[f"shared_{name}"] = float((likely & likely_in_full).sum())
         row[f"both_{name}"] = float(likely.sum() + likely_in_full.sum())
-    meter = meter_of(reference)
-    sizes, full_sizes = (np.array([meter.fraction(i) for i in s.images]) for s in (made, full))
+    flair = flair_threshold_of(reference)
+    sizes, full_sizes = (np.array([flair.fraction(i) for i in s.images]) for s in (made, full))
     row["size_over_full"] = float(
         (sizes @ made.weights / made.weights.sum()) / max(float(full_sizes.mean()), 1e-9)
     )
