@@ -205,7 +205,7 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
     kept = {str(k): settings[k] for k in PATIENT_KEYS}
-    inputs = input_records(patient.before(days[0]))
+    inputs = input_records(patient.before(days[0]), tables=_tables(cfg))
     known = {"visits": str(patient), "inputs": inputs}
     mark = fingerprint({"settings": kept, "code": code_digest(), **known})
     if (before := finished_before(folder, mark)) is not None:
@@ -224,6 +224,14 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     )  # fmt: skip
     shutil.rmtree(keep, ignore_errors=True)
     return done
+
+
+def _tables(cfg: DictConfig) -> dict[str, Path]:
+    """Files beside images and masks that the forecast is made from."""
+    named = {"visits": cfg.patient if cfg.patient is not None else cfg.data.manifest,
+             "patients_table": cfg.patients_table, "prior": cfg.prior}  # fmt: skip
+    given = {role: Path(str(text)).expanduser() for role, text in named.items() if text is not None}
+    return {role: path for role, path in given.items() if path.is_file()}
 
 
 def _announce(cfg: DictConfig, patient: Patient, days: Sequence[float], folder: Path) -> None:

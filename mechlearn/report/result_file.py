@@ -31,9 +31,17 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def input_records(patient: Patient) -> list[dict[str, Any]]:
-    """One entry a file of the visits: session, role, path, bytes, sha256."""
-    out = []
+def input_records(
+    patient: Patient, *, tables: Mapping[str, Path] | None = None
+) -> list[dict[str, Any]]:
+    """One entry a file: session ("" for a table), role, path, bytes, sha256.
+
+    Args:
+        patient: whose visits' images and masks are listed.
+        tables: role -> file of what else was read: table of visits, patients table, prior.
+    """
+    out = [{"session": "", "role": role, **_file(path, str(path))}
+           for role, path in (tables or {}).items()]  # fmt: skip
     for visit in patient.visits:
         files = dict(visit.images)
         if visit.masks:

@@ -39,3 +39,12 @@ def test_the_record_is_json_and_holds_each_day() -> None:
     assert again["days"][0]["volume_ml"]["median"] == 1.25
     assert again["days"][0]["largest_axial_section_mm2"]["high"] == 130.0
     assert again["versions"]["mechlearn"]
+
+
+def test_tables_stand_among_the_inputs(tmp_path: Path) -> None:
+    table = tmp_path / "visits.csv"
+    table.write_text("patient,day,volume_mm3\nP,0,9\n")
+    visit = Visit("a", 0.0, volumes_mm3={"whole": 9.0})
+    (entry,) = input_records(Patient("P", (visit,)), tables={"visits": table})
+    assert entry["role"] == "visits"
+    assert entry["sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
