@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md",
          *sorted((ROOT / "docs").glob("*.md"))]  # fmt: skip
 COMMAND = re.compile(r"^ {4,}(?:srun |torchrun .*? -m )?python -m mechlearn\.(\w+) (.*)$", re.M)
-DOCTESTED = ("mechlearn.api", "mechlearn.evaluation.forecast_day", "mechlearn.extras",
-             "mechlearn.growth.learned_forecast", "mechlearn.models.network_targets",
-             "mechlearn.records.maps", "mechlearn.records.sizes",
-             "mechlearn.spatial.volume_arrival")  # fmt: skip
+DOCTESTED = ("mechlearn.api", "mechlearn.data.day_cells", "mechlearn.evaluation.forecast_day",
+             "mechlearn.extras", "mechlearn.growth.learned_forecast",
+             "mechlearn.models.network_targets", "mechlearn.records.maps",
+             "mechlearn.records.sizes", "mechlearn.spatial.volume_arrival")  # fmt: skip
 
 
 def commands() -> list[tuple[str, str]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mechlearn.data.tables import Row, number, read_rows
+from mechlearn.data.tables import NUMBER, Row, number, read_rows
 
-__all__ = ["DATE_LIKE", "days_from_dates", "first_dates"]
+__all__ = ["DATE_LIKE", "days_from_dates", "first_dates", "never_a_day"]
 
 log = logging.getLogger(__name__)
 DATE_LIKE = 20_000.0  # no day: 55 years after the first visit; a serial number or a date
@@ -122,6 +123,20 @@ def _day_first(rows: Sequence[Row], columns: Sequence[str]) -> bool | None:
     day_first = any(a > 12 for a, _ in found)
     month_first = any(b > 12 for _, b in found)
     return None if day_first == month_first else day_first
+
+
+def never_a_day(text: str) -> bool:
+    """Whether a number lies beyond any day, and is no date or spreadsheet's number of one either.
+
+    Example:
+        >>> [never_a_day(text) for text in ("328372.4", "-43585.3", "44260", "20210105", "12")]
+        [True, True, False, False, False]
+    """
+    if not NUMBER.fullmatch(text) or ISO.fullmatch(text) or not math.isfinite(float(text)):
+        return False
+    value = float(text)
+    latest = (dt.date(YEARS[1], 1, 1) - SERIAL_0).days
+    return value < -DATE_LIKE or value > latest or (value > DATE_LIKE and not value.is_integer())
 
 
 def _date(where: str, key: str, text: str, day_first: bool | None) -> dt.date | None:

@@ -7,6 +7,7 @@ holds one course of radiotherapy; several courses stand on different rows of the
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from mechlearn.checks import one_of
 from mechlearn.data.compartments import COMPARTMENT_OF, with_companions
 from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_course, courses
-from mechlearn.data.day_cells import days_from_dates
+from mechlearn.data.day_cells import days_from_dates, never_a_day
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mechlearn.data.store import SliceStore
 
 __all__ = ["COLUMNS", "UNITS", "SeriesTable", "read_series", "store_series", "write_series"]
+
+log = logging.getLogger(__name__)
 
 UNITS = {"mm2": "area_mm2", "mm3": "volume_mm3"}  # unit -> column
 REQUIRED = ("patient", "slice", "day")
@@ -78,7 +81,7 @@ def read_series(
     if not cells:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit of a slice.")
     unit = _unit(path, cells[0][1])
-    dated = days_from_dates(path, cells, DAYS)
+    dated = days_from_dates(path, _possible_courses(path, cells), DAYS)
     rows = [_row(where, {"slice": WHOLE} | dict(row), UNITS[unit]) for where, row in dated]
     by_patient: dict[str, list[SizeRow]] = {}
     by_slice: dict[tuple[str, str], list[SizeRow]] = {}
@@ -98,6 +101,23 @@ def read_series(
         named = [t for t in timelines if _slice_of(t).lower() in COMPARTMENT_OF]
         timelines = with_companions(timelines, named)
     return SeriesTable(timelines, unit, path)
+
+
+def _possible_courses(
+    path: Path, rows: list[tuple[str, dict[str, str]]]
+) -> list[tuple[str, dict[str, str]]]:
+    """The rows without courses on days that are neither days nor dates, as cohorts hold them."""
+    out, dropped = [], []
+    for where, cells in rows:
+        bad = next((c for c in DAYS[1:] if never_a_day(cells.get(c, ""))), None)
+        if bad is not None:
+            dropped.append(f"{where}: {bad}={cells[bad]}")
+            cells = cells | dict.fromkeys(COURSE_COLUMNS, "")
+        out.append((where, cells))
+    if dropped:
+        log.warning("%s: radiotherapy on impossible days is left out in %d row(s), the first %s",
+                    path, len(dropped), dropped[0])  # fmt: skip
+    return out
 
 
 def _missing(header: Sequence[str]) -> list[str]:

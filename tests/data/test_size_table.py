@@ -50,6 +50,21 @@ def test_a_column_of_dates_is_told_its_name(tmp_path):
         read_series(table(tmp_path, "patient,date,volume_mm3\nP1,2026-01-02,10000\n"))
 
 
+def test_radiotherapy_on_an_impossible_day_is_left_out_with_a_warning(tmp_path, caplog):
+    header = "patient,slice,day,volume_mm3,rt_start_day\n"
+    first, second = "P1,whole,0,9,328372.4\nP1,whole,30,9,\n", "P2,whole,0,9,-43585.3\n"
+    read = read_series(table(tmp_path, header + first + second + "P2,whole,30,9,14\n"))
+    assert [[c.start_day for c in t.courses] for t in read.timelines] == [[], [14.0]]
+    assert "2 row(s), the first" in caplog.text
+    assert "row 2: rt_start_day=328372.4" in caplog.text
+
+
+def test_a_spreadsheets_date_of_radiotherapy_is_refused(tmp_path):
+    text = "patient,slice,day,volume_mm3,rt_start_day\nP1,whole,0,9,44260\n"
+    with pytest.raises(ValueError, match="rt_start_day=44260.*spreadsheet"):
+        read_series(table(tmp_path, text))
+
+
 def test_days_stay_as_given(tmp_path):
     text = "patient,slice,day,area_mm2\nP1,z1,-12.5,10\nP1,z1,30,20\n"
     assert read_series(table(tmp_path, text)).timelines[0].days.tolist() == [-12.5, 30.0]
