@@ -238,8 +238,8 @@ def _announce(cfg: DictConfig, patient: Patient, days: Sequence[float], folder: 
     """Before anything long: what runs and where it goes."""
     visits = patient.before(days[0]).visits
     last = visits[-1]
-    parts = ["size"] + (["growth map"] if last.images and last.seg is not None else [])
-    if len(parts) > 1 and cfg.draw:
+    parts = ["size"] + (["growth map"] if last.seg is not None or last.masks else [])
+    if last.images and len(parts) > 1 and cfg.draw:
         parts.append(f"{cfg.draw} drawn slices")
     if _asks_what_if(cfg):
         parts.append("counterfactual")
