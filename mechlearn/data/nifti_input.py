@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 __all__ = ["open_volume", "spacing_note", "volume_of"]
 
 FLAT = 1e-9  # mm3: voxels without a volume
-IN_MM = {"meter": 1000.0, "micron": 0.001}  # header's unit of length -> mm
+IN_MM = {1: 1000.0, 3: 0.001}  # metre, micron: codes of the header's unit of length -> mm
 VOXEL_MM = (0.05, 20.0)  # voxels of a head; tells a unit that was declared and not meant
 SAME_SIZE = 0.01  # share by which two voxel sizes of a header may differ
 BROKEN = (HeaderDataError, ImageFileError, EOFError, zlib.error, struct.error, OSError, ValueError)
@@ -92,7 +92,7 @@ def _affine(image: nib.Nifti1Image) -> np.ndarray:
         flat = abs(float(np.linalg.det(affine[:3, :3]))) < FLAT
         if flat and np.isfinite(affine).all() and (other := _qform(image)) is not None:
             affine = other
-    factor = IN_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    factor = IN_MM.get(int(header["xyzt_units"]) % 8, 1.0)
     sizes = voxel_sizes(affine)
     if factor == 1.0 or _of_a_head(sizes) or not _of_a_head(sizes * factor):
         return affine
