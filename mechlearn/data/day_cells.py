@@ -16,6 +16,7 @@ __all__ = ["DATE_LIKE", "days_from_dates", "first_dates", "never_a_day"]
 
 log = logging.getLogger(__name__)
 DATE_LIKE = 20_000.0  # no day: 55 years after the first visit; a serial number or a date
+SLIP = 1e6  # days; a wrong subtraction of dates stays below
 YEARS = (1900, 2100)
 ISO = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?Z?)?")
 LOCAL = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
@@ -128,6 +129,9 @@ def _day_first(rows: Sequence[Row], columns: Sequence[str]) -> bool | None:
 def never_a_day(text: str) -> bool:
     """Whether a number lies beyond any day, and is no date or spreadsheet's number of one either.
 
+    Cohorts hold such days where dates were subtracted wrongly (UCSF-ALPTDG: 328372.4). A number
+    above a million is no such slip and is left to the rule that refuses it.
+
     Example:
         >>> [never_a_day(text) for text in ("328372.4", "-43585.3", "44260", "20210105", "12")]
         [True, True, False, False, False]
@@ -136,7 +140,8 @@ def never_a_day(text: str) -> bool:
         return False
     value = float(text)
     latest = (dt.date(YEARS[1], 1, 1) - SERIAL_0).days
-    return value < -DATE_LIKE or value > latest or (value > DATE_LIKE and not value.is_integer())
+    beyond = value < -DATE_LIKE or value > latest or (value > DATE_LIKE and not value.is_integer())
+    return beyond and abs(value) <= SLIP
 
 
 def _date(where: str, key: str, text: str, day_first: bool | None) -> dt.date | None:
