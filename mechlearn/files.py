@@ -7,8 +7,6 @@ import logging
 import os
 import shutil
 import tempfile
-import threading
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PARTIAL",
-    "die_with",
     "exclusive",
     "read_json",
     "replace_folder",
@@ -36,7 +33,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 PARTIAL = ".partial-"  # begins the names of files that are being written
 DIGEST = ', "crc32": "'  # begins the last entry of a JSON file that knows its digest
-WATCH_S = 0.2  # between two looks whether the parent lives
 
 
 @contextmanager
@@ -201,22 +197,3 @@ def exclusive(folder: Path, *, what: str, name: str = ".lock") -> Iterator[None]
         yield
     finally:
         lock.release()
-
-
-def die_with(parent: int | None) -> None:
-    """End this worker process soon after its parent is gone.
-
-    The workers of a killed process would wait for work for ever and hold its locks.
-
-    Args:
-        parent: process id; None for the one that is the parent now (a fork server, which ends
-            when its own parent does).
-    """
-    expected = os.getppid() if parent is None else parent
-
-    def watch() -> None:
-        while os.getppid() == expected:
-            time.sleep(WATCH_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

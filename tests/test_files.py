@@ -73,22 +73,6 @@ def test_file_system_without_locks_is_named(tmp_path, monkeypatch):
         pass
 
 
-def test_worker_ends_with_its_parent():
-    """The parent ends without a word to its child, as a killed one does."""
-    code = (
-        "import os, sys, time\n"
-        "from mechlearn.files import die_with\n"
-        "parent = os.getpid()\n"
-        "if os.fork() == 0:\n"
-        "    die_with(parent)\n"
-        "    time.sleep(60)\n"
-        "os._exit(0)\n"
-    )
-    # The child holds the other end of the pipe: it is closed only when the child is gone.
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
-    assert done.stdout == b""
-
-
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
     path = tmp_path / "a.nii.gz"
     process = subprocess.Popen(

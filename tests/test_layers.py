@@ -12,7 +12,7 @@ import pytest
 import mechlearn
 
 PACKAGE = Path(mechlearn.__file__).parent
-HELPERS = ("agreement", "checks", "extras", "files", "progress")
+HELPERS = ("agreement", "checks", "extras", "files", "processes", "progress")
 FLOORS = {
     "records": 0, **dict.fromkeys(HELPERS, 0),
     "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,

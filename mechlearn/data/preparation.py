@@ -8,11 +8,9 @@ of a run that was not killed. One run at a time works on a store: a second waits
 from __future__ import annotations
 
 import logging
-import multiprocessing as mp
-import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +21,8 @@ from mechlearn.data.splits import extend_splits, read_splits, write_splits
 from mechlearn.data.store import FORMAT, UNFINISHED, SliceStore
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
-from mechlearn.files import PARTIAL, die_with, exclusive, read_json, write_json
+from mechlearn.files import PARTIAL, exclusive, read_json, write_json
+from mechlearn.processes import worker_pool
 from mechlearn.progress import progress
 
 __all__ = ["PrepareSpec", "PreparedVisit", "SplitSpec", "prepare", "prepare_visit"]
@@ -209,8 +208,7 @@ def _run(
                 if len(bad) >= MAX_BAD and not skip_bad:
                     break
             return bad
-        parent = None if mp.get_start_method() == "forkserver" else os.getpid()
-        with ProcessPoolExecutor(workers, initializer=die_with, initargs=(parent,)) as pool:
+        with worker_pool(workers) as pool:
             tasks: dict[Future[dict[str, str]], list[VisitRecord]] = {
                 pool.submit(prepare_patient, g, root, scratch, spec): g for g in groups
             }

@@ -6,11 +6,10 @@ import dataclasses
 import hashlib
 import json
 import logging
-import multiprocessing as mp
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,13 +20,13 @@ import numpy as np
 import mechlearn
 from mechlearn.checks import in_range
 from mechlearn.evaluation.rows import Row
-from mechlearn.files import die_with
 from mechlearn.growth.ensemble import Ensemble, Member
 from mechlearn.growth.ensemble_fit import fit_ensemble, folds
 from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.growth_spec import ENSEMBLE_MODELS
 from mechlearn.growth.models import get_growth_model
 from mechlearn.growth.population_file import load_ensemble
+from mechlearn.processes import worker_pool
 from mechlearn.progress import countdown
 from mechlearn.records import SizeSeries
 
@@ -253,8 +252,7 @@ def _fit_folds(missing: Sequence[_Fold], n_series: int) -> None:
             _fit(*fold)
             report(done, len(missing))
         return
-    parent = None if mp.get_start_method() == "forkserver" else os.getpid()
-    with ProcessPoolExecutor(workers, initializer=die_with, initargs=(parent,)) as processes:
+    with worker_pool(workers) as processes:
         futures = [processes.submit(_fit, *fold) for fold in missing]
         for done, future in enumerate(as_completed(futures), 1):
             future.result()

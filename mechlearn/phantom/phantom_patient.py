@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from mechlearn.files import die_with
 from mechlearn.phantom.anatomy import Anatomy, Tissues
 from mechlearn.phantom.fields import Grid
 from mechlearn.phantom.paint import Look, TumourMaps
 from mechlearn.phantom.phantom_spec import SERIES, Course, PatientKey, PhantomSpec, TumourParameters
 from mechlearn.phantom.tumour import Tumour, labels
+from mechlearn.processes import worker_pool
 
 __all__ = ["LabelledVisit", "Patient", "each_patient", "simulate"]
 
@@ -102,16 +100,12 @@ def each_patient(
         for key in keys:
             yield key, task(key)
         return
-    context = get_context("spawn")  # forking after torch has started threads may hang
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
-    ) as pool:
+    # Forking after torch has started threads may hang.
+    with worker_pool(workers, method="spawn", begin=_one_thread) as pool:
         jobs = {pool.submit(task, key): key for key in keys}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
 
 
-def _begin(parent: int) -> None:
-    """One thread, and no life of its own when the run that it works for is killed."""
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    die_with(parent)

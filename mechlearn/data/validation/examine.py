@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing as mp
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from mechlearn.data.validation.findings import Check, Finding, Report
 from mechlearn.data.validation.geometry import reference_outline
 from mechlearn.data.validation.leakage import split_findings, store_findings
 from mechlearn.data.validation.patient_rules import Examined, examine_patient
-from mechlearn.files import die_with
+from mechlearn.processes import worker_pool
 from mechlearn.progress import progress
 
 __all__ = ["examine"]
@@ -88,10 +86,7 @@ def _examined(
                 yield examine_patient(group, spec)
                 advance(len(group), note=group[0].patient)
             return
-        parent = None if mp.get_start_method() == "forkserver" else os.getpid()
-        with ProcessPoolExecutor(
-            min(workers, len(groups)), initializer=die_with, initargs=(parent,)
-        ) as pool:
+        with worker_pool(min(workers, len(groups))) as pool:
             tasks: dict[Future[list[Examined]], list[VisitRecord]] = {
                 pool.submit(examine_patient, g, spec): g for g in groups
             }
