@@ -33,6 +33,13 @@ def test_noise_level_out_of_range(command: Command, name: str) -> None:
     refused(command(name, "sampler.nl=0"), "sampler.nl=0", "between 1 and 1000")
 
 
+def test_a_refused_run_says_nothing_but_its_line(command: Command) -> None:
+    status, err = command("forecast", "patient=nowhere.csv", "day=+60")
+    assert status == 1
+    assert err.startswith("forecast: ")
+    assert err.count("\n") == 1
+
+
 def test_noise_level_that_is_no_number(command: Command) -> None:
     status, err = command("evaluate", "sampler.nl=many")
     assert status == 1

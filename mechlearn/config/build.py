@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from mechlearn.config.hardware import resolve_devices, resolve_precision
+from mechlearn.config.hardware import (
+    device_count,
+    loader_workers,
+    resolve_devices,
+    resolve_precision,
+)
 from mechlearn.config.specs import plain_values, sampler_spec
 from mechlearn.data.module import SliceDataModule
 from mechlearn.data.store import SliceStore
@@ -85,10 +91,13 @@ def load_init(cfg: DictConfig) -> LoadedModel:
 
 
 def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
-    """Loaders over a store, as `cfg.data.loader` says."""
+    """Loaders over a store, as `cfg.data.loader` says, with no more workers than CPU cores."""
     contrasts = None if cfg.data.contrasts is None else list(cfg.data.contrasts)
     loader = plain_values(cfg.data.loader)
     loader["augment"] = OmegaConf.to_object(cfg.data.loader.augment)
+    loader["num_workers"] = loader_workers(
+        loader["num_workers"], processes=device_count(_devices(cfg)) or torch.cuda.device_count()
+    )
     return SliceDataModule(store.root, contrasts=contrasts, seed=cfg.seed, **loader)
 
 
@@ -109,15 +118,18 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
     return built
 
 
+def _devices(cfg: DictConfig) -> Any:
+    trainer = cfg.trainer
+    return resolve_devices(
+        _container(trainer.devices), accelerator=trainer.accelerator, strategy=trainer.strategy
+    )
+
+
 def build_trainer(cfg: DictConfig, *, logger: Logger) -> pl.Trainer:
     """`cfg.trainer` with precision and devices for this machine."""
     values = {
         "precision": resolve_precision(cfg.trainer.precision, accelerator=cfg.trainer.accelerator),
-        "devices": resolve_devices(
-            _container(cfg.trainer.devices),
-            accelerator=cfg.trainer.accelerator,
-            strategy=cfg.trainer.strategy,
-        ),
+        "devices": _devices(cfg),
     }
     log.info("precision %(precision)s, devices %(devices)s", values)
     if cfg.resume is not None:

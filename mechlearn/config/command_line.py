@@ -64,12 +64,14 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     from hydra.errors import HydraException
 
     from mechlearn.config import ranges, recipes, schema
+    from mechlearn.config.names import in_multirun
     from mechlearn.config.nearest_keys import misspelt
 
     ranges.check_names(asked)
     schema.register()
     run = hydra.main(version_base="1.3", config_path=recipes.conf_dir(), config_name=name)
     started = False
+    failed: list[Exception] = []
 
     @functools.wraps(task)
     def checked(cfg: DictConfig) -> Any:
@@ -80,12 +82,18 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     def noted(cfg: DictConfig) -> Any:
         nonlocal started
         started = True
-        return errors.clear_errors(checked)(cfg)
+        try:
+            return errors.clear_errors(checked)(cfg)
+        except Exception as error:
+            if in_multirun():
+                raise
+            failed.append(error)  # Hydra would print a line of its own before ours
+            return None
 
     asked_for = os.environ.get(errors.FULL_TRACE)
     os.environ[errors.FULL_TRACE] = "1"  # Hydra lets errors through
     try:
-        return run(noted)()
+        outcome = run(noted)()
     except HydraException as error:
         if started:
             raise
@@ -104,6 +112,9 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
             del os.environ[errors.FULL_TRACE]
         else:
             os.environ[errors.FULL_TRACE] = asked_for
+    if failed:
+        raise failed[0]
+    return outcome
 
 
 def _is_sweep(words: list[str]) -> bool:

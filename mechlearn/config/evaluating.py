@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from difflib import get_close_matches
 from typing import Any
 
@@ -38,6 +39,7 @@ from mechlearn.report.row_table import row_table
 __all__ = ["evaluate_and_show", "finished_before", "open_job", "task_spec"]
 
 log = logging.getLogger(__name__)
+WIDE = 140  # characters of a table in a log file or a pipe
 
 
 def evaluate_and_show(cfg: DictConfig) -> list[float]:
@@ -65,8 +67,19 @@ def evaluate_and_show(cfg: DictConfig) -> list[float]:
             tracking.end_evaluation(logger, cfg, job.models, row, page)
         log.info("row: %s", path)
         log.info("page: %s", page)
-    Console().print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
+    _show(evaluation, row)
     return _objectives(cfg, row)
+
+
+def _show(evaluation: Evaluation, row: Row) -> None:
+    """The evaluation's own table, or its row; as wide as the text asks where nobody's terminal
+    sets a width."""
+    text = output_dir() / evaluation.text
+    if evaluation.text and text.is_file():
+        sys.stdout.write(text.read_text(encoding="utf-8"))
+        return
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+    console.print(row_table(row, hidden=(FINGERPRINT,), methods=BASELINES))
 
 
 def _objectives(cfg: DictConfig, row: Row) -> list[float]:

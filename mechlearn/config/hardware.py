@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["cpu_multiplies_bf16", "device_count", "resolve_device", "resolve_devices",
-           "resolve_precision"]
+__all__ = ["cpu_multiplies_bf16", "device_count", "loader_workers", "resolve_device",
+           "resolve_devices", "resolve_precision"]
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
@@ -72,3 +73,16 @@ def resolve_devices(devices: Any, *, accelerator: str = "auto", strategy: str = 
     if devices == "auto" and resolve_device(accelerator) == "cpu":
         return 2 if strategy.startswith("ddp") else 1
     return int(devices) if isinstance(devices, str) and devices.strip().isdigit() else devices
+
+
+def loader_workers(asked: int, *, processes: int = 1) -> int:
+    """`asked`, or the CPU cores that each training process has here if they are fewer.
+
+    More workers than cores make loading slower, not faster.
+
+    Args:
+        asked: `data.loader.num_workers`; 0 loads in the training process itself.
+        processes: training processes on this machine.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(asked, max(1, (cores or 1) // max(1, processes)))

@@ -95,52 +95,64 @@ class SizeComparison:
     def table(self, *, seed: int = 0) -> str:
         """The text: all models and scores, then by days ahead and by number of visits seen."""
         row = self.summary(seed=seed)
-        heads = [head for _, head in SCORES.values()]
-        lines = [
-            f"{row['n_held_out']} held-out visits of {row['n_patients']} patients; patients apart; "
-            "brackets resample patients",
-            "95% intervals: guarantee no (corrected by held-out patients, then refitted to all, or "
-            "not corrected at all); what they held stands under coverage",
-            f"{'model':<14}" + "".join(f"{head:>25}" for head in heads),
+        cells = [
+            [name, *(_cell(row, f"{score}_{name}") for score in SCORES)] for name in self.models
         ]
-        for model in self.models:
-            cells = [_cell(row, f"{score}_{model}") for score in SCORES]
-            failed = row[f"n_failed_{model}"]
-            note = f"  {failed} failed" if failed else ""
-            lines.append(f"{model:<14}" + "".join(f"{cell:>25}" for cell in cells) + note)
-        lines += self._differences(row)
-        for key, name in (("horizon_days", "days ahead"), ("n_seen", "visits seen")):
-            lines += self._by(key, name)
-        return "\n".join(lines)
+        failed = [
+            f"{name}: {count} of {row['n_held_out']} could not be forecast and count for no model"
+            for name in self.models if (count := row[f"n_failed_{name}"])
+        ]  # fmt: skip
+        return "\n".join([
+            f"{row['n_held_out']} held-out visits of {row['n_patients']} patients, each forecast "
+            "without its patient; brackets: 95% over patients",
+            "", *_aligned(["model", *(head for _, head in SCORES.values())], cells), *failed,
+            "", *self._differences(row),
+            "", *self._by("horizon_days", "days ahead"),
+            "", *self._by("n_seen", "visits seen"),
+            "", "CRPS rel., width (median) and Winkler score are parts of the largest size seen; "
+            "CRPS log is of log size; nRMSE is a median.",
+            "95% intervals have no guarantee (corrected by held-out patients, then refitted to "
+            "all, or not corrected): coverage is what they held.",
+        ])  # fmt: skip
 
     def _differences(self, row: Row) -> list[str]:
-        lines = []
+        cells = []
         for model in self.models:
-            key = f"crps_relative_{model}_over_{REFERENCE}"
-            if key not in row:
-                continue
-            parts = [
-                f"{SCORES[score][1]} {row[f'{score}_{model}_over_{REFERENCE}']:.3f} of it, "
-                f"difference {_cell(row, f'{score}_{model}_minus_{REFERENCE}', sign='+')}"
-                for score in ("crps_relative", "crps_log")
-            ]  # fmt: skip
-            lines.append(f"{model} against {REFERENCE}: " + "; ".join(parts))
-        return lines
+            if f"crps_relative_{model}_over_{REFERENCE}" in row:
+                cells.append([model])
+                for score in ("crps_relative", "crps_log"):
+                    cells[-1] += [
+                        f"{row[f'{score}_{model}_over_{REFERENCE}']:.3f}",
+                        _cell(row, f"{score}_{model}_minus_{REFERENCE}", sign="+"),
+                    ]
+        heads = [f"against {REFERENCE}", "CRPS rel.: ratio", "difference", "CRPS log: ratio",
+                 "difference"]  # fmt: skip
+        return _aligned(heads, cells) if cells else []
 
     def _by(self, key: str, name: str) -> list[str]:
         found = {r["task"]: float(r[key]) for r in self.rows}
-        lines = []
+        cells = []
         for label, tasks in _groups(found):
-            shown = [f"{name} {label} (n={len(tasks)}):"]
+            cells.append([label, str(len(tasks))])
             for model in self.models:
                 scores = [self.values(model, score, tasks) for score in _GROUPED]
-                cells = [
-                    f"{(np.median if score == 'nrmse' else np.mean)(list(v.values())):.3f}"
+                cells[-1].append(" / ".join(
+                    _number(float((np.median if score == "nrmse" else np.mean)(list(v.values()))))
                     if v else "-" for score, v in zip(_GROUPED, scores, strict=True)
-                ]  # fmt: skip
-                shown.append(f"{model} {' / '.join(cells)}")
-            lines.append("  ".join(shown))
-        return [f"By {name} (CRPS rel. / CRPS log / nRMSE):", *lines]
+                ))  # fmt: skip
+        return _aligned([f"{name} (CRPS rel. / log / nRMSE)", "visits", *self.models], cells)
+
+
+def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:{'<' if i == 0 else '>'}{width}}"
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        for cells in (heads, *rows)
+    ]
 
 
 def _groups(found: dict[str, float]) -> Sequence[tuple[str, set[str]]]:
@@ -158,5 +170,9 @@ def _groups(found: dict[str, float]) -> Sequence[tuple[str, set[str]]]:
 
 def _cell(row: Row, key: str, *, sign: str = "") -> str:
     ends = [row[key], row[f"{key}_low"], row[f"{key}_high"]]
-    shown = ["-" if v is None else f"{v:{sign}.3f}" for v in ends]
+    shown = ["-" if v is None else _number(v, sign) for v in ends]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.{3 if abs(value) < 10 else 1}f}"

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 CROSS_FIT = "cross_fit"  # in place of a population: the cohort's own, patients apart
 FANS = "fans.npz"
 COMPARISON = "comparison.csv"
+TABLE = "comparison.txt"  # the same, for readers
 N_EXAMPLES = 6  # forecasts kept for a picture
 _BLOCK = 32  # slices between two reports of progress
 
@@ -146,9 +147,7 @@ def _compared(job: Job) -> Row:
         found = SizeComparison(tuple(rows), models, series.unit)
     if not found.rows:
         return {}
-    text = found.table(seed=job.seed)
-    write_text(job.out_dir / "comparison.txt", f"{text}\n")
-    log.info("%s\n%s", series.name, text)
+    write_text(job.out_dir / TABLE, f"{series.name}: {found.table(seed=job.seed)}\n")
     return {f"compared_{k}": v for k, v in found.summary(seed=job.seed).items()}
 
 
@@ -264,6 +263,6 @@ def _examples(
 
 
 EVALUATION = Evaluation(
-    cases, score, summarise, figures, reads=SIZES, table="slices.csv", resumes=False,
+    cases, score, summarise, figures, reads=SIZES, table="slices.csv", resumes=False, text=TABLE,
     first=("slice_id", "patient", "law", "skipped", "n_visits", "horizon_days"),
 )  # fmt: skip

@@ -98,6 +98,7 @@ class Evaluation:
         resumes: finished cases are kept and not scored again. False where all cases are one
             computation that keeps its own parts.
         left_out: exceptions of `score` that leave a case out.
+        text: file of the output folder that the terminal shows in place of the row's numbers.
     """
 
     cases: Callable[[Job], Sequence[Any]]
@@ -109,6 +110,7 @@ class Evaluation:
     first: Sequence[str] = ("slice_id", "patient")
     resumes: bool = True
     left_out: tuple[type[Exception], ...] = (ValueError,)
+    text: str = ""
 
 
 def load_evaluation(module: str) -> Evaluation:

@@ -56,7 +56,8 @@ def build_network(spec: Mapping[str, Any]) -> nn.Module:
     try:
         return NETWORKS[target](**options)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"network {target}: {error} Correct its arguments.") from error
+        reason = str(error).rstrip(".")
+        raise ValueError(f"network {target}: {reason}. Correct its arguments.") from error
 
 
 def _is_plain(value: Any) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,11 @@ def test_processes_on_a_cpu(strategy: str, number: int) -> None:
 def test_given_devices_are_kept() -> None:
     assert hardware.resolve_devices([0, 1], accelerator="cpu") == [0, 1]
     assert hardware.resolve_devices("4", accelerator="cpu", strategy="ddp") == 4
+
+
+def test_loaders_get_no_more_workers_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    assert hardware.loader_workers(8) == 4
+    assert hardware.loader_workers(8, processes=2) == 2
+    assert hardware.loader_workers(8, processes=16) == 1
+    assert hardware.loader_workers(0) == 0
