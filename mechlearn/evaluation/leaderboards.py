@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlearn.evaluation.growth_scores import BASELINES, key_of
+from mechlearn.evaluation.comparison_table import REFERENCE
+from mechlearn.evaluation.growth_scores import BASELINES
 from mechlearn.evaluation.map_boards import map_boards
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.sweeps import swept_words
@@ -27,11 +28,12 @@ GRID = (
     Column("dice_dilation", "Dice of dilation"),
 )
 FITS = (
-    Column("nrmse_median", "nRMSE, median", False),
-    Column("crps_relative_mean", "CRPS over largest size", False),
-    Column("coverage_95", "coverage of the 95% interval"),
-    Column("interval_width_relative_median", "interval width"),
-    Column("r_squared_train_median", "R², visits seen", True),
+    Column("crps_relative", "CRPS over largest size", False),
+    Column("crps_log", "CRPS of log size", False),
+    Column("nrmse", "nRMSE, median", False),
+    Column("covered", "coverage of the 95% interval"),
+    Column("width", "interval width", digits=2),
+    Column("winkler", "Winkler score", False, digits=2),
 )
 
 
@@ -106,14 +108,22 @@ def _grid_board(job: str, rows: Sequence[Row]) -> Board:
 
 
 def _fits_board(job: str, rows: Sequence[Row]) -> Board:
-    """A row a growth model, then the baselines of the first job."""
-    lines = _named([r for r in rows if r.get("n_slices")])
-    for baseline in BASELINES:
-        keys = [f"{c.key}{end}" for c in FITS for end in ("", "_low", "_high")]
-        found = {k: rows[0].get(key_of(k, baseline)) for k in keys}
-        if any(v is not None for v in found.values()):
-            lines.append({"method": f"baseline: {baseline.replace('_', ' ')}", **found})
+    """A row a growth model, then the baselines of the first job, with the cohort's intervals."""
+    compared = [r for r in rows if "compared_n_held_out" in r]
+    if not compared:  # too few patients for baselines from the others
+        return _plain_board(job, rows)
+    lines = [_compared(row, row["law"], row["method"]) for row in _named(compared)]
+    lines += [_compared(compared[0], name, f"baseline: {name.replace('_', ' ')}")
+              for name in (REFERENCE, *BASELINES)]  # fmt: skip
     return Board("Sizes at the held-out visit", FITS, lines, _counts(rows))
+
+
+def _compared(row: Row, model: str, method: str) -> Row:
+    """The scores of one model in the comparison that the row holds."""
+    return {"method": method} | {
+        f"{column.key}{end}": row.get(f"compared_{column.key}_{model}{end}")
+        for column in FITS for end in ("", "_low", "_high")
+    }  # fmt: skip
 
 
 def _named(rows: Sequence[Row]) -> list[Row]:
