@@ -48,7 +48,7 @@ def bad_visits(cfg: DictConfig) -> list[str]:
 
     Raises:
         FileNotFoundError: no such report.
-        ValueError: it is none.
+        ValueError: it is not such a file.
     """
     if cfg.skip is None:
         return []

@@ -150,7 +150,7 @@ def clear_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], An
         try:
             return task(cfg)
         except SystemExit as stop:
-            # Lightning's, of a run that was told to stop, says nothing: to a scheduler, success.
+            # Lightning's, of a run stopped by a signal, carries no status: to a scheduler, success.
             raise SystemExit(STOPPED if stop.code is None else stop.code) from stop
         except Exception as error:
             _note_failure(error)
@@ -163,7 +163,7 @@ def clear_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], An
 
 
 def _note_failure(error: Exception) -> None:
-    """Leave failed.json; where that fails too (a full disk), the first error is the one told."""
+    """Leave failed.json; where that fails too (a full disk), the first error is reported."""
     from hydra.core.hydra_config import HydraConfig
 
     from mechlearn.config.names import in_multirun

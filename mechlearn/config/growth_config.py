@@ -83,7 +83,7 @@ def warn_of_prior(cfg: DictConfig) -> None:
 
 
 def prior_note(cfg: DictConfig) -> str | None:
-    """What a reader of a forecast of other data than phantoms has to know; None if there is none.
+    """What a reader of a forecast of other data than phantoms has to know, or None.
 
     The packaged population was fitted to phantoms, not to patients.
     """

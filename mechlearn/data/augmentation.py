@@ -70,7 +70,7 @@ def _moved(
 
 
 def _of_interest(batch: dict[str, Any]) -> np.ndarray:
-    """Tumour, or brain where there is none: (B, H, W) bool."""
+    """Tumour, or brain in slices without one: (B, H, W) bool."""
     tumour, brain = (batch[k][:, 0].cpu().numpy() > 0 for k in ("tumour", "brain"))
     return np.where(tumour.any((1, 2))[:, None, None], tumour, brain)
 

@@ -115,7 +115,7 @@ def _in_days(
 
 
 def _day_first(rows: Sequence[Row], columns: Sequence[str]) -> bool | None:
-    """Whether 05/03/2021 is the fifth of March: told by a number above 12; None if none is."""
+    """Whether 05/03/2021 is the fifth of March: a number above 12 decides; None without one."""
     found = [
         (int(match[1]), int(match[3]))
         for _, cells in rows for column in columns

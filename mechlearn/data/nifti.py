@@ -220,7 +220,7 @@ def small_nifti(
         volume: (Z, H, W) in canonical order, uint8.
         affine: (4, 4), of the source file.
         box: the part along Z, H, W.
-        step: take every so many voxels along H and W.
+        step: stride in voxels along H and W.
     """
     wanted = np.zeros(volume.shape, bool)
     steps = (1, step, step)

@@ -1,4 +1,4 @@
-"""NIfTI as people's programs write it -> one 3D volume with an affine in mm, or why it is none."""
+"""NIfTI as people's programs write it -> one 3D volume, affine in mm, or the reason."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = ["PrepareSpec", "PreparedVisit", "SplitSpec", "prepare", "prepare_visi
 log = logging.getLogger(__name__)
 
 BAD_VISITS = "bad_visits.json"
-MAX_BAD = 10  # without skip_bad: so many bad visits end the run at once
+MAX_BAD = 10  # without skip_bad: number of bad visits that ends the run at once
 
 
 def prepare(

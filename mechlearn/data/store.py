@@ -87,7 +87,7 @@ class SliceStore:
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the index: a loader worker is told its rows and reads it only if it asks."""
+        """Without the index: a loader worker gets its rows and reads the index on demand."""
         return {k: v for k, v in self.__dict__.items() if k not in ("_visits", "_rows")}
 
     def card(self) -> dict[str, Any]:

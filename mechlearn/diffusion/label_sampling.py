@@ -168,11 +168,11 @@ def _predicted(
     l = torch.full((x.shape[0],), level, device=x.device)
     inner = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
-        told = epsilon(inner, l, labels)[:, : x.shape[1]].float()
+        labelled = epsilon(inner, l, labels)[:, : x.shape[1]].float()
         if spec.label_weight == 1.0:
-            return told
-        untold = epsilon(inner, l, None)[:, : x.shape[1]].float()
-    return untold + spec.label_weight * (told - untold)
+            return labelled
+        unlabelled = epsilon(inner, l, None)[:, : x.shape[1]].float()
+    return unlabelled + spec.label_weight * (labelled - unlabelled)
 
 
 def _smooth(x: Tensor, width_px: float) -> Tensor:

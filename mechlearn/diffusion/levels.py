@@ -37,7 +37,7 @@ def visited_levels(
 
 
 def _spread(schedule: NoiseSchedule, nl: int, count: int, spacing: str, above: int) -> list[int]:
-    """`count` levels up to nl; from above + 1 where there are so many."""
+    """`count` levels up to nl; from above + 1 where nl allows it."""
     lowest = min(above, nl - count) + 1
     if spacing == "logsnr":
         half_log_snr = _half_log_snr(schedule, nl)

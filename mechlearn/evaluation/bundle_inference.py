@@ -70,7 +70,7 @@ class SizeRequest:
         """
         if self.multiple is not None and present <= 0:
             raise ValueError(
-                f"slice {reference.slice_id}: multiple={self.multiple:g} of no tumour is none. "
+                f"slice {reference.slice_id}: multiple={self.multiple:g} of no tumour is empty. "
                 "Choose slices with a tumour, or ask by area_mm2 or fraction."
             )
         if self.fraction is not None:

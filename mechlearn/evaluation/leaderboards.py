@@ -93,7 +93,7 @@ def _shared(rows: Sequence[Row]) -> Row:
 
 
 def _plain_board(job: str, rows: Sequence[Row]) -> Board:
-    """All numbers with an interval; where there is none, the first numbers."""
+    """All numbers with an interval; without any, the first numbers."""
     numbers = [k for k, v in rows[0].items() if isinstance(v, float)]
     with_ends = [k for k in numbers if f"{k}_low" in rows[0] and f"{k}_high" in rows[0]]
     keys = (with_ends or numbers)[:MOST_COLUMNS]

@@ -138,7 +138,7 @@ def _boards(
 
 
 def _pictures(cases: Sequence[MapCase], scores: MapScores, folder: Path) -> list[Path]:
-    """Four slices of four patients where there are so many, those that grow most of each."""
+    """Up to four slices of four patients, of each the one that grows most."""
     best: dict[str, MapCase] = {}
     for case in cases:
         other = best.get(case.patient)

@@ -109,7 +109,7 @@ def load_models(
 
 def sampler_row(sampler: Sampler) -> Row:
     """All of the sampler's settings as row keys; scales as numbers, given and effective; of a
-    prior of one's own the content too."""
+    prior file of the user the content too."""
     spec = sampler.spec
     row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
     if spec.ordered and spec.order not in ("phantom", "travel"):

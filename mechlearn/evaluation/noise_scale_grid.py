@@ -66,7 +66,7 @@ class GridCase:
 class Example:
     """One generation's pictures: images (C, H, W) in [-1, 1], masks (H, W).
 
-    `follow_up` and `target_tumour` are the true next scan and its mask; where there is none, the
+    `follow_up` and `target_tumour` are the true next scan and its mask; without a next scan, the
     reference and its mask dilated to the target. `ratio_requested`: target over initial size.
     """
 

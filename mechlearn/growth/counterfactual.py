@@ -178,8 +178,8 @@ def _shares(actual: SizeSeries, other: SizeSeries, alpha_beta_gy: float) -> list
             raise ValueError(
                 f"timeline {actual.name}: radiotherapy from day {course.start_day:g} with "
                 f"dose_gy={course.dose_gy}, fractions={course.fractions} in place of "
-                f"dose_gy={doses[1][0]}, fractions={doses[1][1]}: another dose can be told from "
-                "the actual one only where all four are known. Fill them in, or give neither dose "
+                f"dose_gy={doses[1][0]}, fractions={doses[1][1]}: another dose can be "
+                "compared only where all four are known. Fill them in, or give neither dose "
                 "nor fractions."
             )
         else:

@@ -27,8 +27,8 @@ __all__ = ["HEADROOM", "LEVELS", "VERSION", "Calibration", "Ensemble", "Member",
            "even_ranks", "shares", "thinned"]  # fmt: skip
 
 VERSION = 1
-_UNCORRECTED_PATIENTS = 20.0  # a law's own width is believed as if so many patients spoke for it
-HEADROOM = 1.5  # forecasts stay below so many times the largest size of the cohort
+_UNCORRECTED_PATIENTS = 20.0  # weight of a model's own width, in patients
+HEADROOM = 1.5  # upper limit of forecasts, in units of the largest size of the cohort
 LEVELS = np.linspace(0.005, 0.995, 199)
 
 

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _FLOOR_PERCENTILES, _FLOOR_SLICES = (1, 5, 10, 25), 400
 _FLOOR_LAWS = ("carry_forward", "exponential")
 _LEAST_WEIGHT = 0.02  # lighter members cost draws and change nothing
-_EQUAL_PATIENTS = 10.0  # equal weights are believed as if so many patients spoke for them
+_EQUAL_PATIENTS = 10.0  # weight of the prior of equal weights, in patients
 
 
 def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What the visits of one slice say about each parameter of a law: profile likelihood.
 
 A parameter is put on a grid over its bounds and all others are fitted again at every point; where
-the fit gets worse by more than chance allows, the parameter is told from that value (Raue et al.
-2009). A profile that stays flat is structural: no visit of this kind says anything. One that stays
-low to one side is practical: these visits do not reach.
+the fit gets worse by more than chance allows, that value is excluded (Raue et al. 2009). A profile
+that stays flat is structural: no visit of this kind says anything. One that stays low to one side
+is practical: these visits do not reach.
 
 The likelihood is that of the spec's noise, without the ridge. All grid points of all parameters
 are one batch.

@@ -18,7 +18,7 @@ Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _DAMPING = 1e-2  # first damping, as a share of the steepest curvature
 _PATIENCE = 25  # iterations after which a problem is asked what it has won
-_CREEPING = 1e-3  # of the cost in so many iterations: at the last one, such a problem has converged
+_CREEPING = 1e-3  # relative decrease of the cost in _PATIENCE iterations: converged
 _TINY = 1e-300
 
 

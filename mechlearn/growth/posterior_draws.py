@@ -30,7 +30,7 @@ __all__ = ["Draws", "draw", "drawn"]
 
 _TOLERANCE = 1e-5  # of a refit: far below the noise that it is refitted to
 _STARTS = 6  # of the fit to the measurements themselves
-_VALLEYS = 2  # refits start from so many of its distinct minima
+_VALLEYS = 2  # number of distinct minima that refits start from
 _PARTS = 25  # midpoints that stand for the normal distribution of a reading given its draw; odd
 
 

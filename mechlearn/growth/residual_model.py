@@ -15,9 +15,9 @@ import numpy as np
 __all__ = ["ResidualModel", "patient_folds"]
 
 LEVELS = np.linspace(0.0025, 0.9975, 200)
-_RIDGE_LOCATION = 20.0  # in patients: a coefficient is believed as if so many spoke against it
+_RIDGE_LOCATION = 20.0  # penalty of a coefficient, in patients
 _RIDGE_SCALE = 150.0
-_ROUNDS, _DEGREES = 4, 4.0  # reweighting for Student errors of so many degrees of freedom
+_ROUNDS, _DEGREES = 4, 4.0  # rounds of reweighting, and degrees of freedom of the Student errors
 _LEAST_ERROR = 0.1  # added before the logarithm of an error is taken
 _CLIP = 3.0  # standard deviations beyond which a feature says no more
 

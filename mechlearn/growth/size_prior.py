@@ -35,7 +35,7 @@ BASELINES = ("cohort_ratio", "carry_forward")
 MECHANISTIC = ("gompertz_change", "gompertz_spread")  # beside `FEATURES`
 NEAREST_SLOW = 0.3  # log units; of tumours with an IDH mutation or of a grade below 4
 USUAL_ZERO = 0.3  # `zero_stays` before a cohort is seen: it hangs on who measured
-HEADROOM = 1.5  # forecasts stay below so many times the largest size of cohort and series
+HEADROOM = 1.5  # upper limit of forecasts, in units of the largest size of cohort and series
 _FORMAT, _VERSION = "mechlearn size prior", 1
 _REMEDY = (
     "Make one with `python -m mechlearn.evaluate +experiment=population growth=learned "

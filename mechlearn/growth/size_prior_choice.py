@@ -14,7 +14,7 @@ from mechlearn.growth.size_history import History
 __all__ = ["HeldOut"]
 
 _WEIGHTS = np.linspace(0.0, 1.0, 21)
-_UNCORRECTED_PATIENTS = 20.0  # the mixture's own ranks are believed as if so many spoke for them
+_UNCORRECTED_PATIENTS = 20.0  # weight of the mixture's own ranks, in patients
 
 
 @dataclass(frozen=True)

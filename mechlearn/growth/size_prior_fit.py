@@ -25,7 +25,7 @@ __all__ = ["LearnedSpec", "fit_size_prior"]
 # cross-validation over patients; a choice within each fold was too noisy.
 NEAREST = {"whole": 0.05, "flair": 0.05, "enhancing": 0.2, "core": 0.2}
 _FEWEST_PATIENTS = 5
-_ZERO_SERIES = 4.0  # the usual share of zeros that stay is believed as if so many spoke for it
+_ZERO_SERIES = 4.0  # weight of the usual share of zeros that stay, in series
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LearnedSpec:
 
     Attributes:
         features: of `size_history.FEATURES` and `size_prior.MECHANISTIC`.
-        max_gap: pairs of visits up to so many visits apart teach the change.
+        max_gap: largest distance, in visits, of the pairs that the change is fitted to.
         last_share: share of a patient's weight on the pairs that end at the last visit. Series
             end where the disease progresses, and it is the next last visit that is forecast.
         nearest: the median moves towards "no change" by so much (log units), at most to it; None

@@ -35,7 +35,7 @@ class RankTest:
 
     Attributes:
         p_value: None where no pair differs or there is no pair.
-        median_difference: of a - b over pairs where both are defined; None if there is none.
+        median_difference: of a - b over pairs where both are defined; None without such a pair.
         n: pairs. n_undefined_a, n_undefined_b: values that counted as the worst case.
     """
 

@@ -17,7 +17,7 @@ __all__ = ["Realism", "brain_range", "drawn_realism", "intensity_distance"]
 
 DARKER = 0.1  # of the brain's range: what counts as darkened tissue
 CHANGED = 0.05  # of it: what counts as changed tissue
-BESIDE_PX = 4  # the seam of a drawn region lies within so many pixels of the tumour
+BESIDE_PX = 4  # half width in pixels of the seam of a drawn region around the tumour
 _FEW = 20  # pixels: fewer tell nothing of a distribution
 
 

@@ -33,7 +33,7 @@ class Adversary:
             its own, uniform in 0..l2, and x_l is moved by what that is at its level. 0: no
             adversary. It must be short beside what true growth changes, about 10 for half as much
             tumour again on 1.5 mm pixels; the same change is 1.5 times as long on 1 mm pixels.
-        smooth_px: half of the draws are moved along the gradient smoothed over so many pixels, as
+        smooth_px: half of the draws are moved along the gradient smoothed over this many pixels, as
             `sampler.smooth_px` does; 0: none of them.
         seed: of distances and choices, which are functions of (seed, draw).
     """

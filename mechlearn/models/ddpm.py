@@ -61,7 +61,7 @@ class DDPMModule(NoisedModule):
         return loss, noised
 
     def _told(self, batch: dict[str, Any], *, validation: bool) -> tuple[Tensor, ...]:
-        """What the network is told of each slice besides image and level."""
+        """Inputs of the network besides image and level."""
         if self.card["network"].get("classes"):
             return ((batch["fraction"] > 0).long(),)
         if not hasattr(self.network, "label_channels"):

@@ -16,7 +16,7 @@ LOOK_EVERY = 50  # steps between two looks on a GPU: each look waits for the ste
 class FiniteLoss(pl.Callback):
     """Ends a run whose loss is NaN or infinite, before a checkpoint is written after it.
 
-    On a GPU the loss is looked at every 50 steps; the first bad step is told nevertheless.
+    On a GPU the loss is looked at every 50 steps; the error still names the first bad step.
 
     Raises:
         ValueError: with the optimiser step, the batch and what to change.

@@ -1,6 +1,6 @@
 """Lineage in W&B, data -> model -> evaluation rows, and the run that a checkpoint belongs to.
 
-Artifacts are told apart by what is in them: the same data, or the same weights, logged again under
+Artifacts are distinguished by their content: the same data, or the same weights, logged again under
 the same name are the version that is already there, and nothing is uploaded. That ties an
 evaluation to the training run whose `model.pt` it reads, wherever that file lies by now, online or
 not. The weights' card holds the artifact's name.

@@ -1,4 +1,4 @@
-"""Pictures with masks, joined into a titled panel for a file or told to W&B one by one."""
+"""Pictures with masks, joined into a titled panel for a file or logged to W&B one by one."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class RecoveryCheckpoint(Checkpoint):
-    """Keeps `last.ckpt` fresh: after so many minutes, at the end, and when told to stop.
+    """Keeps `last.ckpt` fresh: every `minutes`, at the end, and on a signal to stop.
 
     Told by SIGTERM (a cluster) or Ctrl-C: the step is finished, the checkpoint written, the run
     ended. A second Ctrl-C ends it at once.

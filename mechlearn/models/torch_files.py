@@ -27,7 +27,7 @@ def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False
     """What `torch.save` wrote, tensors and plain builtins alone; no code of the file is run.
 
     Every member of the file has a CRC-32, which torch stores and does not compare. Here it is
-    compared: a changed bit is told.
+    compared: a changed bit is reported.
 
     Args:
         path: of the file.

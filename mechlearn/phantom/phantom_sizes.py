@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("out", type=Path, help="CSV file")
     parser.add_argument("--split", default=SERIES, choices=(SERIES, "test"))
-    parser.add_argument("--patients", type=int, help="the first so many (the whole split)")
+    parser.add_argument("--patients", type=int, help="number of patients (default: all)")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--count", type=int, default=5, help="slices a visit is looked at in")
     parser.add_argument("--min-growth", type=_growth, default=0.10,

@@ -72,7 +72,7 @@ class PhantomSpec:
     def patients(self, split: str | None = None) -> list[PatientKey]:
         """All patients of a split, or of train, val and test; in order of number.
 
-        ValueError for a split that is none of these nor `series`.
+        ValueError for a split that is neither of these nor `series`.
         """
         if split is not None:
             one_of("phantom.split", split, (*SPLITS, SERIES))

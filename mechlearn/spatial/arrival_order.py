@@ -97,7 +97,7 @@ def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> 
         first, the deepest before the others: a shrinking tumour keeps its middle.
 
     Raises:
-        ValueError: no tumour in the brain; a prior of one's own for a scan that lacks a contrast.
+        ValueError: no tumour in the brain; a user's prior for a scan that lacks a contrast.
     """
     lacking = sorted(set(NEEDED) - set(reference.contrasts))
     if lacking and prior is not None:

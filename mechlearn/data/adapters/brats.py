@@ -127,6 +127,6 @@ def _scheme(case: Path, kind: str, time_point: int) -> str:
 
 
 def _release(folder: str) -> list[str]:
-    """Years of BraTS in a folder's name; that of a download or a job is none."""
+    """Years of BraTS in a folder's name; the date of a download or a job does not count."""
     named = re.search(r"brats|ped", folder, re.IGNORECASE)
     return re.findall(r"(?<!\d)20(?:23|24|25)(?!\d)", folder) if named else []

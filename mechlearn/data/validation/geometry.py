@@ -101,7 +101,7 @@ def best_turn(shape: np.ndarray) -> tuple[float, float, str]:
     """How like a brain an outline is: (as it lies, turned as fits best, name of that turn).
 
     Turns are flips along A-P and S-I and exchanges of axes. A brain is nearly symmetric from left
-    to right, so a flip along L-R cannot be told from one outline.
+    to right, so a flip along L-R cannot be seen in one outline.
     """
     reference = reference_outline()
     as_is = dice(shape, reference)

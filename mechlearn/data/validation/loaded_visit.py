@@ -70,7 +70,7 @@ class LoadedVisit:
 
     @cached_property
     def brain(self) -> np.ndarray | None:
-        """(Z, H, W) bool; None if it cannot be told."""
+        """(Z, H, W) bool; None if it cannot be determined."""
         if isinstance(self.source, SourceVisit):
             return self.source.brain
         mask = self.scans.get("brain_mask")

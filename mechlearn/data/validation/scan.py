@@ -144,7 +144,7 @@ def _bytes_of(path: Path) -> tuple[bytes, str]:
                 return stream.read(), ""
             magic = stream.read(2)
             if magic not in (b"", GZIP_MAGIC):
-                raise Unreadable(NOT_NIFTI, "the name says gzip, the content is none")
+                raise Unreadable(NOT_NIFTI, "the name says gzip, the content is not")
             stream.seek(0)
             return _decompressed(stream)
     except OSError as error:
@@ -181,7 +181,7 @@ def _image(data: bytes, path: Path, broken: str) -> nib.Nifti1Image:
 
 
 def _check_size(image: nib.Nifti1Image, data: bytes, broken: str) -> None:
-    """The header says how long the data are: told before so much memory is asked for."""
+    """The header says how long the data are: checked before the memory is allocated."""
     voxels = int(np.prod([int(n) for n in image.shape], dtype=object)) if image.shape else 0
     proxy: Any = image.dataobj
     needed = int(proxy.offset) + voxels * image.get_data_dtype().itemsize

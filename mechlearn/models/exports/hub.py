@@ -37,7 +37,7 @@ def front_matter(pair: Pair) -> dict[str, Any]:
         card |= {"license_name": "see-license", "license_link": "LICENSE"}
     if pair.datasets:
         card["datasets"] = list(pair.datasets)
-    # `datasets` takes names of the hub's data sets alone: what was used is told in words as well.
+    # `datasets` takes names of the hub's data sets alone: the text describes the data as well.
     return card | {"trained_on": pair.sources}
 
 
