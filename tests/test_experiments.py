@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parents[1] / "experiments"
 EXPERIMENTS = sorted(path.parent for path in HERE.rglob("run.sh"))
+SCRIPTS = sorted(HERE.rglob("*.py"))
 
 
+def imported_names(script: Path) -> list[tuple[str, str]]:
+    """(module, name) of every import at the top of a script; name is empty for `import module`."""
+    found = []
+    for node in ast.parse(script.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(HERE)))
+def test_imports_of_a_script_exist(script: Path) -> None:
+    for module, name in imported_names(script):
+        beside = script.parent / f"{module}.py"
+        if beside.is_file():
+            names = {
+                target for node in ast.parse(beside.read_text()).body for target in defined(node)
+            }
+            assert name in names, f"{beside.name} defines no {name}"
+        else:
+            found = importlib.import_module(module)
+            assert not name or hasattr(found, name) or find_spec(f"{module}.{name}"), (module, name)
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """Names that a statement of a module defines."""
+    if isinstance(node, ast.Assign):
+        return [t.id for t in node.targets if isinstance(t, ast.Name)]
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return [node.target.id]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name for alias in node.names]
+    return [node.name] if hasattr(node, "name") else []
 
 
 def compared(tmp_path: Path, expected: dict, result: dict | None) -> subprocess.CompletedProcess:

@@ -24,7 +24,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import Task, growth, regrowth, slices
-from flair import Meter
+from meter import Meter
 from perceptual import Perceptual
 from realness import accuracy, patches, trained
 from sheet import write_sheet

@@ -19,13 +19,13 @@ fi
 rm -rf "$out"
 mkdir -p "$out"
 store=outputs/stores/real_scans
-[ -f "$store/store.json" ] || python -m mechlearn.prepare data=brats data.root="$data/brats2021" \
+python -m mechlearn.prepare data=brats data.root="$data/brats2021" \
   data.name=real_scans data.prepare.size=128 data.prepare.pixel_mm=1.5 data.splits.val=0 \
   data.splits.val_paediatric=null data.splits.test=0
 known=outputs/stores/real_scans_known
-if [ -d "$data/brats2018" ] && [ ! -f "$known/store.json" ]; then
+if [ -d "$data/brats2018" ]; then
   python -m mechlearn.prepare data=brats data.root="$data/brats2018" data.name=real_scans_known \
     data.prepare.size=128 data.prepare.pixel_mm=1.5 data.splits.val=5 data.splits.val_paediatric=null
 fi
-others=(); [ -f "$known/store.json" ] && others=(--known "$known")
+others=(); [ -d "$data/brats2018" ] && others=(--known "$known")
 python experiments/real_scans/bench.py "$store" "$out" --split all --slices "$slices" --guided "$guided" "${others[@]}"
