@@ -20,7 +20,12 @@ from mechlearn.checks import one_of
 from mechlearn.data import patients
 from mechlearn.data.patients_table import known_patient
 from mechlearn.evaluation.forecast_day import days_of
-from mechlearn.evaluation.volume_forecast import forecast_volume, volume_series
+from mechlearn.evaluation.volume_forecast import (
+    VolumeForecast,
+    forecast_volume,
+    tumour_on,
+    volume_series,
+)
 from mechlearn.extras import explained
 from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.records import Visit
@@ -159,19 +164,19 @@ def forecast(
     several = isinstance(day, list | tuple)
     asked = days_of(day if isinstance(day, list | tuple) else [day], patient)
     made = forecast_volume(patient, asked[0], prior=prior, where=where)
-    found = [Forecast(made, _truth(patient, asked[0]))]
+    found = [_with_truth(made, patient)]
     for later in asked[1:]:
-        size = forecast_size(made.series, later, prior=prior)
-        found.append(Forecast(made.on(size), _truth(patient, later)))
+        found.append(_with_truth(made.on(forecast_size(made.series, later, prior=prior)), patient))
     return found if several else found[0]
 
 
-def _truth(patient: records.Patient, day: float) -> records.SizeReading | None:
-    """The visit on the forecast day, which the forecast does not see."""
-    there = tuple(v for v in patient.visits if v.day == day)
+def _with_truth(made: VolumeForecast, patient: records.Patient) -> Forecast:
+    """The forecast beside the visit on its day, which it does not see."""
+    there = tuple(v for v in patient.visits if v.day == made.day)
     if not there or (there[0].seg is None and not there[0].volumes_mm3):
-        return None
-    return volume_series(replace(patient, visits=there)).visits[0]
+        return Forecast(made)
+    held_out = replace(patient, visits=there)
+    return Forecast(made, volume_series(held_out).visits[0], tumour_on(made, held_out))
 
 
 def score(pred: str | Path, *, truth: str | Path, last: str | Path, **options: Any) -> Any:

@@ -42,10 +42,13 @@ class Forecast:
     """The forecast of one patient; `details` holds every array behind it.
 
     truth: the visit on the day of the forecast, where there is one; it was not used.
+    truth_mask: its tumour on the grid of the last scan, (Z, H, W) bool; None where there is none
+    or it lies on another grid.
     """
 
     details: VolumeForecast
     truth: records.SizeReading | None = None
+    truth_mask: np.ndarray | None = None
 
     @property
     def size(self) -> records.SizeForecast:
@@ -157,7 +160,7 @@ class Forecast:
         return write_volume_page(
             path, patient=d.patient.name, series=d.series, sizes=[f.size for f in every],
             rows=[f.row() for f in every], truth=every[-1].truth,
-            scan=_shown_scan([f.details for f in every], drawn),
+            scan=_shown_scan(every, drawn, what_if),
             what_if=None if what_if is None else what_if.shown(drawn),
             warnings=[*d.warnings, *(drawn.problems if drawn is not None else [])],
             pictures=_pictures(drawn), drawn_sizes=drawn.sizes() if drawn is not None else [],
@@ -217,21 +220,25 @@ class WhatIf:
         )  # fmt: skip
 
 
-def _shown_scan(days: Sequence[VolumeForecast], drawn: DrawnScans | None) -> Any:
+def _shown_scan(
+    days: Sequence[Forecast], drawn: DrawnScans | None, what_if: WhatIf | None
+) -> Any:
     """The last scan with its growth maps; None where only sizes are known."""
     from mechlearn.report.viewer import DrawnVolume
     from mechlearn.report.volume_page import ShownScan
 
-    d = days[-1]
+    d = days[-1].details
     if d.scan is None or d.arrival is None:
         return None
-    volumes = () if drawn is None else tuple(
-        DrawnVolume(_quantile(q), drawn.volumes(q), tuple(drawn.drawn))
-        for q in drawn.quantiles
-    )  # fmt: skip
+    named = {"": drawn, "what if, ": None if what_if is None else what_if.drawn}
+    volumes = [
+        DrawnVolume(words + _quantile(q), made.volumes(q), tuple(made.drawn))
+        for words, made in named.items() if made is not None for q in made.quantiles
+    ]  # fmt: skip
     return ShownScan(
         dict(zip(d.contrasts, d.scan.volumes, strict=True)), d.arrival.present, d.scan.brain,
-        d.scan.affine, [day.growth_map for day in days if day.growth_map is not None], volumes,
+        d.scan.affine, [f.details.growth_map for f in days if f.details.growth_map is not None],
+        volumes, days[-1].truth_mask,
     )  # fmt: skip
 
 
@@ -260,7 +267,7 @@ def _pictures(drawn: DrawnScans | None) -> list[Any]:
     if drawn is None:
         return []
     return [
-        _picture(drawn.scans[z], {f"drawn, {_quantile(q)}": p for q, p in row.items()},
+        _picture(drawn.scans[z], {_quantile(q): p for q, p in row.items()},
                  f"Slice z={z}. Blue: tumour of the last visit; red: tumour that was drawn.")
         for z, row in drawn.drawn.items()
     ]  # fmt: skip
@@ -272,16 +279,17 @@ def _beside(drawn: DrawnScans | None, other: DrawnScans | None, change: str) -> 
         return []
     zs = sorted(set(drawn.drawn) & set(other.drawn))
     z = zs[len(zs) // 2]
-    pair = {"drawn, as it was": drawn.drawn[z][0.5], f"drawn, {change}": other.drawn[z][0.5]}
-    words = f"Slice z={z} at the median volume, as it was and with {change}."
+    pair = {"as it was": drawn.drawn[z][0.5], "what if": other.drawn[z][0.5]}
+    words = f"Slice z={z} at the median volume, as it was, and what if: {change}."
+    words += " Red: tumour that was drawn."
     return [_picture(drawn.scans[z], pair, words)]
 
 
 def _picture(scan: Any, drawn: Mapping[str, Any], caption: str) -> Any:
     from mechlearn.report.drawn_figure import drawn_figure
     from mechlearn.report.page import Picture
-    from mechlearn.report.style import png
+    from mechlearn.report.style import svg
 
     shown = {name: (p.image, p.labels, p.verdict.is_good) for name, p in drawn.items()}
     alt = f"Slice {scan.z} of the last scan beside drawn future scans"
-    return Picture(png(drawn_figure(scan, shown)), caption, alt=alt)
+    return Picture(svg(drawn_figure(scan, shown)), caption, alt=alt)

@@ -187,14 +187,13 @@ def _drawn(cfg: DictConfig, result: Forecast, keep: Path, quantiles: Sequence[fl
     return drawn
 
 
-def _what_if(cfg: DictConfig, result: Forecast, keep: Path) -> WhatIf | None:
+def _what_if(cfg: DictConfig, result: Forecast) -> WhatIf | None:
     change = course_change(cfg)
     if change is None:
         return None
     if (note := prior_note(cfg)) is not None:
         log.warning("%s", note)
-    made = result.what_if(growth=growth_spec(cfg), change=change)
-    return made.with_drawn(_drawn(cfg, made.result, keep, (0.5,)))
+    return result.what_if(growth=growth_spec(cfg), change=change)
 
 
 def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
@@ -216,8 +215,10 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     for text in results[-1].warnings:
         log.warning("%s", text)
     keep = folder / ".drawn"
+    what_if = _what_if(cfg, results[-1])  # before the drawing: it may be refused
     drawn = _drawn(cfg, results[-1], keep, (0.5, 0.9))
-    what_if = _what_if(cfg, results[-1], keep)
+    if what_if is not None:
+        what_if = what_if.with_drawn(_drawn(cfg, what_if.result, keep, (0.5,)))
     done = write_forecast(
         folder, results, drawn=drawn, what_if=what_if, settings=kept,
         command=typed_command("forecast"), mark=mark, inputs=inputs,

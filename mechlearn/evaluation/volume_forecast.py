@@ -26,9 +26,10 @@ from mechlearn.records import ArrivalMap, GrowthMap, Patient, SizeForecast, Size
 from mechlearn.spatial.label_transport import transported_labels
 from mechlearn.spatial.volume_arrival import box_around, volume_arrival
 
-__all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "volume_series"]
+__all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "tumour_on", "volume_series"]
 
 log = logging.getLogger(__name__)
+SAME_GRID_MM = 0.01  # between entries of two affines of one grid
 INNER_GROWTH = 1.0  # core and enhancing tumour keep their share: experiments/where_real
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # probabilities at which masks are written
 
@@ -196,6 +197,21 @@ def _measured(patient: Patient, k: int, scan: SourceVisit | None) -> dict[str, f
         "whole": float(whole_tumour(labels).sum()) * voxel_mm3,
         "enhancing": float((labels == 3).sum()) * voxel_mm3,
     }
+
+
+def tumour_on(made: VolumeForecast, held_out: Patient) -> np.ndarray | None:
+    """The tumour of a later visit on the grid of the last scan, (Z, H, W) bool.
+
+    None where it has no segmentation, lies on another grid, or sizes alone are forecast.
+    """
+    visit = held_out.visits[0]
+    if visit.seg is None or made.scan is None:
+        return None
+    labels, affine = read_labels(record_of(held_out, visit))
+    same = labels.shape == made.scan.labels.shape and np.allclose(
+        affine, made.scan.affine, atol=SAME_GRID_MM
+    )
+    return whole_tumour(labels) if same else None
 
 
 def _validated(patient: Patient) -> list[str]:

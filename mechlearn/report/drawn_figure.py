@@ -28,7 +28,7 @@ def drawn_figure(
         contrasts: rows; those that the scan lacks are left out.
     """
     rows = [name for name in contrasts if name in scan.contrasts] or [scan.contrasts[-1]]
-    figure = new_figure(3.0 * (1 + len(pictures)), 3.1 * len(rows))
+    figure = new_figure(2.0 * (1 + len(pictures)), 2.3 * len(rows))
     axes = np.asarray(figure.subplots(len(rows), 1 + len(pictures)), object).reshape(len(rows), -1)
     window = brain_window(scan.brain)
     present = scan.tumour

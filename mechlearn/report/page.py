@@ -25,7 +25,7 @@ NOTICE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its caption; `alt` says in words what it shows.
+    """A PNG or SVG with its caption; `alt` says in words what it shows.
 
     max_width_px bounds it on a wide screen; None lets it fill the page. beside_viewer: it shows
     what the viewer of its section shows, for print and for browsers that cannot run the viewer.
@@ -37,9 +37,14 @@ class Picture:
     max_width_px: int | None = None
     beside_viewer: bool = False
 
+    @property
+    def is_png(self) -> bool:
+        return self.content.startswith(b"\x89PNG")
+
     @cached_property
     def source(self) -> str:
-        return "data:image/png;base64," + base64.b64encode(self.content).decode("ascii")
+        kind = "png" if self.is_png else "svg+xml"
+        return f"data:image/{kind};base64,{base64.b64encode(self.content).decode('ascii')}"
 
 
 @dataclass(frozen=True)

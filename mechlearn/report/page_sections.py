@@ -18,7 +18,7 @@ from mechlearn.report.fan import NOT_EVIDENCE
 from mechlearn.report.forecast_figure import fan_figure, map_figure, scan_figure
 from mechlearn.report.longitudinal_figures import METHOD_NAMES
 from mechlearn.report.page import Details, Picture, Section, Table, number
-from mechlearn.report.style import png
+from mechlearn.report.style import svg
 
 __all__ = ["overview_table", "slice_section"]
 
@@ -92,12 +92,12 @@ def slice_section(
         words,
         tables,
         [
-            Picture(png(fan), "How much: tumour area by visit, the curves it may follow, their "
+            Picture(svg(fan), "How much: tumour area by visit, the curves it may follow, their "
                     f"median and 95% interval.{smoothed}", f"Fan chart. {words[0]}", 860),
-            Picture(png(where), "Where: probability of growth over the last scan. Radiological "
+            Picture(svg(where), "Where: probability of growth over the last scan. Radiological "
                     "view: the patient's left is on the right.",
                     f"Growth probability map of slice {forecast.name}", 560),
-            Picture(png(scans), "Generated T2-FLAIR scans at a low, the middle and a high target, "
+            Picture(svg(scans), "Generated T2-FLAIR scans at a low, the middle and a high target, "
                     "with their differences from the last scan.",
                     f"Scans of slice {forecast.name} and generated scans"),
         ],

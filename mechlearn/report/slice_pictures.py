@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.image import AxesImage
 
 from mechlearn.records import CONTRASTS
@@ -47,7 +49,7 @@ def show(
 ) -> AxesImage:
     """Draw one plane (H, W) without axes."""
     drawn = ax.imshow(plane[window], cmap=colours, vmin=limits[0], vmax=limits[1],
-                      interpolation="nearest", origin="upper")
+                      interpolation="none", origin="upper")
     ax.set_axis_off()
     if title:
         ax.set_title(title, fontsize=9)
@@ -71,9 +73,15 @@ def side_letters(ax: Axes) -> None:
 
 
 def overlay(ax: Axes, probability: np.ndarray, *, window: Window = WHOLE,
-            above: float = 0.05) -> AxesImage:
-    """A probability (H, W) over a slice: nothing at or below `above`, denser as it rises."""
-    cut = probability[window]
-    opacity = np.where(cut > above, 0.35 + 0.5 * np.clip(cut, 0, 1), 0.0)
-    return ax.imshow(cut, cmap="inferno", vmin=0.0, vmax=1.0, alpha=opacity,
-                     interpolation="nearest", origin="upper")
+            above: float = 0.05, aspect: float = 1.0) -> ScalarMappable:
+    """A probability (H, W) over a slice: nothing at or below `above`, denser as it rises.
+
+    Returns:
+        Its colours, for a colour bar.
+    """
+    cut = np.clip(probability[window], 0, 1)
+    colours = ScalarMappable(Normalize(0.0, 1.0), "inferno")
+    picture = colours.to_rgba(cut)
+    picture[..., 3] = np.where(cut > above, 0.35 + 0.5 * cut, 0.0)
+    ax.imshow(picture, aspect=aspect, interpolation="none", origin="upper")
+    return colours

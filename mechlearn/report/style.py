@@ -7,6 +7,7 @@ canvas: nothing here touches pyplot or any other global state, so threads may dr
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,11 @@ __all__ = [
     "png",
     "save",
     "stacked",
+    "svg",
 ]
 
 MATH = "$s_R$"  # the one formula in labels, the regressor scale
-BLACK, GREY = "#1a1a1a", "#767676"
+BLACK, GREY, GRID = "#1a1a1a", "#767676", "#e6e6e6"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
@@ -54,6 +56,11 @@ METHOD_COLOURS = {
 }
 
 
+INK = (  # of an SVG: colours by the reader's screen, light on paper
+    "svg { --ink: #1a1a1a; --grid: #e6e6e6; fill: var(--ink) } "
+    "@media screen and (prefers-color-scheme: dark) "
+    "{ svg { --ink: #ececec; --grid: #3a3d40 } }"
+)
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)  # of things without a colour
 
 
@@ -78,18 +85,40 @@ def label_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
     if title:
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="#e6e6e6", linewidth=0.6)
+    ax.grid(color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+def _plain_words(figure: Figure) -> None:
+    for text in figure.findobj(Text):
+        text.set_parse_math(MATH in text.get_text())  # names of patients are no formulas
 
 
 def png(figure: Figure) -> bytes:
     """The figure as PNG bytes, without time stamps, so that equal figures are equal bytes."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(MATH in text.get_text())  # names of patients are no formulas
+    _plain_words(figure)
     buffer = io.BytesIO()
     options: dict[str, Any] = {"metadata": {"Software": None}}
     figure.savefig(buffer, format="png", **options)
     return buffer.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG for a page: black lines and words turn light on a dark screen.
+
+    Backgrounds are transparent; equal figures are equal bytes.
+    """
+    _plain_words(figure)
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = re.sub(f"(fill|stroke): (?:#000000|{BLACK})", r"\1: var(--ink)", text)
+    text = text.replace(GRID, "var(--grid)")
+    random = re.findall(r'\bid="((?:image|[mpCh])[0-9a-f_]{9,})"', text)
+    for k, name in enumerate(dict.fromkeys(random)):
+        text = text.replace(name, f"i{k}")
+    return text.replace("<defs>", f"<style>{INK}</style><defs>", 1).encode()
 
 
 def save(figure: Figure, path: str | Path) -> Path:

@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 
 from mechlearn.records import Counterfactual, SizeForecast, SizeReading, SizeSeries
 from mechlearn.report.fan import RT_DAYS, draw_fan
-from mechlearn.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, label_axes, new_figure
+from mechlearn.report.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    GRID,
+    ORANGE,
+    PURPLE,
+    label_axes,
+    new_figure,
+)
 
 __all__ = ["ML", "timeline_figure"]
 
@@ -47,7 +57,7 @@ def timeline_figure(
                        fmt="s", color=BLUE, capsize=4, markersize=5)  # fmt: skip
     label_axes(upper, x="", y="tumour volume (ml)")
     _strip(lower, series, sizes, lanes)
-    figure.legend(fontsize=8, loc="outside lower center", ncols=5)
+    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=5)
     return figure
 
 
@@ -80,7 +90,7 @@ def _strip(
     ax.set_ylim(len(lanes) - 0.4, -0.6)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    ax.grid(axis="x", color=GRID, linewidth=0.6)
     ax.set_xlabel("days since the first visit")
     earliest = min([first, *(c.start_day for c in series.courses),
                     *(t.start_day for t in series.treatments)])  # fmt: skip

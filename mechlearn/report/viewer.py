@@ -23,6 +23,7 @@ CONTRAST_NAMES = {"t1n": "T1", "t1c": "T1 with contrast agent", "t2w": "T2", "t2
 WINDOW = (0.5, 99.8)  # percentiles of the brain that are shown black and white
 MARGIN = 3  # voxels kept around the brain
 MOST_VOXELS = 8_000_000  # of a contrast; finer scans are shown with every second voxel in the plane
+OUTLINES = {"outline": "tumour of the last visit", "later": "later visit, not used"}
 FIRST = ("t2f", "t1c", "t2w", "t1n")  # which contrast is shown first
 
 
@@ -43,6 +44,7 @@ class Viewer:
     maps: tuple[Mapping[str, str], ...]
     drawn: tuple[Mapping[str, str], ...]
     drawn_z: tuple[int, ...]
+    outlines: tuple[Mapping[str, str], ...]
     volumes: Mapping[str, str]
     setup: Mapping[str, Any]
     note: str = ""
@@ -63,6 +65,7 @@ def make_viewer(
     brain: np.ndarray,
     affine: np.ndarray,
     drawn: Sequence[DrawnVolume] = (),
+    later: np.ndarray | None = None,
 ) -> Viewer:
     """Prepare the viewer of one visit.
 
@@ -73,6 +76,7 @@ def make_viewer(
         brain: bool.
         affine: (4, 4) of the scan's files.
         drawn: drawn slices, in the intensities of the scan.
+        later: tumour of the visit on the forecast day, bool; None where there is none.
 
     Raises:
         ValueError: no contrast or no map.
@@ -98,17 +102,21 @@ def make_viewer(
             volumes[f"drawn{k}-{name}"] = packed(_bytes(item.volumes[name], there, low, high))
     for k, probability in enumerate(maps.values()):
         volumes[f"map{k}"] = packed(np.rint(255 * probability).astype(np.uint8))
-    edge = present & ~ndimage.binary_erosion(present)
-    volumes["outline"] = packed(edge.astype(np.uint8) * 255)
+    masks = {"outline": present} | ({} if later is None else {"later": later})
+    for key, mask in masks.items():
+        volumes[key] = packed(_edge(mask))
+    named_outlines = tuple({"key": key, "label": OUTLINES[key]} for key in masks)
     drawn_z = tuple(sorted({z for item in drawn for z in item.zs}))
     named_maps = tuple({"key": f"map{k}", "label": label} for k, label in enumerate(maps))
     named_drawn = tuple({"key": f"drawn{k}", "label": d.label} for k, d in enumerate(drawn))
     setup = {
         "contrasts": contrasts, "maps": named_maps, "drawn": named_drawn, "drawn_z": drawn_z,
+        "outlines": named_outlines,
         "first_z": box[0].start, "centre": _centre(present if present.any() else brain, box),
     }  # fmt: skip
     note = "The scan is shown with every second voxel of each row and column." if step > 1 else ""
-    return Viewer(contrasts, named_maps, named_drawn, drawn_z, volumes, setup, note)
+    return Viewer(contrasts, named_maps, named_drawn, drawn_z, named_outlines, volumes, setup,
+                  note)
 
 
 def _box(brain: np.ndarray) -> tuple[slice, ...]:
@@ -127,6 +135,11 @@ def _bytes(volume: np.ndarray, inside: np.ndarray, low: float, high: float) -> n
     """1 to 255 inside, 0 elsewhere."""
     scaled = 1 + 254 * (np.asarray(volume, np.float32) - low) / max(high - low, 1e-6)
     return np.where(inside, np.clip(np.rint(scaled), 1, 255), 0).astype(np.uint8)
+
+
+def _edge(mask: np.ndarray) -> np.ndarray:
+    """255 on the tumour's surface; where the volume ends there is none."""
+    return (mask & ~ndimage.binary_erosion(mask, border_value=1)).astype(np.uint8) * 255
 
 
 def _centre(mask: np.ndarray, box: tuple[slice, ...]) -> list[float]:

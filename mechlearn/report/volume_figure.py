@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mechlearn.report.style import SKY, new_figure
+from mechlearn.report.slice_pictures import contour, overlay
+from mechlearn.report.style import SKY, VERMILION, new_figure
 
 __all__ = ["planes_figure"]
 
 PLANES = ("axial", "coronal", "sagittal")
 WINDOW = (1.0, 99.5)  # percentiles of the brain that are drawn black and white
-FAINT = 0.05  # probabilities up to this are not drawn
 MARGIN_MM = 6.0
 
 
@@ -25,6 +25,7 @@ def planes_figure(
     spacing_mm: tuple[float, ...],
     title: str = "",
     scan_row: bool = True,
+    later: np.ndarray | None = None,
 ) -> Figure:
     """Axial, coronal and sagittal plane: the scan above, the growth map over it below.
 
@@ -36,9 +37,10 @@ def planes_figure(
         spacing_mm: voxel size along Z, H, W.
         title: of the figure.
         scan_row: False leaves the growth map alone.
+        later: tumour of a later visit, bool; drawn as a contour over the growth map.
     """
     count = 2 if scan_row else 1
-    figure = new_figure(11.0, 3.7 * count)
+    figure = new_figure(8.0, 2.7 * count)
     axes = figure.subplots(count, 3, squeeze=False)
     low, high = np.percentile(scan[brain], WINDOW) if brain.any() else (0.0, 1.0)
     at = _centre(present if present.any() else probability > probability.max() / 2)
@@ -51,21 +53,17 @@ def planes_figure(
         for row in range(count):
             ax = axes[row, column]
             ax.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect,
-                      interpolation="nearest")  # fmt: skip
+                      interpolation="none")  # fmt: skip
             ax.set_axis_off()
             _letters(ax, axis)
         axes[0, column].set_title(f"{name}, last scan" if scan_row else name, fontsize=10)
         if scan_row:
             axes[1, column].set_title("growth probability", fontsize=10)
-        opacity = np.where(map_ > FAINT, 0.35 + 0.5 * map_, 0.0)
-        drawn = axes[-1, column].imshow(
-            map_, cmap="inferno", vmin=0, vmax=1, alpha=opacity, aspect=aspect,
-            interpolation="nearest",
-        )  # fmt: skip
+        drawn = overlay(axes[-1, column], map_, aspect=aspect)
         for row in range(count):
-            if mask.any() and not mask.all():
-                axes[row, column].contour(mask.astype(float), levels=[0.5], colors=[SKY],
-                                          linewidths=1.2)  # fmt: skip
+            contour(axes[row, column], mask, colour=SKY)
+        if later is not None:
+            contour(axes[-1, column], _plane(later, axis, at[axis])[window], colour=VERMILION)
     if drawn is not None:
         figure.colorbar(drawn, ax=axes[-1, :], shrink=0.8, label="P(voxel is tumour)")
     if title:

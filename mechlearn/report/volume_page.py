@@ -11,7 +11,7 @@ import numpy as np
 
 from mechlearn.records import Counterfactual, GrowthMap, SizeForecast, SizeReading, SizeSeries
 from mechlearn.report.page import Picture, Section, Table, write_page
-from mechlearn.report.style import png
+from mechlearn.report.style import svg
 from mechlearn.report.timeline_figure import ML, timeline_figure
 from mechlearn.report.viewer import CONTRAST_NAMES, FIRST, DrawnVolume, Viewer, make_viewer
 from mechlearn.report.volume_figure import planes_figure
@@ -30,7 +30,8 @@ VIEWER_CITATION = "The viewer is NiiVue (BSD 2-clause licence), inlined in this 
 class ShownScan:
     """The last scan: contrast -> (Z, H, W), tumour and brain bool, affine, its growth maps by day.
 
-    drawn: drawn slices for the viewer.
+    drawn: drawn slices for the viewer. later: tumour of the visit on the last forecast day, which
+    was not used.
     """
 
     volumes: Mapping[str, np.ndarray]
@@ -39,6 +40,7 @@ class ShownScan:
     affine: np.ndarray
     growth_maps: Sequence[GrowthMap]
     drawn: Sequence[DrawnVolume] = ()
+    later: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +149,7 @@ def _how_much(
         series, sizes, truth=truth, what_if=None if what_if is None else what_if.change
     )
     picture = Picture(
-        png(figure),
+        svg(figure),
         "Visits, treatments, and the forecast: median and 95% interval. The interval includes what "
         "the prior learned of other patients' changes between visits.",
         alt="Tumour volume over days with visits, treatments, forecast median and interval",
@@ -178,10 +180,10 @@ def _viewer(
         for m, size in zip(scan.growth_maps, sizes, strict=True)
     }
     if what_if is not None and what_if.growth_map is not None:
-        maps[f"what if: {what_if.change.change}"] = what_if.growth_map.probability
+        maps["what if, growth map"] = what_if.growth_map.probability
     return make_viewer(
         scan.volumes, maps, present=scan.present, brain=scan.brain, affine=scan.affine,
-        drawn=scan.drawn,
+        drawn=scan.drawn, later=scan.later,
     )  # fmt: skip
 
 
@@ -193,12 +195,13 @@ def _planes(
     figure = planes_figure(
         scan.volumes[contrast], growth_map.probability, scan.present, scan.brain,
         spacing_mm=growth_map.spacing_mm, title=f"{title}, {name}",
-        scan_row=scan_row,
+        scan_row=scan_row, later=scan.later,
     )  # fmt: skip
+    red = "" if scan.later is None else " The red line is the later visit, which was not used."
     return Picture(
-        png(figure),
+        svg(figure),
         "Last scan and growth map in three planes through the largest cross-sections. The blue "
-        "line is the tumour of the last visit; the patient's right is on the left.",
+        "line is the tumour of the last visit; the patient's right is on the left." + red,
         alt="Growth probability over the last scan in three planes", beside_viewer=True,
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ SOFTWARE = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swifts
 
 @pytest.fixture(scope="module")
 def page_file(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with a map and one drawn slice, all of it white there."""
+    """A page with a map, a later visit, and one slice drawn twice: all white, and all black."""
     patient = ml.Patient.from_csv(manifest, "p4")
     made = forecast_volume(patient, 150.0)
     assert made.scan is not None
@@ -40,8 +40,11 @@ def page_file(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     volumes["t1n"] = np.where(made.scan.brain, volumes["t1n"].max() - volumes["t1n"], 0)
     z = int(made.arrival.present.sum((1, 2)).argmax())
     white = {name: np.full_like(v, v.max()) for name, v in volumes.items()}
+    black = {name: np.zeros_like(v) for name, v in volumes.items()}
+    drawn = [DrawnVolume("median volume", white, (z,)),
+             DrawnVolume("what if, " + "a long choice " * 4, black, (z,))]  # fmt: skip
     scan = ShownScan(volumes, made.arrival.present, made.scan.brain, made.scan.affine,
-                     [made.growth_map], [DrawnVolume("median volume", white, (z,))])  # fmt: skip
+                     [made.growth_map], drawn, later=made.mask(0.2))  # fmt: skip
     return write_volume_page(
         tmp_path_factory.mktemp("page") / "p <4>.html", patient="<script>alert(1)</script>",
         series=made.series, sizes=[made.size], scan=scan, truth=SizeReading(150.0, 900.0),
@@ -83,12 +86,13 @@ def opened(chromium: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
 
 def pixels(page: Any) -> np.ndarray:
     """The viewer's picture, (H, W, 3) int."""
+    page.wait_for_selector('#viewer[aria-busy="false"]')
     shot = page.locator("#viewer-canvas").screenshot()
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
 
 
 def coloured(picture: np.ndarray) -> int:
-    """Pixels of the map: more red than blue by far. The scan is grey and the outline blue."""
+    """Pixels of the map or the later outline: more red than blue by far."""
     return int((picture[..., 0] - picture[..., 2] > 60).sum())
 
 
@@ -98,6 +102,7 @@ def slide(page: Any, name: str, value: int) -> None:
 
 def test_the_map_follows_threshold_and_opacity(opened: Callable[..., Any]) -> None:
     page = opened()
+    page.locator("#viewer-later").uncheck()
     full = coloured(pixels(page))
     assert full > 200
     slide(page, "threshold", 95)
@@ -118,6 +123,28 @@ def test_the_slider_leads_from_the_last_scan_to_the_drawn_one(opened: Callable[.
     assert "this slice is drawn" in page.inner_text("#viewer-status")
 
 
+def test_one_drawn_scan_is_compared_with_another(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.select_option("#viewer-map", "none")
+    page.get_by_role("button", name="axial", exact=True).click()
+    page.select_option("#viewer-from", "drawn0")
+    page.select_option("#viewer-drawn", "drawn1")
+    white = pixels(page).mean()
+    slide(page, "blend", 100)
+    assert white > pixels(page).mean() + 10
+    page.select_option("#viewer-from", "scan")
+    slide(page, "blend", 0)
+    assert white > pixels(page).mean() + 5
+
+
+def test_the_later_visit_has_an_outline_of_its_own(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.select_option("#viewer-map", "none")
+    assert coloured(pixels(page)) > 20
+    page.locator("#viewer-later").uncheck()
+    assert coloured(pixels(page)) == 0
+
+
 def test_keys_and_slider_move_through_the_slices(opened: Callable[..., Any]) -> None:
     page = opened()
     page.get_by_role("button", name="axial", exact=True).click()
@@ -135,7 +162,6 @@ def test_each_contrast_can_be_shown(opened: Callable[..., Any]) -> None:
     page = opened()
     first = pixels(page)
     page.select_option("#viewer-contrast", "t1n")
-    page.wait_for_selector('#viewer[data-contrast="t1n"]')
     assert np.abs(pixels(page) - first).mean() > 0.5
 
 
@@ -147,6 +173,8 @@ def test_it_fits_a_phone_in_the_dark_and_paper(opened: Callable[..., Any]) -> No
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
     )
     assert sum(map(int, ink[4:-1].split(","))) > sum(map(int, paper[4:-1].split(",")))
+    assert not page.evaluate("""[...document.querySelectorAll("#viewer *")].filter(
+        (e) => e.getBoundingClientRect().right > innerWidth).length""")
     page.emulate_media(media="print")
     assert not page.locator("#viewer").is_visible()
     assert page.locator("figure.beside").first.is_visible()

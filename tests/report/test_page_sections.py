@@ -22,10 +22,10 @@ def test_without_a_truth_only_areas_are_listed(patient):
     assert not any("True scan" in text for text in section.paragraphs)
 
 
-def test_every_picture_is_a_png(patient):
+def test_every_picture_is_an_svg(patient):
     section = slice_section(**vars(patient))
     assert len(section.pictures) == 3
-    assert all(p.content.startswith(b"\x89PNG") for p in section.pictures)
+    assert all(b"<svg" in p.content[:300] for p in section.pictures)
 
 
 def test_what_if_is_told_with_its_interval_and_what_it_is_not(patient, untreated):

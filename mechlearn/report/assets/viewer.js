@@ -1,6 +1,7 @@
 "use strict";
 /* The viewer of a forecast's page: NiiVue on volumes that stand in the page itself.
-   Layers: 0 last scan, 1 drawn scan, 2 growth map, 3 outline of the last visit's tumour. */
+   Layers: last scan or a drawn one, drawn scan, growth map, outlines of the last visit's tumour and
+   of a later one. */
 (async () => {
   const $ = (id) => document.getElementById(id);
   const root = $("viewer");
@@ -17,6 +18,7 @@
   const base = { R: [0, 255], G: [0, 255], B: [0, 255], A: [255, 255], I: [0, 255] };
   const fire = { R: [120, 120, 203, 240, 252, 252], G: [28, 28, 71, 127, 200, 255],
     B: [109, 109, 119, 60, 40, 164], A: [0, 255, 255, 255, 255, 255], I: [0, 1, 64, 128, 192, 255] };
+  const red = { R: [0, 230, 230], G: [0, 120, 120], B: [0, 60, 60], A: [0, 255, 255], I: [0, 1, 255] };
   const blue = { R: [0, 86, 86], G: [0, 180, 180], B: [0, 233, 233], A: [0, 255, 255], I: [0, 1, 255] };
   const nv = new niivue.Niivue({
     logLevel: "error", loadingText: "", dragAndDropEnabled: false, isRadiologicalConvention: true,
@@ -29,6 +31,7 @@
   nv.addColormap("drawn", grey);
   nv.addColormap("probability", fire);
   nv.addColormap("outline", blue);
+  nv.addColormap("later", red);
   nv.opts.multiplanarShowRender = 0; // never a 3D rendering beside the planes
 
   const decoded = new Map();
@@ -52,36 +55,53 @@
   let growthLayer = null;
   const fraction = () => Number(value("viewer-threshold", 50)) / 100;
 
+  let turn = 0;
   async function compose() {
+    const mine = ++turn;
+    root.setAttribute("aria-busy", "true");
     const contrast = value("viewer-contrast", setup.contrasts[0]);
     const map = value("viewer-map", setup.maps[0].key);
     const drawn = value("viewer-drawn", setup.drawn.length ? setup.drawn[0].key : "");
     const blend = Number(value("viewer-blend", 0)) / 100;
-    const layers = [await image(`scan-${contrast}`, "scan", 0)];
-    layers[0].opacity = 1;
-    if (drawn && $(`volume-${drawn}-${contrast}`)) {
-      const future = await image(`${drawn}-${contrast}`, "drawn", 0.5);
-      future.colormapType = 2; // transparent below cal_min
-      future.img.forEach((v, i) => { // the file holds drawn slices alone; others are the last scan
-        if (v === 0) future.img[i] = layers[0].img[i];
-      });
-      future.opacity = blend;
+    const scan = await image(`scan-${contrast}`, "scan", 0);
+    async function whole(key) { // the file holds drawn slices alone; others are the last scan
+      const made = await image(`${key}-${contrast}`, "drawn", 0.5);
+      if (!made.filled) {
+        const { img } = made;
+        for (let i = 0; i < img.length; i++) if (img[i] === 0) img[i] = scan.img[i];
+        made.filled = true;
+      }
+      made.colormapType = 2; // transparent below cal_min
+      return made;
+    }
+    const layers = [scan];
+    const from = value("viewer-from", "scan");
+    scan.opacity = 1;
+    const wanted = [[from, from === "scan" || from === drawn ? 0 : 1], [drawn, blend]];
+    for (const [key, opacity] of wanted) {
+      if (!opacity || !$(`volume-${key}-${contrast}`)) continue;
+      const future = await whole(key);
+      future.opacity = opacity;
       layers.push(future);
     }
     const shown = map === "none" ? setup.maps[0].key : map;
     const growth = await image(shown, "probability", Math.max(255 * fraction(), 0.5));
     growth.colormapType = 2;
     growth.opacity = map === "none" ? 0 : Number(value("viewer-opacity", 60)) / 100;
-    const edge = await image("outline", "outline", 0.5);
-    edge.colormapType = 2;
-    edge.opacity = $("viewer-outline").checked ? 1 : 0;
-    layers.push(growth, edge);
+    layers.push(growth);
+    for (const { key } of setup.outlines) {
+      const edge = await image(key, key, 0.5);
+      edge.colormapType = 2;
+      edge.opacity = $(`viewer-${key}`).checked ? 1 : 0;
+      layers.push(edge);
+    }
+    if (mine !== turn) return; // another choice was made meanwhile
     growthLayer = growth;
     nv.volumes = layers;
     nv.back = layers[0];
     nv.overlays = layers.slice(1);
     nv.updateGLVolume();
-    root.dataset.contrast = contrast; // what is on the screen now
+    root.setAttribute("aria-busy", "false");
     say();
   }
 
@@ -106,7 +126,7 @@
     const [x, y, k] = [at(0), at(1), at(2)];
     const p = growthLayer.getValue(x, y, k) / 255;
     const words = [`axial slice z=${z}`, `probability at the cross: ${percent(p)}`];
-    if (setup.drawn.length && Number(value("viewer-blend", 0)) > 0) {
+    if (setup.drawn.length && (Number(value("viewer-blend", 0)) > 0 || value("viewer-from", "scan") !== "scan")) {
       words.push(setup.drawn_z.includes(z) ? "this slice is drawn"
         : `not drawn; drawn slices: ${setup.drawn_z.join(", ")}`);
     }
@@ -130,7 +150,7 @@
     say();
   }
 
-  for (const id of ["contrast", "map", "drawn", "threshold", "opacity", "outline"]) {
+  for (const id of ["contrast", "map", "drawn", "from", "threshold", "opacity", "outline", "later"]) {
     const control = $(`viewer-${id}`);
     if (control) control.addEventListener("input", compose);
   }
