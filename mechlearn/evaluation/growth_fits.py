@@ -167,8 +167,19 @@ def figures(job: Job, done: Done) -> Mapping[str, Figure]:
     where = f"{series.name}, {len(done.rows)} slices of {patients} patients"
     return {
         "fans.png": fans_figure(fans, unit=series.unit, title=where),
-        "scores.png": scores_figure({done.rows[0]["law"]: done.rows}, title=where),
+        "scores.png": scores_figure({done.rows[0]["law"]: _with_cohort(job, done)}, title=where),
     }
+
+
+def _with_cohort(job: Job, done: Done) -> list[Row]:
+    """The rows with the scores of the baselines that know the cohort, where these were compared."""
+    path = job.out_dir / COMPARISON
+    found = [row for row in read_table(path) if row["holdout"] == 1] if path.is_file() else []
+    scores: dict[str, Row] = {}
+    for row in found:
+        beside = {f"{key}_{row['model']}": row[key] for key in ("nrmse", "crps_relative")}
+        scores.setdefault(str(row["series"]), {}).update(beside)
+    return [{**row, **scores.get(str(row["slice_id"]), {})} for row in done.rows]
 
 
 def _populations(

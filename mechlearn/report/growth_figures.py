@@ -17,7 +17,7 @@ from mechlearn.report.style import BLACK, CYCLE, GREY, label_axes, new_figure
 __all__ = ["Fan", "fans_figure", "laws_figure", "method_labels", "scores_figure"]
 
 Row = Mapping[str, Any]
-BASELINES = ("carry_forward", "linear", "exponential")
+BASELINES = ("cohort_ratio", "carry_forward", "linear", "exponential")
 VISITS = (4, 5, 6, 7)
 MARKERS = "os^Dv<>p*X"
 COLUMNS = 3
@@ -82,7 +82,8 @@ def scores_figure(tables: Mapping[str, Sequence[Row]], *, title: str = "") -> Fi
     """
     methods = {law: (rows, "") for law, rows in tables.items()}
     first = next(iter(tables.values()))
-    methods |= {f"{b} ": (first, f"_{b}") for b in BASELINES if b not in tables}
+    known = [b for b in BASELINES if any(f"nrmse_{b}" in row for row in first)]
+    methods |= {f"{b} ": (first, f"_{b}") for b in known if b not in tables}
     figure = new_figure(12.0, 1.7 + 0.42 * len(methods))
     axes = figure.subplots(1, 3, sharey=True)
     panels = (
@@ -171,19 +172,23 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     ]
     plain = {r["law"] for r in rows if r.get("population") is None}
     fullest = max(rows, key=lambda row: row["n_slices"])
-    methods += [(b, fullest, f"_{b}") for b in BASELINES if b not in plain]
+    known = [b for b in BASELINES if any(key.endswith(f"_{b}") for key in fullest)]
+    methods += [(b, fullest, f"_{b}") for b in known if b not in plain]
     figure = new_figure(12.5, 4.6 + 0.5 * len(methods))
     top, below = (np.asarray(figure.subfigures(
         2, 1, height_ratios=[1.2 + 0.34 * len(methods), 3.4]), object))
     axes = top.subplots(1, 3, sharey=True)
     panels = (
-        ("nrmse_median", "median nRMSE of the held-out visit"),
-        ("crps_relative_mean", "mean CRPS over the largest size seen"),
-        ("coverage_95", "share of 95% intervals that hold the truth"),
+        ("nrmse_median", "nrmse", "median nRMSE of the held-out visit"),
+        ("crps_relative_mean", "crps_relative", "mean CRPS over the largest size seen"),
+        ("coverage_95", "covered", "share of 95% intervals that hold the truth"),
     )
-    for ax, (key, label) in zip(axes, panels, strict=True):
+    for ax, (key, score, label) in zip(axes, panels, strict=True):
         for at, (_, row, suffix) in enumerate(methods):
-            _interval(ax, at, row, key, suffix)
+            # Beside the cohort a baseline has the cohort's interval.
+            beside = f"compared_{score}{suffix}"
+            cohort = bool(suffix) and beside in row
+            _interval(ax, at, row, beside if cohort else key, "" if cohort else suffix, suffix)
         label_axes(ax, x=label, y="")
         ax.set_xlim(left=0)
     axes[2].set_xlim(0, 1.02)
@@ -198,11 +203,11 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _interval(ax: Axes, at: int, row: Row, key: str, suffix: str) -> None:
+def _interval(ax: Axes, at: int, row: Row, key: str, suffix: str, baseline: str) -> None:
     middle, low, high = (row.get(f"{key}{end}{suffix}") for end in ("", "_low", "_high"))
     if middle is None:
         return
-    colour = _colour(at, suffix)
+    colour = _colour(at, baseline)
     ax.plot([low if low is not None else middle, high if high is not None else middle], [at, at],
             color=colour, linewidth=2)
     ax.plot(middle, at, MARKERS[at % len(MARKERS)], color=colour, markersize=7)
@@ -213,6 +218,8 @@ def _visits(ax: Axes, methods: Sequence[tuple[str, Row, str]], fullest: Row) -> 
     styles = iter((":", "--", "-."))
     for at, (name, row, suffix) in enumerate(methods):
         values = [row.get(f"nrmse_median_v{n}{suffix}") for n in shown]
+        if all(value is None for value in values):
+            continue
         ax.plot(range(len(shown)), [np.nan if v is None else v for v in values],
                 marker=MARKERS[at % len(MARKERS)], color=_colour(at, suffix),
                 linestyle=next(styles) if suffix else "-",
