@@ -108,7 +108,7 @@ def test_forecast_is_that_of_the_growth_side():
 
 def test_the_message_of_the_growth_side_is_passed_on():
     change = CourseChange(dose_gy=54.0, fractions=30)
-    with pytest.raises(RefusedChangeError, match="another dose can be told.*Fill them in"):
+    with pytest.raises(RefusedChangeError, match="another dose can be compared.*Fill them in"):
         forecast_changed(series((Radiotherapy(10.0),)), 240, growth=SPEC, change=change)
 
 
