@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import struct
@@ -25,6 +26,9 @@ TINY = [
     "trainer.log_every_n_steps=1", "sampler.nl=20", "sampler.steps=2",
 ]  # fmt: skip
 WANDB = ["logger=wandb", "logger.offline=true"]
+ASKED = ["logger.patient_names=true", "logger.images=true"]
+FIRST_DAY = 18262.0  # of the visits: 1 January 2020, counted as many programs do
+PRIVATE = ("Muster", "2020-01-01", "secret-folder", "18352.0", "18382.0", "18292.0")
 
 
 def in_process(root: Path, name: str, *overrides: str) -> None:
@@ -85,17 +89,36 @@ def told(job: Path) -> list[Told]:
     return [Told(folder) for folder in sorted(job.glob("wandb/offline-run-*"))]
 
 
+def named_manifest(manifest: Path, root: Path) -> Path:
+    """The cohort with names, dates and places that must not leave the machine."""
+    from mechlearn.data.manifest import read_manifest, write_manifest
+    from mechlearn.data.splits import read_splits, write_splits
+
+    folder = root / "secret-folder"
+    folder.mkdir()
+    records = [
+        dataclasses.replace(r, patient=f"Muster-{r.patient}", session=f"2020-01-01_{r.session}",
+                            day=FIRST_DAY + float(r.day or 0))
+        for r in read_manifest(manifest)
+    ]  # fmt: skip
+    splits = read_splits(manifest.parent / "splits.json")
+    write_splits({f"Muster-{k}": v for k, v in splits.items()}, folder / "splits.json")
+    return write_manifest(records, folder / "visits.csv")
+
+
 @pytest.fixture(scope="module")
 def place(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder with a pair trained under W&B in train/ddpm and train/segmenter; data overrides."""
     root = tmp_path_factory.mktemp("wandb")
-    data = ["data=manifest", f"data.manifest={manifest}", "data.name=tiny", "data.prepare.size=32",
-            "data.prepare.pixel_mm=2.0", "data.prepare.min_brain_mm2=500"]  # fmt: skip
+    data = ["data=manifest", f"data.manifest={named_manifest(manifest, root)}", "data.name=tiny",
+            "data.prepare.size=32", "data.prepare.pixel_mm=2.0",
+            "data.prepare.min_brain_mm2=500"]  # fmt: skip
     in_process(root, "prepare", *data)
     for kind in ("ddpm", "segmenter"):
         in_process(root, "train", *data, f"model={kind}_demo", *TINY, *WANDB, f"name={kind}",
                    "trainer.max_steps=60", f"hydra.run.dir=train/{kind}",
-                   "trainer.val_check_interval=30")  # fmt: skip
+                   "trainer.val_check_interval=30",
+                   *(ASKED if kind == "ddpm" else []))  # fmt: skip
     return root, data
 
 
@@ -131,7 +154,36 @@ def test_every_job_of_a_sweep_is_its_own_run(sweep: list[Told]) -> None:
     names = {run.run.display_name for run in sweep}
     assert len(names) == 2
     assert all(name.startswith("grid/") for name in names)
-    assert all(run.holds("evaluation/leaderboard") for run in sweep)
+    assert not any(run.holds("evaluation/leaderboard") for run in sweep)
+
+
+def sent(job: Path) -> str:
+    """Records and files of a job's runs as W&B would get them, places on this disk aside."""
+    out = []
+    for folder in sorted(job.glob("wandb/offline-run-*")):
+        for record in records(folder):
+            files = [Path(entry.local_path) for entry in record.artifact.manifest.contents]
+            for entry in record.artifact.manifest.contents:
+                entry.local_path = ""
+            out.append(str(record))
+            out += [f.read_text(errors="replace") for f in files if f.suffix != ".pt"]
+        out += [f.read_text(errors="replace") for f in (folder / "files").rglob("*") if f.is_file()]
+    return "\n".join(out)
+
+
+def test_names_dates_and_places_stay_here(place, sweep: list[Told]) -> None:
+    jobs = [place[0] / "train" / "segmenter", *(place[0] / "sweep" / "1").glob("*/")]
+    for job in jobs:
+        found = sent(job)
+        assert [word for word in PRIVATE if word in found] == []
+    assert "patient 1" in found
+    assert not any(run.holds("previews/panel") for run in told(jobs[0]))
+
+
+def test_names_and_pictures_are_sent_where_asked_for(place) -> None:
+    job = place[0] / "train" / "ddpm"
+    assert "secret-folder" in sent(job)
+    assert told(job)[0].holds("previews/panel")
 
 
 def test_jobs_side_by_side_are_runs_of_their_own(place) -> None:
@@ -192,7 +244,7 @@ def test_dashboard_shows_what_is_logged(place, sweep: list[Told]) -> None:
     assert spec.loader is not None
     dashboard = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(dashboard)
-    evaluate(place, "task=longitudinal", "hydra.run.dir=sweep/long")
+    evaluate(place, "task=longitudinal", "hydra.run.dir=sweep/long", *ASKED)
     runs: dict[str, list[Told]] = defaultdict(list)
     runs["train"] = [r for k in ("ddpm", "segmenter") for r in told(place[0] / "train" / k)]
     runs["grid"] = sweep

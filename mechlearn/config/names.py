@@ -12,6 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from mechlearn.config.pseudonyms import words_without_places
+
 __all__ = ["cell_folder", "in_multirun", "register_resolvers", "run_name", "sweep_group",
            "unshared_folder"]  # fmt: skip
 
@@ -71,10 +73,14 @@ def sweep_group() -> str | None:
 
 
 def run_name(name: str) -> str:
-    """`name`; in a sweep that of the job's folder behind it, so that a list of runs is readable."""
+    """`name`; in a sweep followed by the job's overrides, so that a list of runs is readable.
+
+    Overrides that say where files lie are left out.
+    """
     if not in_multirun():
         return name
-    full = f"{name}/{Path(HydraConfig.get().runtime.output_dir).name}"
+    words = words_without_places([str(word) for word in HydraConfig.get().overrides.task])
+    full = f"{name}/{cell_folder(HydraConfig.get().job.num, ','.join(words))}"
     return _cut(full, LONGEST, whole=full)
 
 

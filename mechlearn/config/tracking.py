@@ -17,18 +17,22 @@ from pytorch_lightning.loggers import Logger
 
 import mechlearn
 from mechlearn.config.build import resume_path
+from mechlearn.config.pseudonyms import without_patients, without_places
 from mechlearn.config.specs import output_dir, plain_values
 from mechlearn.config.stores import store_root
 from mechlearn.data.splits import SPLITS
 from mechlearn.data.store import SliceStore
 from mechlearn.evaluation.model_pair import ModelBundle
-from mechlearn.evaluation.rows import ROW, Row, read_table
+from mechlearn.evaluation.rows import ROW, Row, read_table, write_row, write_table
 from mechlearn.models import lineage
 
 __all__ = ["begin", "data_summary", "end_evaluation", "end_training", "origin", "running_logger",
            "use_data"]  # fmt: skip
 
 FORECASTS = ("longitudinal", "growth_fits")  # tasks of a growth model
+OURS = ("patient_names", "images")  # keys of conf/logger/wandb.yaml that are not W&B's
+# What W&B would collect by itself: what the terminal shows, the command line, changes of files.
+QUIET = {"console": "off", "disable_git": True, "x_disable_machine_info": True}
 DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable; the user's choice stands
 MOST_ROWS = 10_000  # of a table that W&B shows; the artifact has the whole file
 
@@ -41,7 +45,9 @@ def running_logger(cfg: DictConfig) -> Iterator[Logger]:
     write into the first one's. Nothing is begun, and nothing of W&B imported, before the logger is
     first written to.
     """
-    logger: Logger = instantiate(cfg.logger, **_run_values(cfg))
+    node = {key: value for key, value in cfg.logger.items() if key not in OURS}
+    # Not among Hydra's own arguments: W&B takes no config nodes.
+    logger: Logger = instantiate(node, _partial_=True)(**_run_values(cfg))
     status = "failed"
     with _staged_in(output_dir() / "wandb"):
         try:
@@ -67,12 +73,19 @@ def _staged_in(folder: Path) -> Iterator[None]:
         del os.environ[DATA_DIR]
 
 
+def _names(cfg: DictConfig) -> bool:
+    """Whether the user wants patients' names, days and places of files in W&B."""
+    return bool(cfg.logger.get("patient_names"))
+
+
 def _run_values(cfg: DictConfig) -> dict[str, Any]:
     """Of W&B: tags besides those of the recipe, and the run of the checkpoint gone on from."""
     if not str(cfg.logger.get("_target_")).endswith("WandbLogger"):
         return {}
     tags = [*_tags(cfg), *cfg.logger.get("tags", [])]
     values: dict[str, Any] = {"tags": list(dict.fromkeys(tags))}
+    if not _names(cfg):
+        values["settings"] = QUIET
     if cfg.get("resume") is not None and cfg.logger.get("id") is None:
         resumed = resume_path(cfg)
         values |= {} if resumed is None else lineage.run_in_checkpoint(resumed)
@@ -90,7 +103,7 @@ def _tags(cfg: DictConfig) -> list[str]:
 
 
 def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) -> None:
-    """Log the whole config; the W&B run starts here, with the artifacts that the job reads.
+    """Log the config; the W&B run starts here, with the artifacts that the job reads.
 
     The data of an evaluation is logged at its end: a phantom cohort is made on the way.
 
@@ -98,7 +111,7 @@ def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) ->
         ValueError: W&B refuses, for want of an account or of a connection.
     """
     try:
-        logger.log_hyperparams(plain_values(cfg))
+        logger.log_hyperparams(_sent(logger, cfg, plain_values(cfg)))
     except Exception as error:
         if not type(error).__module__.startswith("wandb."):
             raise
@@ -115,7 +128,14 @@ def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) ->
         known = lineage.use_model(run, Path(model.source), model.card)
         origin = model.card.get("wandb", {}) if known else {}
         about = {"source": model.source, "digest": model.digest, **origin}
-        run.config.update({role: about}, allow_val_change=True)
+        run.config.update({role: _sent(logger, cfg, about)}, allow_val_change=True)
+
+
+def _sent(logger: Logger, cfg: DictConfig, values: dict[str, Any]) -> dict[str, Any]:
+    """What a logger gets of a config: all of it here, no places of files in W&B."""
+    if _names(cfg) or lineage.wandb_run(logger) is None:
+        return values
+    return dict(without_places(values))
 
 
 def use_data(logger: Logger, cfg: DictConfig) -> None:
@@ -127,6 +147,7 @@ def use_data(logger: Logger, cfg: DictConfig) -> None:
     if series is not None:
         path = Path(series).expanduser()
         name, summary = path.stem, {"series": _digest([path.read_text()])}
+        name = name if _names(cfg) else "series"
     else:
         store = SliceStore(store_root(cfg))
         name, summary = store.root.name, data_summary(store)
@@ -182,7 +203,11 @@ def end_training(logger: Logger, cfg: DictConfig, row: Row, card: dict[str, Any]
 def end_evaluation(
     logger: Logger, cfg: DictConfig, models: ModelBundle | None, row: Row, page: Path
 ) -> None:
-    """Log a job's numbers; to W&B also the data it read, its files, its tables and its page."""
+    """Log a job's numbers; to W&B also the data it read, its row and its tables.
+
+    Patients have pseudonyms there unless `logger.patient_names`; the page goes with
+    `logger.patient_names` and `logger.images` alone, because it shows both.
+    """
     logger.log_metrics({k: float(v) for k, v in row.items() if isinstance(v, (int, float))})
     run = lineage.wandb_run(logger)
     if run is None:
@@ -194,8 +219,21 @@ def end_evaluation(
             run, guide.card["wandb"]["artifact"], Path(guide.source),
             metadata={"card": {**guide.card, "gain": row["gain"]}}, aliases=["calibrated"],
         )  # fmt: skip
-    tables = sorted(output_dir().glob("*.csv"))
-    lineage.log_evaluation(
-        run, f"{cfg.task.name}-{cfg.name}", [output_dir() / ROW, *tables, page], row,
-        {path.stem: read_table(path)[:MOST_ROWS] for path in tables},
-    )  # fmt: skip
+    tables = {path.stem: read_table(path) for path in sorted(output_dir().glob("*.csv"))}
+    files = [output_dir() / ROW, *(output_dir() / f"{name}.csv" for name in tables)]
+    if not _names(cfg):
+        tables = without_patients(tables)
+        (row,) = without_patients({ROW: [row]})[ROW]
+        files = _written_again(row, tables, output_dir() / "wandb" / "sent")
+    elif cfg.logger.images:
+        files.append(page)
+    shown = {name: rows[:MOST_ROWS] for name, rows in tables.items()}
+    lineage.log_evaluation(run, f"{cfg.task.name}-{cfg.name}", files, row, shown)
+
+
+def _written_again(row: Row, tables: dict[str, list[Row]], folder: Path) -> list[Path]:
+    """Row and tables as W&B gets them: files for the artifact."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [write_row(folder, row),
+            *(write_table(folder / f"{name}.csv", rows, first=tuple(rows[0]) if rows else ())
+              for name, rows in tables.items())]  # fmt: skip

@@ -41,7 +41,8 @@ class PreviewCallback(pl.Callback):
     that were asked for and that a FLAIR threshold measures. Without one a denoiser shows unguided
     reconstructions from rising noise levels, a guide what it finds or says there.
 
-    W&B gets the panel and each picture with its masks, which can be switched on and off.
+    With `upload` W&B gets the panel and each picture with its masks, which can be switched on and
+    off there; else the pictures stay in `directory`.
     Stands before the EMA callback in the list, so that it sees the averaged weights.
     """
 
@@ -55,10 +56,12 @@ class PreviewCallback(pl.Callback):
         n_slices: int = 3,
         multiples: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
         every_n_validations: int = 1,
+        upload: bool = False,
     ) -> None:
         self.spec, self.partner, self.guide_kind = sampler, partner, guide_kind
         self.directory, self.n_slices = Path(directory), n_slices
         self.multiples, self.every = tuple(multiples), every_n_validations
+        self.upload = upload
         self._items: list[dict[str, Tensor]] = []
         self._count = 0
 
@@ -82,7 +85,7 @@ class PreviewCallback(pl.Callback):
         path = self.directory / f"step_{trainer.global_step:07d}.png"
         draw_panel(rows).save(path)
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if self.upload and isinstance(logger, WandbLogger):
                 pictures = [p for i, row in enumerate(rows, 1)
                             for p in as_wandb(row, what=f"slice {i}")]  # fmt: skip
                 logger.log_image("previews/panel", [str(path)], step=trainer.global_step)
