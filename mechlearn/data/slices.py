@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -65,11 +66,18 @@ def write_slice_file(path: Path, images: np.ndarray, labels: np.ndarray, brain: 
         contiguous=True,
     )
     chunks = (array.schunk.get_chunk(row) for row in range(count))
-    array.schunk.vlmeta[DIGESTS] = b"".join(map(xxhash.xxh3_64_digest, (_layout(array), *chunks)))
+    digests = (_layout(*_keys(array)), *map(xxhash.xxh3_64_digest, chunks))
+    array.schunk.vlmeta[DIGESTS] = b"".join(digests)
 
 
-def _layout(array: blosc2.NDArray) -> bytes:
-    return repr((array.shape, array.chunks, array.blocks, str(array.dtype))).encode()
+def _keys(array: blosc2.NDArray) -> tuple[Any, ...]:
+    return array.shape, array.chunks, array.blocks, array.dtype
+
+
+@cache
+def _layout(shape: Any, chunks: Any, blocks: Any, dtype: np.dtype) -> bytes:
+    """Digest of a layout; the visits of a store have few."""
+    return xxhash.xxh3_64_digest(repr((shape, chunks, blocks, str(dtype))).encode())
 
 
 class SliceFile:
@@ -105,7 +113,7 @@ class SliceFile:
             return b""
         except (RuntimeError, ValueError, TypeError) as error:
             raise self._broken(error) from error
-        right = xxhash.xxh3_64_digest(_layout(self._array)) == found[:DIGEST_BYTES]
+        right = _layout(*_keys(self._array)) == found[:DIGEST_BYTES]
         if not right or len(found) != DIGEST_BYTES * (self.count + 1):
             raise self._broken(ValueError("damaged: its layout is not the one that was written"))
         return found

@@ -21,6 +21,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from digests import digests
 from formats import FORMATS, Format
 from remote import over_http
 from rich.console import Console
@@ -234,6 +235,7 @@ def run(cases: int, rounds: int, visits: int, for_s: float, work: Path) -> dict[
             result[f"{form.name}_kb_per_slice"] / result["nifti_kb_per_slice"]
         )
     result |= warm(stored, work / "formats", rounds)
+    result |= digests(len(stored), work / "formats", rounds)
     for form in FORMATS:
         result[f"{form.name}_ratio_to_nibabel"] = result["nibabel_ms"] / result[f"{form.name}_ms"]
     result["store_ratio_to_nibabel_slice_alone"] = (
