@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types wheel sdist extras-check docs clean experiment
+.PHONY: help setup demo test test-slow coverage lint types wheel sdist extras-check docs clean experiment
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ test: $(STAMP)  ## the fast tests
 
 test-slow: $(STAMP)  ## the slow tests: whole commands, training, sweeps
 	$(BIN)/python -m pytest -n 2 -q -m slow
+
+coverage: export OMP_NUM_THREADS ?= 1
+coverage: $(STAMP)  ## both tiers, and the share of the library's lines that they run, by package
+	$(BIN)/python -m pytest -n 2 -q --cov --cov-report=term:skip-covered
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .
