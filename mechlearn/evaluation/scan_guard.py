@@ -2,8 +2,9 @@
 
 Each statistic of a slice is compared with its 1st to 99th percentile over training slices. Its
 excess is how far it lies outside, in widths of that range; a scan is unlike the training data where
-the largest excess passes a limit that was set on validation patients. Two rules need no range: a
-contrast holds more than one value, and oedema is brighter than the brain in FLAIR.
+the largest excess passes a limit that was set on validation patients. Three rules need no range: a
+contrast holds more than one value, oedema is brighter than the brain in FLAIR, and CSF is brighter
+in T2 than in FLAIR.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ GUARD_LEVELS = (100, 300)  # noise levels at which the denoising error is read
 EMPTY = 0.02  # spread of a contrast in [-1, 1] below which nothing is there
 FEW_PX = 20  # of oedema or CSF: fewer tell nothing of its brightness
 FLUID_PERCENT = 5.0  # of the healthy brain: its darkest part on T1 is CSF
+DARK_PERCENT = 15.0  # of it: CSF and its partial volumes lie within
 RIM_PX = 3  # outermost brain pixels: skull and scalp are bright there
 _WORDS = {
     "median": "the usual brightness of {0}",
@@ -36,6 +38,7 @@ _WORDS = {
     "error": "how well the denoiser knows {0}",
     "lesion": "the brightness of the oedema in {0} (swapped contrasts?)",
     "fluid": "the brightness of CSF in {0} (swapped or inverted contrasts?)",
+    "csf": "CSF in {0} (exchanged?)",
     "like": "how {0} compare (swapped or inverted contrasts?)",
 }
 
@@ -96,7 +99,24 @@ def scan_statistics(
             flat = pair.std(1).min() < 1e-4
             likeness = 0.0 if flat else float(np.corrcoef(pair)[0, 1])
             out[f"like {scan.contrasts[other]}-{name}"] = likeness
+    if {"t1n", "t2w", "t2f"} <= set(scan.contrasts):
+        out["csf t2w-t2f"] = _csf_contrast(scan, healthy)
     return out
+
+
+def _csf_contrast(scan: AxialSlice, healthy: np.ndarray) -> float:
+    """How far CSF stands out in T2 beside FLAIR: negative where the two are exchanged.
+
+    Of d = T2 - FLAIR, each less its median over its 5th to 95th percentile: tail above its median
+    less tail below it, over the brain and over its darkest part on T1; the larger of the two.
+    """
+    t1n, t2w, t2f = (scan.image[scan.contrasts.index(c)] for c in ("t1n", "t2w", "t2f"))
+    low, middle, high = np.percentile(np.stack([t2w, t2f])[:, healthy], (5, 50, 95), axis=1)
+    unit = np.stack([t2w, t2f])[:, healthy] - middle[:, None]
+    t2_beside = np.subtract(*(unit / np.maximum(high - low, EMPTY)[:, None]))
+    dark = t2_beside[t1n[healthy] <= np.percentile(t1n[healthy], DARK_PERCENT)]
+    least, usual, most = np.percentile(t2_beside, (1, 50, 99))
+    return float(max(most + least - 2 * usual, np.percentile(dark, (5, 95)).sum()))
 
 
 @torch.inference_mode()
@@ -146,6 +166,9 @@ def judge_scan(statistics: Mapping[str, float], groups: Mapping[str, Any]) -> Sc
     if statistics.get("lesion t2f", 1.0) < 0:
         words = "The oedema is darker than the brain in FLAIR (swapped or inverted contrasts?)"
         return ScanVerdict(False, float("inf"), "lesion t2f", words)
+    if statistics.get("csf t2w-t2f", 1.0) <= 0:
+        words = "CSF is not brighter in T2 than in FLAIR (exchanged contrasts?)"
+        return ScanVerdict(False, float("inf"), "csf t2w-t2f", words)
     best: ScanVerdict | None = None
     for group in groups.values():
         excess, name = _excess(statistics, group["ranges"])

@@ -27,6 +27,7 @@ def scan(seed: int) -> AxialSlice:
     tissue = 0.4 * tissue / tissue.std()
     image = np.stack([tissue, tissue - 0.2, -tissue, -0.5 * tissue])
     image += rng.normal(0, 0.02, image.shape)
+    image[:, 34:38, 20:28] += np.array([-1, -0.5, 1.5, -0.5])[:, None, None]  # CSF
     labels = np.zeros((48, 48), np.uint8)
     labels[20:28, 20:28] = 2
     image[2:, labels == 2] += 0.6
@@ -68,6 +69,14 @@ def test_swapped_and_inverted_contrasts_are_unfamiliar(groups):
         verdict = judge_scan(statistics(replace(item, image=image.astype(np.float32))), groups)
         assert not verdict.is_familiar
         assert verdict.reason.startswith("This scan is unlike")
+
+
+@pytest.mark.parametrize("channels", [[0, 1, 3, 2], [0, 1, 2, 2]], ids=["exchanged", "t2 twice"])
+def test_t2_in_the_place_of_flair_is_named(groups, channels):
+    item = scan(41)
+    verdict = judge_scan(statistics(replace(item, image=item.image[channels])), groups)
+    assert not verdict.is_familiar
+    assert "CSF is not brighter in T2 than in FLAIR" in verdict.reason
 
 
 def test_a_bright_rim_is_unfamiliar(groups):
