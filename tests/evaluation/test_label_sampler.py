@@ -5,7 +5,7 @@ import pytest
 
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.evaluation.label_sampler import LabelSampler
-from mechlearn.evaluation.model_pair import generate, load_models
+from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.records import AxialSlice, GuidanceTarget
 
 SPEC = SamplerSpec(nl=100, steps=4, guidance="labels",
@@ -44,3 +44,17 @@ def test_it_stands_beside_the_row_of_a_guided_sampler():
 def test_a_guided_pair_is_refused_for_labels():
     with pytest.raises(ValueError, match="has no label conditioning"):
         load_models("mechlearn/weights/ddpm.pt", spec=SPEC)
+
+
+def test_a_correction_brings_the_measured_size_nearer(scan):
+    bundle = load_models(spec=SPEC)
+    assert isinstance(bundle.sampler, LabelSampler)
+    target, flair = GuidanceTarget(2 * scan.tumour_fraction), flair_threshold_of(scan)
+    once, twice = (
+        LabelSampler(bundle.denoiser, bundle.guide, SPEC, corrections=n).draw(
+            scan, [target], seed=0
+        )[0].image.numpy()
+        for n in (0, 1)
+    )
+    wrong = [abs(flair.fraction(x) / target.tumour_fraction - 1) for x in (once, twice)]
+    assert wrong[1] < wrong[0]
