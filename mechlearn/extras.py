@@ -16,6 +16,7 @@ EXTRA_OF: Mapping[str, str] = {
         "diffusion",
     ),
     **dict.fromkeys(("pytorch_lightning", "wandb"), "train"),
+    **dict.fromkeys(("dcm2niix", "highdicom", "pydicom"), "dicom"),
     "huggingface_hub": "hub",
     "fire": "bundle",
 }

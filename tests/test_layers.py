@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "spatial": {"numpy", "scipy", "skfmm", "skimage", "torch"},
     "metrics": {"numpy", "scipy", "torch", "monai", "torchmetrics"},
     "data": {"numpy", "scipy", "torch", "nibabel", "nilearn", "pytorch_lightning", "rich",
-             "blosc2", "openpyxl", "xxhash"},
+             "blosc2", "openpyxl", "xxhash", "dcm2niix", "highdicom", "pydicom"},
     "phantom": {"numpy", "scipy", "torch", "nibabel", "nilearn", "rich"},
     "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
                "safetensors", "huggingface_hub", "yaml"},

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlearn.api import Forecast
+from mechlearn.data.dicom_seg import write_contours
 from mechlearn.evaluation.rows import write_row, write_table
+from mechlearn.evaluation.volume_forecast import LEVELS
 from mechlearn.files import read_json, write_json
 from mechlearn.growth.learned_forecast import load_size_prior
 from mechlearn.report.result_file import (
@@ -54,6 +56,7 @@ def finished_before(folder: Path, mark: str) -> Finished | None:
 def write_forecast(
     folder: Path, results: Sequence[Forecast], *, drawn: DrawnScans | None, what_if: WhatIf | None,
     settings: dict[str, Any], command: str, mark: str, inputs: list[dict[str, Any]],
+    dicom: Path | None = None,
 ) -> Finished:
     """Write everything into `folder`; result.json last, so that it says that all is there.
 
@@ -64,11 +67,15 @@ def write_forecast(
         what_if: a counterfactual of the last day.
         settings: plain config. command: as it was typed. mark: fingerprint of the run.
         inputs: of `input_records`.
+        dicom: reference series of a DICOM SEG of the masks; None: none is written.
     """
     several = len(results) > 1
     paths: list[Path] = []
     for result in results:
-        paths += result.to_nifti(folder / f"day{result.size.day:g}" if several else folder)
+        place = folder / f"day{result.size.day:g}" if several else folder
+        paths += result.to_nifti(place)
+        if dicom is not None:
+            paths += _dicom_seg(result, dicom, place / "forecast_contours.dcm")
     if what_if is not None:
         paths += what_if.result.to_nifti(folder / "what_if")
     if drawn is not None:
@@ -87,6 +94,17 @@ def write_forecast(
     write_json(folder / RESULT, record)
     write_row(folder, _row(results[-1], settings))
     return Finished(record, (*paths, folder / RESULT))
+
+
+def _dicom_seg(result: Forecast, reference: Path, path: Path) -> list[Path]:
+    made, scan = result.details.growth_map, result.details.scan
+    if made is None or scan is None:
+        return []
+    try:
+        return [write_contours(made.probability, scan.affine, reference, path, levels=LEVELS)]
+    except (ModuleNotFoundError, ValueError) as error:
+        log.warning("no DICOM SEG is written: %s", error)
+        return []
 
 
 def _record(

@@ -180,6 +180,7 @@ class ForecastConfig(CommonConfig):
     prior: str | None = "auto"  # volume: packaged prior of gliomas, or a file
     draw: int = 3  # volume: slices drawn at quantiles of the volume; 0 for none
     where: str = "auto"  # volume: order of growth, see spatial.volume_arrival
+    dicom_reference: str | None = None  # volume: series whose grid a DICOM SEG of the map takes
     count: int = 3  # slices
     maps: MapSpec = field(default_factory=MapSpec)
     what_if: WhatIfConfig = field(default_factory=WhatIfConfig)

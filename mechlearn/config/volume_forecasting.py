@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mechlearn import records
 from mechlearn.api import Forecast, Patient, forecast
 from mechlearn.checks import one_of
 from mechlearn.config.forecast_files import RESULT, Finished, finished_before, write_forecast
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.specs import output_dir, sampler_spec, typed_command, typed_words
+from mechlearn.data.dicom import Converted, convert_folder, convert_patient, holds_dicom
 from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
 from mechlearn.data.patients_table import known_patient
 from mechlearn.evaluation.finished import code_digest, fingerprint
@@ -45,7 +47,7 @@ SHOW = ("table", "quiet", "json")
 SLICE_GROUPS = ("growth", "sampler", "guide", "maps")  # that mode=slices alone uses
 SLICE_KEYS = ("count", "checkpoints.denoiser", "checkpoints.guide")
 PATIENT_KEYS = ("seed", "patient", "patient_id", "patients_table", "day", "prior", "where", "draw",
-                "what_if", "growth", "checkpoints")  # fmt: skip
+                "dicom_reference", "what_if", "growth", "checkpoints")  # fmt: skip
 
 
 def forecast_mode(cfg: DictConfig) -> str:
@@ -130,8 +132,12 @@ def _last_visit(record: dict[str, Any]) -> str:
     )
 
 
-def open_volume_patient(cfg: DictConfig) -> Patient:
+def open_volume_patient(cfg: DictConfig, dicom: Path) -> Converted:
     """The patient of `patient=` (a CSV, or the folder of one visit) or of `data=`.
+
+    Args:
+        cfg: of the command.
+        dicom: folder for NIfTI files converted from DICOM.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -139,8 +145,11 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
     """
     name = None if cfg.patient_id is None else str(cfg.patient_id)
     source = cfg.patient if cfg.patient is not None else cfg.data.manifest
-    if source is not None and Path(str(source)).expanduser().is_dir():
-        return Patient.from_folder(str(source), name)
+    if source is not None and (folder := Path(str(source)).expanduser()).is_dir():
+        if any(folder.glob("*.nii*")) or not holds_dicom(folder):
+            return Converted(Patient.from_folder(folder, name))
+        series = convert_folder(folder, dicom)
+        return Converted(Patient.from_folder(dicom, name or folder.resolve().name), series)
     if source is not None:
         found, where = patients_of_table(str(source)), str(source)
     else:
@@ -150,13 +159,10 @@ def open_volume_patient(cfg: DictConfig) -> Patient:
         found = patients_of_records(source_records(data, None), where=str(data.root))
         where = str(data.root)
     chosen = known_patient(one_of_patients(found, name, where), cfg.patients_table)
-    return Patient.from_visits(
-        chosen.name, chosen.visits, radiotherapy=chosen.radiotherapy,
-        treatments=chosen.treatments, covariates=chosen.covariates, first_date=chosen.first_date,
-    )  # fmt: skip
+    return convert_patient(chosen, dicom)
 
 
-def _days(cfg: DictConfig, patient: Patient) -> list[float]:
+def _days(cfg: DictConfig, patient: records.Patient) -> list[float]:
     if cfg.day is not None:
         return days_of(split_days(cfg.day), patient)
     last = patient.visits[-1].day
@@ -199,7 +205,8 @@ def _what_if(cfg: DictConfig, result: Forecast) -> WhatIf | None:
 def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     """Forecast and write; an equal forecast that ended in the folder before is taken as it is."""
     course_change(cfg)  # refused before anything is read
-    patient = open_volume_patient(cfg)
+    opened = open_volume_patient(cfg, folder / "nifti")
+    patient = opened.patient
     days = _days(cfg, patient)
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
@@ -222,9 +229,18 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     done = write_forecast(
         folder, results, drawn=drawn, what_if=what_if, settings=kept,
         command=typed_command("forecast"), mark=mark, inputs=inputs,
+        dicom=_reference(cfg, opened, days[0]),
     )  # fmt: skip
     shutil.rmtree(keep, ignore_errors=True)
     return done
+
+
+def _reference(cfg: DictConfig, opened: Converted, day: float) -> Path | None:
+    """DICOM series that a segmentation of the map refers to; None: none is written."""
+    if cfg.dicom_reference is not None:
+        return Path(str(cfg.dicom_reference)).expanduser()
+    images = opened.patient.before(day).visits[-1].images.values()
+    return next((opened.series[path] for path in images if path in opened.series), None)
 
 
 def _tables(cfg: DictConfig) -> dict[str, Path]:
@@ -235,7 +251,9 @@ def _tables(cfg: DictConfig) -> dict[str, Path]:
     return {role: path for role, path in given.items() if path.is_file()}
 
 
-def _announce(cfg: DictConfig, patient: Patient, days: Sequence[float], folder: Path) -> None:
+def _announce(
+    cfg: DictConfig, patient: records.Patient, days: Sequence[float], folder: Path
+) -> None:
     """Before anything long: what runs and where it goes."""
     visits = patient.before(days[0]).visits
     last = visits[-1]

@@ -143,7 +143,7 @@ class VisitRecord:
 
 def read_manifest(
     path: str | Path, *, check_files: bool = True, missing: list[str] | None = None,
-    masks_alone: bool = False,
+    masks_alone: bool = False, folders: bool = False,
 ) -> list[VisitRecord]:
     """Read a manifest, in the order of its rows.
 
@@ -153,6 +153,7 @@ def read_manifest(
         missing: None refuses the first row that breaks a rule; a list takes the messages of all
             of them, they are left out, and rules across rows are left to `check_records`.
         masks_alone: accept visits without an image, which a forecast can start from.
+        folders: accept folders of DICOM series in place of files (`data.dicom` converts them).
 
     Raises:
         FileNotFoundError: no such manifest.
@@ -166,7 +167,7 @@ def read_manifest(
     records = []
     for where, cells in days_from_dates(path, rows, DAYS, missing=missing):
         try:
-            record = _record(where, cells, path.parent, check_files)
+            record = _record(where, cells, path.parent, check_files, folders)
             if not record.images and not masks_alone:
                 raise ValueError(f"{where}: no image; a visit needs one or more of "
                                  f"{', '.join(CONTRASTS)}. Fill them in.")  # fmt: skip
@@ -187,11 +188,13 @@ def _missing(header: Sequence[str], *, masks_alone: bool) -> list[str]:
     return missing
 
 
-def _record(where: str, cells: Mapping[str, str], folder: Path, check_files: bool) -> VisitRecord:
+def _record(
+    where: str, cells: Mapping[str, str], folder: Path, check_files: bool, folders: bool
+) -> VisitRecord:
     def path_of(key: str, name: str = "") -> Path:
         name = name or cells[key]
         file = Path(os.path.normpath(folder / name))
-        if check_files and not file.is_file():
+        if check_files and not (file.is_file() or (folders and file.is_dir())):
             raise ValueError(
                 f"{where}: {key}={name!r}: no such file ({file}); relative paths start at "
                 "the manifest's folder. Mend the path or drop the row."

@@ -30,6 +30,11 @@ def open_volume(path: Path, open_image: Callable[[Path], Any] = nib.load) -> nib
         FileNotFoundError: no such file.
         ValueError: see `volume_of`; also a file that is no NIfTI, empty, or ends early.
     """
+    if open_image is nib.load and path.is_dir():
+        raise ValueError(
+            f"{path}: is a folder, expected NIfTI. The forecast command converts folders of DICOM; "
+            "in Python, use mechlearn.data.dicom.convert_patient."
+        )
     if open_image is nib.load and not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Restore it or mend its path.")
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from mechlearn.data.courses import courses
 from mechlearn.data.day_cells import first_dates
+from mechlearn.data.dicom import holds_dicom
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.nifti_input import open_volume
@@ -33,7 +34,6 @@ FILE_NAMES = {  # how the files of one visit end, in the names of BraTS, UCSF, U
     "t2f": r"(t2f|flair|brain_t2f)",
     "seg": r"(seg|segm|segmentation|tumormask|dseg)",
 }
-FIRST_FILES = 50  # that are looked into for DICOM
 ENDING = r"(?:^|[-_.]){}\.nii(\.gz)?$"
 
 
@@ -98,7 +98,8 @@ def record_of(patient: Patient, visit: Visit) -> VisitRecord:
 def patients_of_table(path: str | Path) -> list[Patient]:
     """Patients of a CSV: a manifest of files (it has a column `seg`) or a table of volumes.
 
-    Visits of a manifest may lack images here; their growth map then takes a template's tissue.
+    Visits of a manifest may lack images here; their growth map then takes a template's tissue. A
+    cell may name the folder of a DICOM series, which `data.dicom.convert_patient` converts.
 
     A table of volumes has the columns patient, day and volume_mm3, and may have session,
     rt_start_day, rt_end_day, dose_gy and fractions.
@@ -109,7 +110,8 @@ def patients_of_table(path: str | Path) -> list[Patient]:
     """
     path = Path(path).expanduser()
     if "seg" in header_of(path, what="patient"):
-        found = patients_of_records(read_manifest(path, masks_alone=True), where=str(path))
+        listed = read_manifest(path, masks_alone=True, folders=True)
+        found = patients_of_records(listed, where=str(path))
     else:
         found = _of_volumes(path)
     dates = first_dates(path)
@@ -183,11 +185,10 @@ def visit_folder(
     seg = files.pop("seg")
     images = {key: path for key, path in files.items() if path is not None}
     others = [p for p in folder.iterdir() if p.name.endswith((".nii", ".nii.gz")) and p != seg]
-    if seg is None and _holds_dicom(folder):
+    if seg is None and holds_dicom(folder):
         raise ValueError(
-            f"{folder}: holds DICOM files. Convert each series to NIfTI first "
-            "(dcm2niix -z y -o OUT FOLDER), co-register, skull-strip and segment it, and give "
-            "the NIfTI files; see docs/own-data.md."
+            f"{folder}: holds DICOM files. The forecast command converts them; in Python, use "
+            "mechlearn.data.dicom.convert_folder and give the folder of NIfTI that it writes."
         )
     if seg is None or (others and not images):
         raise ValueError(
@@ -196,16 +197,6 @@ def visit_folder(
             "write a manifest."
         )
     return Visit(session, day, images, seg, label_scheme or _scheme(seg))
-
-
-def _holds_dicom(folder: Path) -> bool:
-    """Whether a file in the folder or below it has the mark of DICOM behind its preamble."""
-    for path in islice((p for p in folder.rglob("*") if p.is_file()), FIRST_FILES):
-        with path.open("rb") as stream:
-            stream.seek(128)
-            if stream.read(4) == b"DICM":
-                return True
-    return False
 
 
 def _file(folder: Path, key: str) -> Path | None:

@@ -129,5 +129,5 @@ def test_a_byte_order_mark_is_read(tmp_path: Path) -> None:
 def test_a_folder_of_dicom_is_named_with_the_way_to_nifti(tmp_path: Path) -> None:
     (tmp_path / "series").mkdir()
     (tmp_path / "series" / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(8))
-    with pytest.raises(ValueError, match="holds DICOM files. Convert each series to NIfTI"):
+    with pytest.raises(ValueError, match="holds DICOM files. The forecast command converts them"):
         visit_folder(tmp_path)
