@@ -1,4 +1,4 @@
-"""Growth maps of held-out phantoms in 3D at the forecast size: the default order and all baselines.
+"""Growth maps of held-out phantoms in 3D at the forecast size: the fitted order and all baselines.
 
     python experiments/where/forecasts.py OUT --patients 16
 
@@ -30,15 +30,17 @@ from mechlearn.phantom.phantom_patient import each_patient, simulate
 from mechlearn.phantom.phantom_sizes import PatientSeries, measure
 from mechlearn.phantom.phantom_spec import SERIES, PatientKey, PhantomSpec
 from mechlearn.records import ArrivalMap, PlaceSpread, SizeForecast, SizeReading, SizeSeries
+from mechlearn.spatial.fitted_order import phantom_order
 from mechlearn.spatial.place_spread import fit_place_spread, log_ratio_counts
 from mechlearn.spatial.volume_arrival import FrontSpec, image_speed
 from mechlearn.spatial.volume_baselines import uniform_margin
 
 OURS = "arrival_order"
 BASELINES = ("no_change", "dilation", "dilation_in_brain", "heat_kernel", "fisher_kpp",
-             "travel_time", "margin_15mm")  # fmt: skip
+             "travel_time", "margin_15mm", "margin_5mm")  # fmt: skip
 PRIOR_VOXEL_MM = 3.0  # volumes alone are measured
-SHOWN = ("dice", "hd95_mm", "average_precision", "brier", "ece", "coverage_15mm")
+SHOWN = ("dice", "hd95_mm", "average_precision", "brier", "ece", "coverage_15mm",
+         "coverage_5mm")  # fmt: skip
 LOWER = ("hd95_mm", "brier", "ece")  # the lower, the better
 
 
@@ -89,8 +91,9 @@ def pairs(
         brain = canonical(last.tissues.brain.numpy())
         painted = dict(zip(CONTRASTS, canonical(patient.paint(last)), strict=True))
         speed = image_speed(painted, brain, masks[k - 1], spacing_mm=side, spec=FrontSpec())
+        score = phantom_order().score(painted, brain, masks[k - 1], side)
         case = ForecastCase(key.name, masks[k - 1], masks[k], brain, np.zeros_like(brain), side,
-                            speed)  # fmt: skip
+                            speed, score)  # fmt: skip
         yield case.cropped(), forecast
 
 
@@ -115,8 +118,9 @@ def scored(
         p = spread_map.growth_map(forecast).probability
         rows.append({"method": name, **scores_of(case, arrival.mask(median), _rank(arrival), p),
                      "ece_certain": _ece_certain(case, arrival, forecast)})  # fmt: skip
-    margin = scores_of(case, _margin(case), None)
-    rows.append({"method": "margin_15mm", **margin})
+    for margin in (15.0, 5.0):
+        mask = uniform_margin(case.last, case.where, case.spacing_mm, margin)
+        rows.append({"method": f"margin_{margin:g}mm", **scores_of(case, mask, None)})
     growth = float(case.truth.sum()) / float(case.last.sum())
     inside = forecast.interval(0.95)
     held = inside[0] <= float(case.truth.sum()) * float(np.prod(case.spacing_mm)) <= inside[1]
@@ -128,17 +132,13 @@ def _rank(arrival: ArrivalMap) -> np.ndarray:
     return -np.where(reached, arrival.arrival, arrival.arrival[reached].max() * 2)
 
 
-def _margin(case: ForecastCase) -> np.ndarray:
-    return uniform_margin(case.last, case.where, case.spacing_mm, 15.0)
-
-
 def _ece_certain(case: ForecastCase, arrival: ArrivalMap, forecast: SizeForecast) -> float | None:
     p = replace(arrival, spread=None).growth_map(forecast).probability
     return ece(p, case.truth, region=case.where & ~case.last)
 
 
 def summed(rows: Sequence[Row]) -> dict[str, float]:
-    """Means over patients; gains of the default order with intervals that resample patients."""
+    """Means over patients; gains of the fitted order with intervals that resample patients."""
     out: dict[str, float] = {
         "forecast_pairs": len([r for r in rows if r["method"] == OURS]),
         "forecast_patients": len({r["patient"] for r in rows}),
@@ -171,7 +171,7 @@ def _gain(rows: Sequence[Row], baseline: str, metric: str) -> dict[str, float]:
 
 
 def markdown(result: Mapping[str, float]) -> str:
-    """The methods' table and the default order's gains."""
+    """The methods' table and the fitted order's gains."""
     lines = ["| method | " + " | ".join(SHOWN) + " |", "|---" * (len(SHOWN) + 1) + "|"]
     for method in (*BASELINES, OURS):
         cells = [result.get(f"forecast_{method}_{m}") for m in SHOWN]
@@ -212,7 +212,7 @@ def main() -> None:
             found = [scored(c, f, spreads) for c, f in pairs(spec, key, prior)]
             write_json(path, [row for case in found for row in case])
         rows += read_json(path)
-        console.print(f"{key.name}: {len(rows) // (2 + len(spreads))} pairs so far")
+        console.print(f"{key.name}: {len(rows) // (3 + len(spreads))} pairs so far")
     result = summed(rows)
     (args.out / "forecasts.md").write_text(markdown(result))
     console.print((args.out / "forecasts.md").read_text(), markup=False)

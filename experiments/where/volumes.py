@@ -1,9 +1,9 @@
-"""Whole volumes of held-out phantoms at the true volume: the default order and all baselines.
+"""Whole volumes of held-out phantoms at the true volume: the fitted order and all baselines.
 
     python experiments/where/volumes.py OUT --patients 3
 
-Phantoms are grown as they are needed, at 2 mm; tissue is read from their painted contrasts. Nothing
-is fitted to phantoms here: the order's constants come from real pairs.
+Phantoms are grown as they are needed, at 2 mm; tissue is read from their painted contrasts. Our
+order is the one that `fit_order.py` fitted to other phantoms.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mechlearn.files import read_json, write_json
 from mechlearn.metrics.rank import clustered_interval
 from mechlearn.phantom.phantom_patient import simulate
 from mechlearn.phantom.phantom_spec import PatientKey, PhantomSpec
+from mechlearn.spatial.fitted_order import phantom_order
 from mechlearn.spatial.volume_arrival import FrontSpec, image_speed
 
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")  # in the order in which a phantom is painted
@@ -52,8 +53,9 @@ def pairs(spec: PhantomSpec, key: PatientKey) -> list[ForecastCase]:
         brain = canonical(last.tissues.brain.numpy())
         painted = dict(zip(CONTRASTS, canonical(patient.paint(last)), strict=True))
         speed = image_speed(painted, brain, tumour, spacing_mm=(side,) * 3, spec=FrontSpec())
+        score = phantom_order().score(painted, brain, tumour, (side,) * 3)
         found.append(ForecastCase(key.name, tumour, truth, brain, np.zeros_like(tumour),
-                                  (side,) * 3, speed))  # fmt: skip
+                                  (side,) * 3, speed, score))  # fmt: skip
     return found
 
 

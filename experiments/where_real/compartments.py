@@ -20,7 +20,7 @@ from mechlearn.evaluation.rows import write_table
 from mechlearn.files import write_json
 from mechlearn.metrics.distance import dice
 from mechlearn.spatial.label_transport import CORE, ENHANCING, transported_labels
-from mechlearn.spatial.volume_arrival import box_around
+from mechlearn.spatial.regions import box_around
 
 INNER = (0.0, 0.25, 0.5, 1.0)  # of `transported_labels`
 

@@ -10,28 +10,31 @@ from scipy import ndimage
 
 from mechlearn.data.stored_visit import StoredVisit
 from mechlearn.records import Surroundings
+from mechlearn.spatial.fitted_order import MARGIN_MM, near_box, phantom_order
+from mechlearn.spatial.order_prior import NEEDED
 from mechlearn.spatial.travel import LIMIT_MM, tissue_speed, travel_mm
 
 __all__ = ["VisitSurroundings", "surroundings_of"]
 
-MARGIN_MM = 30.0  # around the tumour; what lies further counts as this far
 _BLUR_MM = 1.0
 
 
 @dataclass(frozen=True)
 class VisitSurroundings:
-    """distance_mm and travel_mm of `records.Surroundings`, (S, H, W) float32, by stored slice."""
+    """The arrays of `records.Surroundings`, (S, H, W) float32, by stored slice."""
 
     distance_mm: np.ndarray
     travel_mm: np.ndarray
+    score: np.ndarray | None = None
 
     def at(self, row: int) -> Surroundings:
         """Those of one stored slice, copied: a slice must not keep its whole visit in memory."""
-        return Surroundings(self.distance_mm[row].copy(), self.travel_mm[row].copy())
+        score = None if self.score is None else self.score[row].copy()
+        return Surroundings(self.distance_mm[row].copy(), self.travel_mm[row].copy(), score)
 
 
 def surroundings_of(folder: Path) -> VisitSurroundings | None:
-    """Surroundings of a stored visit's slices; None if it has no tumour. About a second a visit.
+    """Surroundings of a stored visit's slices; None if it has no tumour. Seconds a visit.
 
     Args:
         folder: the visit's, in the store. Slices that were not stored (too little brain) count as
@@ -53,7 +56,7 @@ def surroundings_of(folder: Path) -> VisitSurroundings | None:
         return out
 
     tumour = whole(tumour)
-    box = _around(tumour, spacing)
+    box = near_box(tumour, spacing)
     inner, inside = tumour[box], whole(brain)[box]
     image = np.moveaxis(whole(visit.array("images")[:, :, box[1], box[2]])[box[0]], 1, 0)
     speed = tissue_speed(
@@ -68,17 +71,11 @@ def surroundings_of(folder: Path) -> VisitSurroundings | None:
     )
     travel = np.full(tumour.shape, LIMIT_MM, np.float32)
     travel[box] = travel_mm(speed, inner, spacing)
-    return VisitSurroundings(distance[planes], travel[planes])
-
-
-def _around(
-    tumour: np.ndarray, spacing_mm: tuple[float, float, float]
-) -> tuple[slice, slice, slice]:
-    """The tumour's box with MARGIN_MM on every side."""
-    found = ndimage.find_objects(tumour.astype(np.int8))[0]
-    pads = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
-    z, y, x = (
-        slice(max(s.start - pad, 0), min(s.stop + pad, n))
-        for s, pad, n in zip(found, pads, tumour.shape, strict=True)
-    )
-    return z, y, x
+    score = None
+    if set(NEEDED) <= set(visit.contrasts):
+        shown = dict(zip(visit.contrasts, image.astype(np.float32), strict=True))
+        near = phantom_order().score(shown, inside, inner, spacing)
+        score = np.full(tumour.shape, near.max(), np.float32)
+        score[box] = near
+        score = score[planes]
+    return VisitSurroundings(distance[planes], travel[planes], score)

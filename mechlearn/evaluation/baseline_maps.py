@@ -14,12 +14,12 @@ import numpy as np
 from mechlearn.checks import in_range
 from mechlearn.records import ArrivalMap, AxialSlice, SizeForecast
 from mechlearn.spatial.arrival_order import order_from
-from mechlearn.spatial.volume_arrival import FrontSpec, image_speed, volume_arrival
+from mechlearn.spatial.volume_arrival import FrontSpec, image_speed
 from mechlearn.spatial.volume_baselines import dilation_map, fisher_kpp_map, heat_map
 
 __all__ = ["BASELINE_MAPS", "arrival_maps_of", "baseline_maps", "sizes_below"]
 
-BASELINE_MAPS = ("dilation", "heat_kernel", "fisher_kpp", "growth_order", "arrival_order")
+BASELINE_MAPS = ("dilation", "heat_kernel", "fisher_kpp", "travel_time", "arrival_order")
 
 
 def sizes_below(forecast: SizeForecast, percentile: float) -> SizeForecast:
@@ -43,7 +43,7 @@ def baseline_maps(
     Args:
         reference: the last scan, with a tumour in its brain.
         forecast: of the slice's area, mm2.
-        order: of `growth_order`, see `sampler_spec.SamplerSpec.order`.
+        order: of `arrival_order`, see `sampler_spec.SamplerSpec.order`.
         below_percentile: samples above it are left out, for every method.
     """
     kept = sizes_below(forecast, below_percentile)
@@ -56,9 +56,9 @@ def arrival_maps_of(
 ) -> dict[str, ArrivalMap]:
     """Arrival maps in mm2 by the names of `BASELINE_MAPS`; arguments as in `baseline_maps`.
 
-    Dilation, heat kernel and Fisher-KPP stay in the brain. `arrival_order` is the default order of
-    volumes, in the plane; `growth_order` the order that samplers use, fitted to phantoms unless
-    `order` says otherwise.
+    Dilation, heat kernel and Fisher-KPP stay in the brain. `arrival_order` is the order that
+    samplers use, fitted to phantoms unless `order` says otherwise; it and `travel_time` are taken
+    in space and cut, where the slice knows its surroundings.
     """
     brain, spacing = reference.brain, reference.spacing_mm
     present = reference.tumour & brain
@@ -66,12 +66,15 @@ def arrival_maps_of(
     middle = max(forecast.median, reference.pixel_mm2)
     images = dict(zip(reference.contrasts, reference.image, strict=True))
     speed = image_speed(images, brain, present, spacing_mm=spacing, spec=FrontSpec())
-    labels = np.where(brain, reference.labels, 0)
-    joining = order_from(order, reference).astype(float) * reference.brain_area_mm2
+
+    def joined(name: str) -> ArrivalMap:
+        area = order_from(name, reference).astype(float) * reference.brain_area_mm2
+        return ArrivalMap(area, present, spacing, "mm2")
+
     return {
         "dilation": dilation_map(present, brain, spacing),
         "heat_kernel": heat_map(present, brain, spacing, size=middle),
         "fisher_kpp": fisher_kpp_map(present, speed, spacing, size=largest),
-        "growth_order": ArrivalMap(joining, present, spacing, "mm2"),
-        "arrival_order": volume_arrival(labels, brain, images, spacing_mm=spacing),
+        "travel_time": joined("travel"),
+        "arrival_order": joined(order),
     }

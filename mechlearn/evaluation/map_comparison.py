@@ -78,16 +78,34 @@ def choose(cases: Sequence[MapCase]) -> dict[str, MapChoice]:
 
 
 def _choice(cases: Sequence[MapCase], method: str) -> MapChoice:
-    means = {
-        alone: [float(np.mean([_distance(c, _mask(c, method, t, alone=alone)) for c in cases]))
-                for t in THRESHOLDS]
+    patients = [c.patient for c in cases]
+    best = {
+        alone: _threshold(
+            [[_distance(c, _mask(c, method, t, alone=alone)) for c in cases] for t in THRESHOLDS],
+            patients,
+        )
         for alone in (False, True)
-    }  # fmt: skip
+    }
     fitted: Recalibration = fit_recalibration(
         [c.maps[method][c.region] for c in cases], [c.truth[c.region] for c in cases]
     )
-    best = {alone: THRESHOLDS[int(np.argmin(values))] for alone, values in means.items()}
     return MapChoice(best[False], best[True], fitted)
+
+
+def _threshold(distances: Sequence[Sequence[float]], patients: Sequence[str]) -> float:
+    """The threshold nearest to 0.5 among those within one standard error of the least distance.
+
+    Args:
+        distances: one list a threshold of THRESHOLDS, one value a slice.
+        patients: of the slices; the standard error is that of the paired difference of their means.
+    """
+    names = list(dict.fromkeys(patients))
+    of = np.array([names.index(p) for p in patients])
+    means = np.array([np.bincount(of, d) / np.bincount(of) for d in distances])
+    behind = means - means[means.mean(1).argmin()]
+    error = behind.std(1, ddof=1) / np.sqrt(len(names)) if len(names) > 1 else np.zeros(len(means))
+    near = [t for t, b, e in zip(THRESHOLDS, behind.mean(1), error, strict=True) if b <= e]
+    return min(near, key=lambda t: abs(t - DEFAULT_THRESHOLD))
 
 
 def _mask(case: MapCase, method: str, threshold: float, *, alone: bool) -> np.ndarray:

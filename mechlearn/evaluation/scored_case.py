@@ -18,7 +18,8 @@ from mechlearn.metrics.calibration import average_precision, brier, ece
 from mechlearn.metrics.distance import dice, hd95_mm
 from mechlearn.metrics.volume_overlap import continuous_dice, coverage_at_volume, surface_dice
 from mechlearn.records import ArrivalMap
-from mechlearn.spatial.volume_arrival import FrontSpec, box_around, volume_arrival
+from mechlearn.spatial.regions import box_around
+from mechlearn.spatial.volume_arrival import FrontSpec, arrival_from_score, volume_arrival
 from mechlearn.spatial.volume_baselines import (
     BASELINE_MARGINS_MM,
     dilation_map,
@@ -29,9 +30,9 @@ from mechlearn.spatial.volume_baselines import (
 
 __all__ = ["METRICS", "ForecastCase", "arrival_maps", "score_arrivals", "score_case", "scores_of"]
 
+COVERAGES_MM = {"coverage_15mm": 15.0, "coverage_5mm": 5.0}  # margins whose volume is covered
 METRICS = ("dice", "hd95_mm", "surface_dice_2mm", "continuous_dice", "average_precision", "brier",
-           "ece", "coverage_15mm")  # fmt: skip
-TREATED_MARGIN_MM = 15.0  # of the volume at which coverage is taken
+           "ece", *COVERAGES_MM)  # fmt: skip
 _ROOM_MM = 5.0
 
 
@@ -45,6 +46,7 @@ class ForecastCase:
         brain: bool; all true where no brain is known.
         cavity: resection cavity at the last visit, bool: closed to growth.
         speed: relative speed of a front in each voxel; None for 1 in the brain.
+        score: of a fitted order, which then is the order that is judged; None for the default.
         spacing_mm: voxel size along each axis.
         prediction: probability in [0, 1] or a mask as 0 and 1; None to score the baselines alone.
     """
@@ -56,10 +58,11 @@ class ForecastCase:
     cavity: np.ndarray
     spacing_mm: tuple[float, ...]
     speed: np.ndarray | None = None
+    score: np.ndarray | None = None
     prediction: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("truth", "brain", "cavity", "speed", "prediction"):
+        for name in ("truth", "brain", "cavity", "speed", "score", "prediction"):
             other = getattr(self, name)
             if other is not None:
                 same_shape(name, other, "last", self.last)
@@ -82,10 +85,13 @@ class ForecastCase:
         return np.where(self.where, even if self.speed is None else self.speed, 0.0)
 
     @cached_property
-    def treated_voxels(self) -> int:
-        """Voxels outside the last tumour within a uniform 15 mm margin."""
-        grown = uniform_margin(self.last, self.where, self.spacing_mm, TREATED_MARGIN_MM)
-        return int((grown & ~self.last).sum())
+    def treated_voxels(self) -> dict[str, int]:
+        """Voxels outside the last tumour within uniform margins, by name of COVERAGES_MM."""
+        out = {}
+        for name, margin in COVERAGES_MM.items():
+            grown = uniform_margin(self.last, self.where, self.spacing_mm, margin)
+            out[name] = int((grown & ~self.last).sum())
+        return out
 
     def cropped(self) -> ForecastCase:
         """The same case in a box around all that counts."""
@@ -95,7 +101,7 @@ class ForecastCase:
         box = box_around(held, max(1, round(_ROOM_MM / min(self.spacing_mm))))
         optional = {
             name: None if getattr(self, name) is None else getattr(self, name)[box]
-            for name in ("speed", "prediction")
+            for name in ("speed", "score", "prediction")
         }
         return ForecastCase(self.patient, self.last[box], self.truth[box], self.brain[box],
                             self.cavity[box], self.spacing_mm, **optional)  # fmt: skip
@@ -104,7 +110,7 @@ class ForecastCase:
 def arrival_maps(
     case: ForecastCase, size: float, *, spec: FrontSpec | None = None
 ) -> dict[str, ArrivalMap]:
-    """Arrival maps of all baselines and of the default order, by name; `size` in mm3 (mm2)."""
+    """Arrival maps of all baselines and of the judged order, by name; `size` in mm3 (mm2)."""
     labels = np.where(case.cavity, 4, np.where(case.last, 2, 0)).astype(np.uint8)
     anywhere = np.ones(case.last.shape, bool)
 
@@ -118,8 +124,13 @@ def arrival_maps(
         "heat_kernel": heat_map(case.last, case.where, case.spacing_mm, size=size),
         "fisher_kpp": fisher_kpp_map(case.last, case.pace, case.spacing_mm, size=size),
         "travel_time": front("travel"),
-        "arrival_order": front("auto"),
+        "arrival_order": front("auto") if case.score is None else _fitted(case),
     }
+
+
+def _fitted(case: ForecastCase) -> ArrivalMap:
+    sizes = arrival_from_score(np.asarray(case.score), case.last, case.where, case.spacing_mm)
+    return ArrivalMap(sizes, case.last, case.spacing_mm, "mm3" if case.last.ndim == 3 else "mm2")
 
 
 def score_arrivals(case: ForecastCase, maps: Mapping[str, ArrivalMap], size: float) -> list[Row]:
@@ -193,10 +204,9 @@ def scores_of(
         "average_precision": average_precision(scaled, case.truth, region=region),
         "brier": brier(p, case.truth, region=region),
         "ece": ece(p, case.truth, region=region),
-        "coverage_15mm": coverage_at_volume(
-            order, case.truth, region=region, n_voxels=case.treated_voxels
-        ),
-    }
+        **{name: coverage_at_volume(order, case.truth, region=region, n_voxels=count)
+           for name, count in case.treated_voxels.items()},
+    }  # fmt: skip
 
 
 def _finite(arrival: ArrivalMap) -> np.ndarray:

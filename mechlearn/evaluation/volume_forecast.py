@@ -24,7 +24,8 @@ from mechlearn.evaluation.last_visit import last_visit
 from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.records import ArrivalMap, GrowthMap, Patient, SizeForecast, SizeReading, SizeSeries
 from mechlearn.spatial.label_transport import transported_labels
-from mechlearn.spatial.volume_arrival import box_around, volume_arrival
+from mechlearn.spatial.regions import box_around
+from mechlearn.spatial.volume_arrival import volume_arrival
 
 __all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "tumour_on", "volume_series"]
 

@@ -36,11 +36,13 @@ class Surroundings:
 
     distance_mm (H, W) is the distance to the tumour's surface, negative inside, at most 30;
     travel_mm (H, W) the travel time of a front through the tissue, in mm of white matter, 0 in the
-    tumour, at most 80 (`spatial.travel`).
+    tumour, at most 80 (`spatial.travel`); score (H, W) the section of the order fitted in space, a
+    higher one joins later (`spatial.fitted_order`), None where a contrast that it reads is missing.
     """
 
     distance_mm: np.ndarray
     travel_mm: np.ndarray
+    score: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class ArrivalMap:
         spacing_mm: voxel size along each axis of `arrival`.
         unit: mm3 of a volume, mm2 of a slice.
         spread: how certain the order is; None takes it as certain.
+        closed: bool, same shape: tissue that `spread` does not reach (CSF, falx, tentorium), where
+            the order counts as certain; None for none.
 
     Raises:
         ValueError: shapes differ; NaN among the arrival sizes.
@@ -76,9 +78,12 @@ class ArrivalMap:
     spacing_mm: tuple[float, ...]
     unit: str = "mm3"
     spread: PlaceSpread | None = None
+    closed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         same_shape("arrival", self.arrival, "present", self.present)
+        if self.closed is not None:
+            same_shape("closed", self.closed, "present", self.present)
         one_of("arrival map unit", self.unit, UNITS)
         for side in self.spacing_mm:
             positive("arrival map spacing_mm", side)
@@ -108,6 +113,8 @@ class ArrivalMap:
 
         Without `spread` exactly p(v) = P(size >= arrival(v)); with it, the mean over the sizes of
         `PlaceSpread.probability`, which widens the front by what the order has got wrong before.
+        What the spread would put into `closed` goes to the tissue at the front instead, so that the
+        expected size stays.
 
         Raises:
             ValueError: the forecast is in another unit.
@@ -118,21 +125,42 @@ class ArrivalMap:
         if self.spread is None:
             probability = forecast.survival(self.arrival)
         else:
-            probability = self._spread_over(self.spread, forecast.samples)
+            probability = self._spread_over(self.spread, forecast)
         return GrowthMap(probability, kind, len(forecast.samples), self.spacing_mm)
 
-    def _spread_over(self, spread: PlaceSpread, sizes: np.ndarray) -> np.ndarray:
+    def _spread_over(self, spread: PlaceSpread, forecast: SizeForecast) -> np.ndarray:
         """Mean probability over sizes: a smooth function of log(arrival), read off a fine grid."""
         out = np.zeros(self.arrival.shape, np.float32)
         reached = np.isfinite(self.arrival)
         if not reached.any():
             return out
+        sizes = np.asarray(forecast.samples, float)
         log_arrival = np.log(self.arrival[reached].astype(np.float32))
         grid = np.linspace(float(log_arrival.min()), float(log_arrival.max()), _GRID)
-        known = np.log(np.maximum(np.asarray(sizes, float), self.voxel_size))
-        mean = spread.probability(grid[:, None] - known[None, :])[:, np.asarray(sizes) > 0].sum(1)
-        out[reached] = np.interp(log_arrival, grid, mean / len(sizes))
+        known = np.log(np.maximum(sizes, self.voxel_size))
+        mean = spread.probability(grid[:, None] - known[None, :])[:, sizes > 0].sum(1) / len(sizes)
+        smooth = np.interp(log_arrival, grid, mean)
+        if self.closed is not None and (shut := self.closed[reached]).any():
+            certain = forecast.survival(self.arrival[reached][shut])
+            wanted = float(smooth.sum() - certain.sum())
+            ahead = _shift(log_arrival[~shut], grid, mean, wanted)
+            smooth[~shut] = np.interp(log_arrival[~shut] - ahead, grid, mean)
+            smooth[shut] = certain
+        out[reached] = smooth
         return out
+
+
+def _shift(values: np.ndarray, grid: np.ndarray, mean: np.ndarray, wanted: float) -> float:
+    """Shift of log(arrival), 0 to 1, at which probabilities sum to `wanted`; by bisection."""
+    step = grid[1] - grid[0] if grid[1] > grid[0] else 1.0
+    at = np.round((values - grid[0]) / step).astype(int)
+    count = np.bincount(np.clip(at, 0, grid.size - 1), minlength=grid.size)
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        short = count @ np.interp(grid - middle, grid, mean) < wanted
+        low, high = (middle, high) if short else (low, middle)
+    return (low + high) / 2
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ __all__ = ["MapSheet", "distance_figure", "map_name", "maps_figure", "progressio
 
 NAMES = {
     "no_change": "no change", "dilation": "dilation", "heat_kernel": "heat kernel",
-    "fisher_kpp": "Fisher-KPP", "growth_order": "fitted growth order",
+    "fisher_kpp": "Fisher-KPP", "travel_time": "travel time of a front",
     "arrival_order": "arrival map (default)", "dynamic": "dynamic map (paper)",
     "static": "static map (paper)", "dynamic_labels": "under labels",
     "dynamic_placed": "dynamic, placed",

@@ -89,8 +89,9 @@ def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> 
     Args:
         reference: the scan, with its tumour; better with its surroundings
             (`SliceStore.read(row, surroundings=True)`).
-        prior: weights; None for the packaged ones, fitted to phantoms. They read T1, T2 and FLAIR:
-            a scan without one of them gets its `travel_order`.
+        prior: weights; None for the packaged ones, fitted to phantoms: in space where the scan
+            knows its surroundings, else in the plane. They read T1, T2 and FLAIR: a scan without
+            one of them gets its `travel_order`.
 
     Returns:
         (H, W) float32 joining fractions, inf outside the brain. The present tumour's pixels come
@@ -107,6 +108,9 @@ def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> 
         )
     if lacking:
         return travel_order(reference)
+    near = reference.surroundings
+    if prior is None and near is not None and near.score is not None:
+        return _outward(reference, near.score)
     return _outward(reference, (prior or _prior("phantom")).score(reference))
 
 

@@ -6,15 +6,19 @@ radius (1, 1.41, 2, 2.24, ...) rather than by whole iterations of a 3 x 3 one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
 from mechlearn.checks import finite, same_shape
 
 __all__ = [
+    "box_around",
     "dilate_to_area",
     "double_area_dilation",
     "signed_distance",
+    "signed_mm",
     "tumour_region",
 ]
 
@@ -35,6 +39,28 @@ def signed_distance(
         return -np.ones(mask.shape)
     inside = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
     return np.asarray(outside - inside)
+
+
+def signed_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Distance to a mask's edge, positive outside; beyond the array there is background."""
+    spacing = tuple(float(side) for side in spacing_mm)
+    core = (slice(1, -1),) * mask.ndim
+    return signed_distance(np.pad(mask, 1), spacing_mm=spacing)[core]
+
+
+def box_around(region: np.ndarray, margin: int | Sequence[int] = 0) -> tuple[slice, ...]:
+    """Smallest box of slices around the true voxels of a region.
+
+    Wider by `margin` voxels on every side, one number or one an axis.
+    """
+    found = ndimage.find_objects(region.astype(np.uint8))
+    if not found or found[0] is None:
+        return tuple(slice(0, n) for n in region.shape)
+    pads = [margin] * region.ndim if isinstance(margin, int) else margin
+    return tuple(
+        slice(max(s.start - pad, 0), min(s.stop + pad, n))
+        for s, pad, n in zip(found[0], pads, region.shape, strict=True)
+    )
 
 
 def double_area_dilation(mask: np.ndarray, brain: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ part: growth goes on from where the bulk lies rather than from every thin extens
 faster from front to back, as the long association tracts do, slowly through grey matter and hardly
 through CSF. A tumour that shrinks loses its edge first, and sooner far from its deep part.
 
-Constants were chosen on pairs of visits of real patients: see experiments/where_real.
+Constants were chosen on pairs of visits of real patients: see experiments/where_real. Simulated
+tumours have an order of their own, fitted to others of their kind (`spatial.fitted_order`).
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from mechlearn.checks import finite, in_range, one_of, positive, same_shape
 from mechlearn.records import ArrivalMap
+from mechlearn.spatial.fitted_order import phantom_order
 from mechlearn.spatial.front import front_time_mm
 from mechlearn.spatial.place_spread import packaged_spread
-from mechlearn.spatial.regions import signed_distance
+from mechlearn.spatial.regions import box_around, signed_mm
 from mechlearn.spatial.travel import tissue_speed
 
 __all__ = [
-    "CAVITY_LABEL", "ORDERS", "PLAIN", "FrontSpec", "arrival_from_score", "box_around",
-    "front_score", "image_speed", "volume_arrival",
+    "CAVITY_LABEL", "ORDERS", "PLAIN", "FrontSpec", "arrival_from_score", "front_score",
+    "image_speed", "volume_arrival",
 ]  # fmt: skip
 
 CAVITY_LABEL = 4
-ORDERS = ("auto", "travel", "distance")
+CLOSED_SPEED = 0.1  # tissue below it is at least 87% CSF, or a wall: the spread does not reach it
+ORDERS = ("auto", "travel", "distance", "phantom")
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,14 @@ def volume_arrival(
         images: contrast -> image of the same shape, any of t1n, t2w, t2f, in any intensity unit;
             none for plain speed 1 in the brain, unless `speed` is given.
         spacing_mm: voxel size along each axis.
-        order: `auto` the front with the tumour's deep part, `travel` the plain front, `distance`.
+        order: `auto` the front with the tumour's deep part, `travel` the plain front, `distance`;
+            `phantom` the order fitted to simulated tumours, which reads T1, T2 and FLAIR.
         speed: relative speed of the front in each voxel (of a template, say) instead of `images`.
         spec: how the front runs under `auto`; None for the default.
 
     Returns:
-        Sizes in mm3 (mm2 in a plane); under `auto` in space with the spread measured on pairs.
+        Sizes in mm3 (mm2 in a plane); under `auto` and `phantom` in space with the spread measured
+        on pairs.
         A resection cavity is closed: inf, as outside the brain.
 
     Raises:
@@ -118,23 +122,30 @@ def volume_arrival(
     box = box_around(where)
     inner, tumour = where[box], present[box]
     spacing = tuple(float(s) for s in spacing_mm)
-    edge_mm = _signed_mm(tumour, spacing)
+    edge_mm = signed_mm(tumour, spacing)
+    closed = np.zeros(labels.shape, bool)
+    cut = {name: np.asarray(image)[box] for name, image in images.items()}
     if order == "distance":
         score = edge_mm
     else:
-        chosen = (spec or FrontSpec()) if order == "auto" else PLAIN
+        chosen = PLAIN if order == "travel" else spec or FrontSpec()
         if speed is None:
-            cut = {name: np.asarray(image)[box] for name, image in images.items()}
             pace = image_speed(cut, inner, tumour, spacing_mm=spacing, spec=chosen)
         else:
             pace = np.where(inner, np.asarray(speed)[box], 0.0)
-        score = front_score(pace, tumour, spacing, spec=chosen, edge_mm=edge_mm)
+        closed[box] = inner & ~tumour & (pace < CLOSED_SPEED)
+        if order == "phantom":
+            score = phantom_order().score(cut, inner, tumour, spacing)
+        else:
+            score = front_score(pace, tumour, spacing, spec=chosen, edge_mm=edge_mm)
     sizes = np.full(labels.shape, np.inf)
     sizes[box] = arrival_from_score(score, tumour, inner, spacing, edge_mm=edge_mm)
     if labels.ndim == 2:
         return ArrivalMap(sizes, present, spacing, "mm2")
-    spread = packaged_spread() if order == "auto" else None
-    return ArrivalMap(sizes, present, spacing, "mm3", spread)
+    spread = None
+    if order in ("auto", "phantom"):
+        spread = packaged_spread() if order == "auto" else phantom_order().spread
+    return ArrivalMap(sizes, present, spacing, "mm3", spread, closed)
 
 
 def image_speed(
@@ -174,7 +185,7 @@ def front_score(
     axes = [1.0] * tumour.ndim
     axes[-2] = spec.front_back
     outside = front_time_mm(speed, tumour, spacing_mm, axis_speed=axes)
-    depth = -(_signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm)
+    depth = -(signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm)
     if spec.deep_weight == 0 and spec.shrink_weight == 0:
         return np.where(tumour, -depth, outside)
     deep = tumour & (depth >= spec.deep_share * depth.max())
@@ -213,7 +224,7 @@ def arrival_from_score(
     if np.isnan(key).any():
         raise ValueError(f"score is NaN at {int(np.isnan(key).sum())} voxels: use inf for what "
                          "joins last.")  # fmt: skip
-    edge_mm = _signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm
+    edge_mm = signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm
     key, ties = np.round(key, 6), np.round(np.ravel(edge_mm)[candidates], 6)
     inside = tumour.ravel()[candidates]
     blocks = (np.flatnonzero(inside), np.flatnonzero(~inside))
@@ -222,21 +233,3 @@ def arrival_from_score(
     voxel = float(np.prod(np.asarray(spacing_mm, float)))
     sizes[candidates[order]] = np.arange(1, candidates.size + 1) * voxel
     return sizes.reshape(where.shape)
-
-
-def box_around(region: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
-    """Smallest box of slices around the true voxels of a region, wider by `margin` voxels."""
-    found = ndimage.find_objects(region.astype(np.uint8))
-    if not found or found[0] is None:
-        return tuple(slice(0, n) for n in region.shape)
-    return tuple(
-        slice(max(s.start - margin, 0), min(s.stop + margin, n))
-        for s, n in zip(found[0], region.shape, strict=True)
-    )
-
-
-def _signed_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    """Distance to a mask's edge, positive outside; beyond the array there is background."""
-    spacing = tuple(float(side) for side in spacing_mm)
-    core = (slice(1, -1),) * mask.ndim
-    return signed_distance(np.pad(mask, 1), spacing_mm=spacing)[core]

@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from mechlearn.checks import positive, same_shape
 from mechlearn.records import ArrivalMap
-from mechlearn.spatial.regions import signed_distance
+from mechlearn.spatial.regions import box_around, signed_distance
 from mechlearn.spatial.travel import blurred_inside
-from mechlearn.spatial.volume_arrival import arrival_from_score, box_around
+from mechlearn.spatial.volume_arrival import arrival_from_score
 
 __all__ = ["BASELINE_MARGINS_MM", "dilation_map", "fisher_kpp_map", "heat_map", "uniform_margin"]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,14 @@ def test_the_threshold_of_validation_patients_finds_what_one_half_misses():
     without = score_maps(test, {}).of("arrival_order")[0]
     assert (with_choice["dice"], with_choice["hd95_mm"]) == (1.0, 0.0)
     assert without["dice"] < 1.0
+
+
+def test_a_threshold_that_is_better_within_the_error_alone_does_not_leave_one_half():
+    """The rim at p = .3 is true for one patient and false for the other."""
+    right, wrong = make_case("V1"), make_case("V2")
+    assert choose([right])["arrival_order"].threshold == 0.3
+    wrong = replace(wrong, truth=wrong.initial)
+    assert choose([right, wrong])["arrival_order"].threshold == 0.5
 
 
 def test_no_validation_patients_leave_the_defaults():

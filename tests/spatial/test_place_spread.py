@@ -72,3 +72,14 @@ def test_fit_recovers_the_spread_that_made_the_masks() -> None:
     assert found.shift == pytest.approx(true.shift, abs=0.03)
     assert found.inner == pytest.approx(true.inner, rel=0.1)
     assert found.outer == pytest.approx(true.outer, rel=0.1)
+
+
+def test_closed_tissue_gets_nothing_from_the_spread_and_the_expected_size_stays() -> None:
+    samples = np.random.default_rng(0).lognormal(5.5, 0.3, 50)
+    wide = replace(arrival(), spread=PlaceSpread(-0.1, 0.5, 0.3))
+    before = wide.growth_map(forecast(samples)).probability
+    shut = (np.indices(before.shape)[2] > 7) & ~wide.present
+    after = replace(wide, closed=shut).growth_map(forecast(samples)).probability
+    certain = replace(wide, spread=None).growth_map(forecast(samples)).probability
+    np.testing.assert_array_equal(after[shut], certain[shut])
+    assert after.sum() == pytest.approx(before.sum(), rel=0.01)
