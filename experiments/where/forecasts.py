@@ -93,7 +93,7 @@ def pairs(
         speed = image_speed(painted, brain, masks[k - 1], spacing_mm=side, spec=FrontSpec())
         score = phantom_order().score(painted, brain, masks[k - 1], side)
         case = ForecastCase(key.name, masks[k - 1], masks[k], brain, np.zeros_like(brain), side,
-                            speed, score)  # fmt: skip
+                            speed, score=score)  # fmt: skip
         yield case.cropped(), forecast
 
 

@@ -55,7 +55,7 @@ def pairs(spec: PhantomSpec, key: PatientKey) -> list[ForecastCase]:
         speed = image_speed(painted, brain, tumour, spacing_mm=(side,) * 3, spec=FrontSpec())
         score = phantom_order().score(painted, brain, tumour, (side,) * 3)
         found.append(ForecastCase(key.name, tumour, truth, brain, np.zeros_like(tumour),
-                                  (side,) * 3, speed, score))  # fmt: skip
+                                  (side,) * 3, speed, score=score))  # fmt: skip
     return found
 
 

@@ -46,9 +46,9 @@ class ForecastCase:
         brain: bool; all true where no brain is known.
         cavity: resection cavity at the last visit, bool: closed to growth.
         speed: relative speed of a front in each voxel; None for 1 in the brain.
-        score: of a fitted order, which then is the order that is judged; None for the default.
         spacing_mm: voxel size along each axis.
         prediction: probability in [0, 1] or a mask as 0 and 1; None to score the baselines alone.
+        score: of a fitted order, which then is the order that is judged; None for the default.
     """
 
     patient: str
@@ -58,8 +58,8 @@ class ForecastCase:
     cavity: np.ndarray
     spacing_mm: tuple[float, ...]
     speed: np.ndarray | None = None
-    score: np.ndarray | None = None
     prediction: np.ndarray | None = None
+    score: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in ("truth", "brain", "cavity", "speed", "score", "prediction"):
