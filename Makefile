@@ -56,7 +56,7 @@ sdist: $(STAMP)  ## build dist/mechlearn-*.tar.gz, and the wheel from it
 
 # Each extra alone in an environment of its own: what it promises to import is imported.
 # make extras-check PYTHON=python3.13 EXTRAS="core report"
-EXTRAS ?= core report template cohorts diffusion train bundle dicom hub dashboard
+EXTRAS ?= core report template cohorts diffusion train bundle align dicom hub dashboard
 extras-check: sdist  ## install the wheel with each extra alone, outside the checkout (EXTRAS="core report")
 	@set -e; for extra in $(EXTRAS); do \
 	  place=$$(mktemp -d); $(PYTHON) -m venv $$place/venv; \

@@ -17,6 +17,7 @@ EXTRA_OF: Mapping[str, str] = {
     ),
     **dict.fromkeys(("pytorch_lightning", "wandb"), "train"),
     **dict.fromkeys(("dcm2niix", "highdicom", "pydicom"), "dicom"),
+    **dict.fromkeys(("SimpleITK", "picsl_greedy"), "align"),
     "huggingface_hub": "hub",
     "fire": "bundle",
 }

@@ -1,6 +1,7 @@
 """NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023.
 
 With mode=check nothing is made: every visit is examined, and the exit status is 1 with an error.
+With align=FOLDER the visits of a table are co-registered into that folder.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ def main(cfg: DictConfig) -> None:
     from mechlearn.checks import one_of
     from mechlearn.config import check_mode, stores
 
+    if cfg.align is not None:
+        from mechlearn.config.aligning import align
+
+        align(cfg)
+        return
     if one_of("mode", cfg.mode, check_mode.MODES) == "check":
         if status := check_mode.check(cfg):
             sys.exit(status)

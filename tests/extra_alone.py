@@ -23,6 +23,7 @@ MODULES = {
     "diffusion": ("mechlearn.models.checkpoints", "mechlearn.data.store", "mechlearn.phantom"),
     "train": ("mechlearn.config.training", "mechlearn.models.recovery"),
     "bundle": ("fire", "jsonschema"),
+    "align": ("mechlearn.data.align", "picsl_greedy"),
     "dicom": ("mechlearn.data.dicom", "highdicom", "dcm2niix"),
     "hub": ("huggingface_hub",),
     "dashboard": ("wandb_workspaces",),

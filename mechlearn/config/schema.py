@@ -192,6 +192,7 @@ class ForecastConfig(CommonConfig):
 class PrepareConfig:
     name: str = "prepare"
     mode: str = "prepare"  # or check: examine every visit, make nothing
+    align: str | None = None  # folder: co-register the visits of data.manifest into it
     skip: str | None = None  # check.json of mode=check: its bad visits are left out
     data: DataConfig = field(default_factory=DataConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
