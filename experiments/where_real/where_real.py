@@ -70,8 +70,11 @@ def calibrated(
         spread = fit_place_spread([c for j, c in enumerate(counts) if j != i])
         region = case.where & ~case.last
         size = true_size(case)
-        smooth.append(spread.probability(np.log(order.arrival[region] / size)))
-        step.append((order.arrival[region] <= size).astype(float))
+        certain = (order.arrival[region] <= size).astype(float)
+        likely = spread.probability(np.log(order.arrival[region] / size))
+        smooth.append(likely if order.closed is None
+                      else np.where(order.closed[region], certain, likely))  # fmt: skip
+        step.append(certain)
         truth.append(case.truth[region])
     p, q, t = (np.concatenate(a) for a in (smooth, step, truth))
     everywhere = np.ones(t.shape, bool)

@@ -32,7 +32,8 @@ __all__ = [
 ]  # fmt: skip
 
 CAVITY_LABEL = 4
-CLOSED_SPEED = 0.1  # tissue below it is at least 87% CSF, or a wall: the spread does not reach it
+CLOSED_SPEED = 0.15  # tissue below it is at least two thirds CSF, or a wall
+SHOWS_CSF = {"t2w", "t2f"}  # bright on T2, dark on FLAIR: then it is never tumour
 ORDERS = ("auto", "travel", "distance", "phantom")
 
 
@@ -96,7 +97,8 @@ def volume_arrival(
     Returns:
         Sizes in mm3 (mm2 in a plane); under `auto` and `phantom` in space with the spread measured
         on pairs.
-        A resection cavity is closed: inf, as outside the brain.
+        A resection cavity is closed: inf, as outside the brain; so is CSF that T2 and FLAIR show.
+        CSF of a template, or of T1 alone, is reached late, and never by the spread.
 
     Raises:
         ValueError: no tumour, an unknown order, or shapes that differ.
@@ -133,11 +135,13 @@ def volume_arrival(
             pace = image_speed(cut, inner, tumour, spacing_mm=spacing, spec=chosen)
         else:
             pace = np.where(inner, np.asarray(speed)[box], 0.0)
-        closed[box] = inner & ~tumour & (pace < CLOSED_SPEED)
+        closed[box] = shut = inner & ~tumour & (pace < CLOSED_SPEED)
         if order == "phantom":
             score = phantom_order().score(cut, inner, tumour, spacing)
         else:
             score = front_score(pace, tumour, spacing, spec=chosen, edge_mm=edge_mm)
+        if speed is None and set(images) >= SHOWS_CSF:
+            inner = inner & ~shut
     sizes = np.full(labels.shape, np.inf)
     sizes[box] = arrival_from_score(score, tumour, inner, spacing, edge_mm=edge_mm)
     if labels.ndim == 2:

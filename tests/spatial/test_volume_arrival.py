@@ -49,9 +49,17 @@ def test_present_size_gives_the_present_mask(order: str) -> None:
 def test_nothing_leaves_the_brain_or_enters_a_cavity() -> None:
     labels, brain, images = head()
     labels[6:9, 26:30, 14:18] = 4
-    arrival = volume_arrival(labels, brain, images, spacing_mm=SPACING)
+    arrival = volume_arrival(labels, brain, {"t1n": images["t1n"]}, spacing_mm=SPACING)
     never = np.isinf(arrival.arrival)
     np.testing.assert_array_equal(never, ~brain | (labels == 4))
+
+
+def test_csf_that_t2_and_flair_show_is_never_tumour_and_growth_goes_on_behind_it() -> None:
+    labels, brain, images = head()
+    column = np.indices(brain.shape)[2]
+    arrival = volume_arrival(labels, brain, images, spacing_mm=SPACING).arrival
+    assert np.isinf(arrival[brain & (column == 24)]).all()
+    assert np.isfinite(arrival[brain & (column > 28)]).all()
 
 
 def test_fluid_is_taken_late() -> None:
@@ -70,7 +78,8 @@ def test_any_subset_of_contrasts_gives_a_map(kept: tuple[str, ...]) -> None:
     images["t1c"] = images["t1n"]
     some = {name: images[name] for name in kept}
     arrival = volume_arrival(labels, brain, some, spacing_mm=SPACING)
-    assert np.isfinite(arrival.arrival[brain]).all()
+    csf = abs(np.indices(brain.shape)[2] - 24) <= 3
+    assert np.isfinite(arrival.arrival[brain & ~csf]).all()
 
 
 def test_intensity_unit_does_not_matter() -> None:
