@@ -13,7 +13,7 @@ case "$profile" in
   *) echo "fig2_grid: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 # bfloat16 halves the denoiser's time where the CPU has instructions for it, and is slow elsewhere.
-bf16_or_float32() { grep -qs amx_bf16 /proc/cpuinfo && echo bf16 || echo float32; }
+bf16_or_float32() { grep -qsE "amx_bf16|avx512_bf16" /proc/cpuinfo && echo bf16 || echo float32; }
 mkdir -p "$out"
 export OMP_NUM_THREADS=1  # two jobs side by side are the parallelism
 grid=("sampler=${SAMPLER:-fast}" sampler.nl=100,200,300,500 sampler.scale=10k,50k,100k,500k

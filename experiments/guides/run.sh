@@ -13,7 +13,7 @@ case "$profile" in
   *) echo "guides: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 # bfloat16 halves the denoiser's time where the CPU has instructions for it, and is slow elsewhere.
-bf16_or_float32() { grep -qs amx_bf16 /proc/cpuinfo && echo bf16 || echo float32; }
+bf16_or_float32() { grep -qsE "amx_bf16|avx512_bf16" /proc/cpuinfo && echo bf16 || echo float32; }
 mkdir -p "$out"
 export OMP_NUM_THREADS=1
 # All rows visit as many levels, in one precision: only what a row is called by differs.
