@@ -24,7 +24,7 @@ from mechlearn.data.size_table import read_series
 from mechlearn.evaluation.comparison_table import SCORES, SizeComparison
 from mechlearn.evaluation.size_comparison import MODELS, compare
 from mechlearn.growth.learned_forecast import load_size_prior
-from mechlearn.growth.size_history import COMPANION, COVARIATES, FEATURES
+from mechlearn.growth.size_history import COMPANION, COVARIATES
 from mechlearn.growth.size_prior import MECHANISTIC
 from mechlearn.growth.size_prior_fit import LearnedSpec
 from mechlearn.records import SizeReading, SizeSeries
@@ -40,14 +40,13 @@ FILES = {
     "ucsf": ("ucsf_alptdg_whole", None, "ucsf_alptdg_patients"),
 }  # fmt: skip
 MOST_RT_DAYS = 5000.0
-ALL = (*FEATURES, *MECHANISTIC)
+ALL = LearnedSpec().features
 ABLATIONS = {
     "all of it": LearnedSpec(),
-    "without the growth model": LearnedSpec(features=FEATURES),
+    "without the growth model": LearnedSpec(features=tuple(f for f in ALL if f not in MECHANISTIC)),
     "without treatments and covariates":
         LearnedSpec(features=tuple(f for f in ALL if f not in (*COVARIATES, "since_rt"))),
-    "without the other compartment":
-        LearnedSpec(features=tuple(f for f in ALL if f not in COMPANION)),
+    "with the other compartment": LearnedSpec(features=(*ALL, *COMPANION)),
     "without stacking": LearnedSpec(stack=False),
     "a third of the weight on the last visit": LearnedSpec(last_share=1 / 3),
 }  # fmt: skip

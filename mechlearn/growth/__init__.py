@@ -8,8 +8,7 @@ The modules in the order of their imports; each imports only from lines above it
     constraints, growth_spec      fixed and tied parameters; every setting
     fit_problems                  one series without dates; many side by side as arrays
     levenberg_marquardt, solvers  the optimiser; all fits at once, or one by one through lmfit
-    fit, fit_report               least squares (the paper's way); in words, as lmfit's report
-    bootstrap, model_choice       the paper's intervals; models of one series weighed by AICc
+    fit, bootstrap                least squares and intervals, the paper's way
     profile_likelihood, identifiability    which parameters the visits fix
     population_prior, posterior_draws      what a cohort says of one model; draws under it
     ensemble, ensemble_fit        several models, their weights and calibration; fitted to a cohort

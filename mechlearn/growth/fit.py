@@ -8,7 +8,6 @@ do not stall it.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,15 +70,6 @@ class FitResult:
     def identifiable(self) -> bool:
         """At least as many visits as parameters, and all of them move the residuals."""
         return not self.held and self.residuals.size >= self.n_fitted == self.rank
-
-    @property
-    def aicc(self) -> float | None:
-        """Akaike's criterion for small samples; None with too few visits for its correction."""
-        n, k = self.residuals.size, self.n_fitted + 1  # the noise variance counts
-        if n <= k + 1:
-            return None
-        mean_square = max(float(np.mean(self.residuals**2)), 1e-300)
-        return n * math.log(mean_square) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
 
     def area(self, days: np.ndarray) -> np.ndarray:
         """mm^2 at `days` (T,), counted like those of the timeline."""

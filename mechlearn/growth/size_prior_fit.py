@@ -14,7 +14,7 @@ from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
 from mechlearn.growth.quantiles import LEVELS
 from mechlearn.growth.residual_model import ResidualModel, patient_folds
 from mechlearn.growth.series_checks import check_dates
-from mechlearn.growth.size_history import FEATURES, History
+from mechlearn.growth.size_history import COMPANION, FEATURES, History
 from mechlearn.growth.size_prior import MECHANISTIC, USUAL_ZERO, SizePrior, columns, feature_rows
 from mechlearn.growth.size_prior_choice import HeldOut
 from mechlearn.records import SizeSeries
@@ -24,6 +24,8 @@ __all__ = ["LearnedSpec", "fit_size_prior"]
 # By compartment: tiny enhancing volumes would grow in the median otherwise. Chosen by
 # cross-validation over patients; a choice within each fold was too noisy.
 NEAREST = {"whole": 0.05, "flair": 0.05, "enhancing": 0.2, "core": 0.2}
+# The other compartment did not help where constants were chosen on other patients.
+_USED = tuple(f for f in (*FEATURES, *MECHANISTIC) if f not in COMPANION)
 _FEWEST_PATIENTS = 5
 _ZERO_SERIES = 4.0  # weight of the usual share of zeros that stay, in series
 
@@ -33,7 +35,8 @@ class LearnedSpec:
     """How a size prior is fitted; the defaults were chosen by cross-validation over patients.
 
     Attributes:
-        features: of `size_history.FEATURES` and `size_prior.MECHANISTIC`.
+        features: of `size_history.FEATURES` and `size_prior.MECHANISTIC`; by default all but those
+            of the other compartment.
         max_gap: largest distance, in visits, of the pairs that the change is fitted to.
         last_share: share of a patient's weight on the pairs that end at the last visit. Series
             end where the disease progresses, and it is the next last visit that is forecast.
@@ -45,7 +48,7 @@ class LearnedSpec:
         n_folds, seed: of the held-out patients behind weight and ranks.
     """
 
-    features: tuple[str, ...] = (*FEATURES, *MECHANISTIC)
+    features: tuple[str, ...] = _USED
     max_gap: int = 2
     last_share: float = 0.5
     nearest: float | None = None

@@ -1,15 +1,11 @@
-"""Parameters that are fixed or tied, reports of a fit, and lmfit's own view of it."""
+"""Parameters that are fixed or tied."""
 
 from __future__ import annotations
 
-import dataclasses
-
-import lmfit
 import numpy as np
 import pytest
 
 from mechlearn.growth.fit import fit
-from mechlearn.growth.fit_report import fit_text, lmfit_result
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.models import GROWTH_MODELS
 from mechlearn.growth.size_forecast import forecast
@@ -153,60 +149,3 @@ def test_wrong_constraint_is_refused_with_a_remedy(change, message):
 def test_fit_refuses_what_the_spec_refuses():
     with pytest.raises(ValueError, match="growth.tied=.*Use growth.engine=lmfit"):
         fit(series(), tied={"delay": "30"})
-
-
-# --- reports ----------------------------------------------------------------------------------
-
-
-def test_report_names_law_units_and_what_was_not_fitted():
-    result = fit(series(), fixed={"slope": 0.15}, tied={"decay_rate": "3*growth_rate"},
-                 engine="lmfit", n_starts=2)  # fmt: skip
-    text = fit_text(result)
-    assert "timeline p1/z070: law ode, 8 visit(s), days 0 to 240, 4 parameter(s) fitted" in text
-    lines = {line.split()[0]: line for line in text.splitlines()[1:]}
-    assert "mm^2" in lines["initial_area"]
-    assert "1/day" in lines["growth_rate"]
-    assert lines["slope"].endswith("fixed")
-    assert lines["decay_rate"].endswith("= 3*growth_rate")
-
-
-def test_report_says_what_is_held_and_at_a_bound():
-    text = fit_text(fit(series().before(35)))
-    assert "held: no visit after the start of radiotherapy" in text
-    assert "warning: " in text
-    bounded = fit_text(fit(series("exponential", rt=()), "linear"))
-    assert "at its upper bound" in bounded or "at its lower bound" in bounded
-
-
-def test_lmfit_reports_natural_values_beside_fitted_logarithms():
-    found = lmfit_result(series(), GrowthSpec(fixed={"slope": 0.15}))
-    text = lmfit.fit_report(found)
-    assert "log_growth_rate:" in text
-    rate = found.params["growth_rate"]
-    assert rate.value == pytest.approx(np.exp(found.params["log_growth_rate"].value))
-    assert rate.stderr == pytest.approx(rate.value * found.params["log_growth_rate"].stderr)
-
-
-def test_lmfit_agrees_with_the_fit():
-    found = lmfit_result(series(), GrowthSpec(fixed={"slope": 0.15}))
-    ours = fit(series(), fixed={"slope": 0.15})
-    assert found.chisqr == pytest.approx(ours.cost, rel=1e-4)
-
-
-def test_lmfit_counts_the_visits_alone_without_a_ridge():
-    spec = GrowthSpec(law="exponential", ridge=0.0)
-    found = lmfit_result(series("exponential", rt=()), spec)
-    assert (found.ndata, found.nvarys) == (8, 2)
-
-
-def test_lmfit_interval_holds_the_truth():
-    spec = GrowthSpec(law="exponential", ridge=0.0, bounds={"initial_area": [0.1, 10.0]})
-    found = lmfit_result(series("exponential", rt=()), spec)
-    limits = lmfit.conf_interval(found.minimizer, found, p_names=["growth_rate"], sigmas=[2])
-    ends = [value for _, value in limits["growth_rate"]]
-    assert ends[0] < TRUTH["growth_rate"] < ends[-1]
-
-
-def test_law_without_a_search_has_no_lmfit_result():
-    with pytest.raises(ValueError, match="growth.law='carry_forward': is an estimate"):
-        lmfit_result(series(), dataclasses.replace(GrowthSpec(), law="carry_forward"))

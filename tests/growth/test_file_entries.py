@@ -49,7 +49,7 @@ PRIOR = [
     ("features.0", "shoe_size", "features='shoe_size': is no feature"),
     ("gompertz.noise", -1.0, r"gompertz.noise=-1.0: must be a finite number above 0"),
     ("residual.width.2", 0.0, "residual.width=.*must be finite numbers above 0"),
-    ("residual.location", [1.0, 2.0], "residual.location=.*must be 19 numbers"),
+    ("residual.location", [1.0, 2.0], "residual.location=.*must be 17 numbers"),
 ]
 
 

@@ -131,17 +131,6 @@ def test_degenerate_series_is_refused_with_slice_rule_and_remedy(areas, days, me
         fit(timeline(areas, days), "ode")
 
 
-def test_aicc_needs_more_visits_than_parameters():
-    assert fit(timeline([100.0, 130, 160]), "exponential").aicc is None
-    assert fit(timeline([100.0, 130, 160, 200, 262]), "exponential").aicc is not None
-
-
-def test_aicc_prefers_the_law_behind_the_data():
-    areas = GROWTH_MODELS["exponential"].area(DAYS, TRUTH) * (1 + 0.02 * np.cos(7 * DAYS))
-    exponential, linear = fit(timeline(areas), "exponential"), fit(timeline(areas), "linear")
-    assert exponential.aicc < linear.aicc
-
-
 def test_given_start_outside_the_bounds_is_moved_inside():
     series = timeline([400.0, 500, 600, 720])
     far = fit(series, "exponential", start={"growth_rate": 50.0}, n_starts=1)
