@@ -116,7 +116,8 @@ def _boards(
                for line in found]  # fmt: skip
     validation = len({case.patient for case in chosen})
     how = (
-        f"Thresholds (least mean HD95) and recalibration (isotonic) come from {len(chosen)} slices "
+        f"Thresholds (nearest to 0.5 of those within a standard error of the least mean HD95) and "
+        f"recalibration (isotonic) come from {len(chosen)} slices "
         f"of {validation} validation patients." if choices else
         "No validation patients: threshold 0.5, probabilities as they are. Add the jobs of "
         "task.split=val."

@@ -1,8 +1,8 @@
 """Growth maps of all methods compared on held-out patients, thresholds chosen on other patients.
 
-For each method the threshold of its mask is the one of least mean HD95 on validation patients, with
-and without the initial tumour added, and its probabilities are recalibrated on them. Test patients
-are then scored once.
+For each method the threshold of its mask is the one nearest to 0.5 among those whose mean HD95 on
+validation patients is within one standard error of the least, with and without the initial tumour
+added, and its probabilities are recalibrated on them. Test patients are then scored once.
 """
 
 from __future__ import annotations
