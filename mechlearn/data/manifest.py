@@ -1,9 +1,10 @@
 """The canonical manifest: a CSV with one row a visit, whatever the data set it came from.
 
 Columns: patient, session, day, t1n, t1c, t2w, t2f, seg, label_scheme, rt_start_day, rt_end_day,
-dose_gy, fractions, surgery_day, source, age_group, brain_mask. Relative paths start at the
-manifest's folder. Days count from the patient's first visit, or are dates (`data.day_cells`); an
-empty day means that the data set gives none. A row holds one course of radiotherapy; several
+dose_gy, fractions, surgery_day, source, age_group, brain_mask, and those of `data.patient_facts`:
+covariates and first and last days of treatments. Relative paths start at the manifest's folder.
+Days count from the patient's first visit, or are dates (`data.day_cells`); an empty day means that
+the data set gives none. A row holds one course of radiotherapy; several
 courses stand on different rows of the patient. `seg` is one file, or several binary masks as
 LABEL=file;LABEL=file (`data.masks`).
 """
@@ -24,6 +25,12 @@ from mechlearn.data.courses import COURSE_COLUMNS, RT_DURATION_DAYS, check_cours
 from mechlearn.data.day_cells import days_from_dates
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.masks import join_masks, split_masks
+from mechlearn.data.patient_facts import (
+    COVARIATES,
+    TREATMENT_COLUMNS,
+    treatment_days_of,
+    treatments_of,
+)
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import CONTRASTS, Radiotherapy
 
@@ -38,7 +45,7 @@ __all__ = [
 
 COLUMNS = (
     "patient", "session", "day", *CONTRASTS, "seg", "label_scheme", *COURSE_COLUMNS, "surgery_day",
-    "source", "age_group", "brain_mask",
+    "source", "age_group", "brain_mask", *COVARIATES, *TREATMENT_COLUMNS,
 )  # fmt: skip
 AGE_GROUPS = ("adult", "paediatric")
 REQUIRED = ("patient", "session", "seg", "label_scheme")
@@ -70,6 +77,8 @@ class VisitRecord:
     age_group: str = ""  # adult, paediatric, or '' if unknown: splits are drawn in each group
     brain_mask: Path | None = None  # where the images are not skull-stripped
     masks: Mapping[int, Path] = field(default_factory=dict)  # label -> binary mask, later on top
+    covariates: Mapping[str, str] = field(default_factory=dict)  # of the patient: `COVARIATES`
+    treatment_days: Mapping[str, float] = field(default_factory=dict)  # `TREATMENT_COLUMNS` -> day
 
     def __post_init__(self) -> None:
         for key in ("patient", "session"):
@@ -97,11 +106,12 @@ class VisitRecord:
             raise ValueError(
                 f"age_group={self.age_group!r}: must be {' or '.join(AGE_GROUPS)}, or empty."
             )
-        for key in ("day", "surgery_day"):
-            value = getattr(self, key)
+        days = {"day": self.day, "surgery_day": self.surgery_day, **self.treatment_days}
+        for key, value in days.items():
             if value is not None and not math.isfinite(value):
                 raise ValueError(f"{key}={value!r}: must be a finite number or empty.")
         check_course(self)
+        treatments_of(self.treatment_days)
 
     @property
     def name(self) -> str:
@@ -164,8 +174,8 @@ def read_manifest(
                      missing=partial(_missing, masks_alone=masks_alone))  # fmt: skip
     if not rows:
         raise ValueError(f"{path}: no visit below the header. Write one row a visit.")
-    records = []
-    for where, cells in days_from_dates(path, rows, DAYS, missing=missing):
+    records, dated = [], (*DAYS, *TREATMENT_COLUMNS)
+    for where, cells in days_from_dates(path, rows, dated, missing=missing):
         try:
             record = _record(where, cells, path.parent, check_files, folders)
             if not record.images and not masks_alone:
@@ -220,6 +230,8 @@ def _record(
             age_group=cells.get("age_group", ""),
             brain_mask=path_of("brain_mask") if cells.get("brain_mask") else None,
             masks=masks,
+            covariates={key: cells[key] for key in COVARIATES if cells.get(key)},
+            treatment_days=treatment_days_of(where, cells),
             **numbers,
         )
     except ValueError as error:
@@ -269,7 +281,8 @@ def _cells(record: VisitRecord, folder: Path) -> dict[str, str]:
     cells = {c: relative(p) for c, p in record.files().items() if c in COLUMNS}
     if record.masks:
         cells["seg"] = join_masks({label: relative(p) for label, p in record.masks.items()})
+    known = vars(record) | dict(record.covariates) | dict(record.treatment_days)
     for key in COLUMNS:
         if key not in cells and key not in CONTRASTS:
-            cells[key] = cell(getattr(record, key))
+            cells[key] = cell(known.get(key))
     return cells

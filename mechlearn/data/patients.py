@@ -16,6 +16,7 @@ from mechlearn.data.dicom import holds_dicom
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.nifti_input import open_volume
+from mechlearn.data.patient_facts import treatments_of
 from mechlearn.data.tables import header_of
 from mechlearn.records import Patient, Treatment, Visit
 
@@ -48,17 +49,24 @@ def patients_of_records(records: Sequence[VisitRecord], *, where: str) -> list[P
     found = []
     for name, group in groupby(ordered, key=lambda r: r.patient):
         visits = list(group)
-        operated = sorted({v.surgery_day for v in visits if v.surgery_day is not None})
         ages = {v.age_group for v in visits if v.age_group}
+        covariates: dict[str, float | str] = {"age_group": ages.pop()} if len(ages) == 1 else {}
+        for visit in reversed(visits):  # the first visit has the last word, as on the age
+            covariates |= visit.covariates
         found.append(
             Patient(
                 name, tuple(map(_visit, visits)),
                 radiotherapy=courses(visits, where=f"{where}: patient={name}"),
-                treatments=tuple(Treatment("surgery", day) for day in operated),
-                covariates={"age_group": ages.pop()} if len(ages) == 1 else {},
+                treatments=_treatments(visits), covariates=covariates,
             )
         )  # fmt: skip
     return found
+
+
+def _treatments(visits: Sequence[VisitRecord]) -> tuple[Treatment, ...]:
+    given = {t for v in visits for t in treatments_of(v.treatment_days)}
+    given |= {Treatment("surgery", v.surgery_day) for v in visits if v.surgery_day is not None}
+    return tuple(sorted(given, key=lambda t: (t.start_day, t.kind, t.end_day or t.start_day)))
 
 
 def _visit(record: VisitRecord) -> Visit:

@@ -2,8 +2,9 @@
 
 A patients table is a CSV with one row a patient. Columns that are read: patient; age, sex, grade,
 idh, mgmt, diagnosis; surgery_day; chemo_start_day, chemo_end_day, adjuvant_chemo_start_day,
-adjuvant_chemo_end_day; immunotherapy_start_day, immunotherapy_end_day. Days count from the
-patient's first visit; an empty cell is unknown. Other columns are left alone.
+adjuvant_chemo_end_day; immunotherapy_start_day, immunotherapy_end_day; other_start_day,
+other_end_day. Days count from the patient's first visit; an empty cell is unknown. Other columns
+are left alone.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mechlearn.data.compartments import with_companions
+from mechlearn.data.patient_facts import (
+    COVARIATES,
+    TREATMENT_COLUMNS,
+    treatment_days_of,
+    treatments_of,
+)
 from mechlearn.data.size_table import read_series
 from mechlearn.data.tables import number, read_rows
 from mechlearn.records import Patient, SizeSeries, Treatment
 
 __all__ = ["PatientFacts", "complete", "known_patient", "read_patients", "with_patients"]
 
-COVARIATES = ("age", "sex", "grade", "idh", "mgmt", "diagnosis")
-# kind -> (column of the first day, column of the last day)
-_DAYS = (
-    ("surgery", "surgery_day", ""),
-    ("chemotherapy", "chemo_start_day", "chemo_end_day"),
-    ("chemotherapy", "adjuvant_chemo_start_day", "adjuvant_chemo_end_day"),
-    ("immunotherapy", "immunotherapy_start_day", "immunotherapy_end_day"),
-)
+
 @dataclasses.dataclass(frozen=True)
 class PatientFacts:
     """Covariates and treatments of one patient."""
@@ -60,21 +60,19 @@ def _missing(header: Sequence[str]) -> list[str]:
 
 
 def _treatments(where: str, cells: Mapping[str, str]) -> tuple[Treatment, ...]:
-    given = []
-    for kind, start_key, end_key in _DAYS:
-        start = _day(where, start_key, cells)
-        end = _day(where, end_key, cells)
-        if start is None:
-            continue
-        try:
-            given.append(Treatment(kind, start, end))
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-    return tuple(sorted(given, key=lambda t: t.start_day))
+    operated = _day(where, "surgery_day", cells)
+    surgery = () if operated is None else (Treatment("surgery", operated),)
+    for key in TREATMENT_COLUMNS:
+        _day(where, key, cells)  # refuses infinity
+    days = treatment_days_of(where, cells)
+    try:
+        return tuple(sorted((*surgery, *treatments_of(days)), key=lambda t: t.start_day))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _day(where: str, key: str, cells: Mapping[str, str]) -> float | None:
-    value = number(where, key, cells.get(key, "")) if key else None
+    value = number(where, key, cells.get(key, ""))
     if value is not None and not math.isfinite(value):
         raise ValueError(f"{where}: {key}={value}: must be a finite number or empty.")
     return value

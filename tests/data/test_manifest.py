@@ -33,7 +33,8 @@ def test_round_trip_returns_equal_records(folder):
     first = VisitRecord(
         "P1", "s0", {"t1n": folder / "a.nii"}, folder / "seg.nii", "brats2024", 0.0,
         rt_start_day=14.1, rt_end_day=56.3, dose_gy=60.0, fractions=30, surgery_day=-20.0,
-        source="MU",
+        source="MU", covariates={"age": "61", "idh": "wildtype"},
+        treatment_days={"chemo_start_day": 14.0, "chemo_end_day": 56.0},
     )  # fmt: skip
     second = replace(first, session="s1", day=1 / 3, surgery_day=None)
     path = write_manifest([first, second], folder / "manifest.csv")
@@ -199,3 +200,22 @@ def test_each_mask_is_a_file_of_the_visit(folder):
 def test_bad_masks_name_row_and_rule(folder, seg, message):
     with pytest.raises(ValueError, match=message):
         read_manifest(write(folder, {**ROW, "seg": seg}))
+
+
+def test_plain_content_of_a_record_gives_it_back(folder):
+    record = VisitRecord(
+        "P1", "s0", {"t1n": folder / "a.nii"}, folder / "seg.nii", "brats2023", 0.0,
+        covariates={"grade": "3"}, treatment_days={"other_start_day": 5.0},
+    )  # fmt: skip
+    assert VisitRecord.from_dict(json.loads(json.dumps(record.as_dict()))) == record
+
+
+def test_chemotherapy_that_ends_before_it_starts_is_refused_with_its_row(folder):
+    path = write(folder, {**ROW, "chemo_start_day": "9", "chemo_end_day": "3"})
+    with pytest.raises(ValueError, match="row 2: chemotherapy: end_day=3 lies before"):
+        read_manifest(path)
+
+
+def test_dates_of_treatment_become_days(folder):
+    row = {**ROW, "day": "2021-03-01", "chemo_start_day": "2021-03-11"}
+    assert read_manifest(write(folder, row))[0].treatment_days == {"chemo_start_day": 10.0}

@@ -2,7 +2,8 @@
 
 data/015/{t0,t1,t2}/15_{t0,t1,t2}_{t1gd,gtv,brain_mask}.nii.gz (and _flair where there is one), and
 versioned tables: CFB-GBM_mri_availability_v*.tsv (weeks since t0), CFB-GBM_treatment_data_v*.tsv
-(weeks from t0 to radiotherapy, dose, fractions).
+(weeks from t0 to radiotherapy, dose, fractions), CFB-GBM_clinical_data_v*.tsv (age and sex; it may
+be absent).
 
 t0 lies after surgery and before chemoradiation. One binary target volume (`gtv`): enhancement with
 the necrosis in it, no oedema; at t1 and t2 a network drew it. One course of radiotherapy, of which
@@ -15,7 +16,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mechlearn.data.adapters.cohort_tables import dose_gy, find_table, header, keyed, read_sheet
+from mechlearn.data.adapters.cohort_tables import (
+    covariates_of,
+    dose_gy,
+    find_table,
+    header,
+    keyed,
+    read_sheet,
+)
 from mechlearn.data.adapters.common import Gaps, Roots, checked_scheme, finish, is_image, walk
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.tables import Row, number, whole_number
@@ -27,6 +35,7 @@ FILE = re.compile(r"(\d+)_(t\d)_(t1gd|flair|gtv|brain_mask)\.nii(?:\.gz)?")
 CONTRAST = {"t1gd": "t1c", "flair": "t2f"}
 SUBJECT, TIME, WEEKS = "id_patient", "temporality", "time_diff_t0 (weeks)"
 DELAY, DOSE, FRACTIONS = "delay_t0_to_radiotherapy (weeks)", "dose (Gy)", "fractions_number"
+CLINICAL, COVARIATES = "CFB-GBM_clinical_data", {"age": "age_at_t0 (years)", "sex": "gender"}
 EXPECTED = "expected folders NNN with files N_{t0,t1,t2}_{t1gd,gtv,brain_mask}.nii.gz below"
 TABLES = {
     "CFB-GBM_mri_availability": ("the weeks of the scans", (SUBJECT, TIME, WEEKS)),
@@ -64,10 +73,13 @@ def find_cfb_gbm(
         for where, row in scans
     }
     treatment = {_number(name): row for name, row in keyed(therapy, SUBJECT).items()}
+    clinical = find_table(tables, tree.loose, pattern=CLINICAL, what=CLINICAL)
+    patients = {} if clinical is None else keyed(read_sheet(clinical, required=[SUBJECT]), SUBJECT)
+    known = {_number(name): covariates_of(row, COVARIATES) for name, (_, row) in patients.items()}
     gaps, records = Gaps(missing), []
     for case in tree.cases:
         with gaps.catch(case):
-            course = _course(case, treatment)
+            course = _course(case, treatment) | {"covariates": known.get(int(case.name), {})}
             for time, files in sorted(_files(case).items()):
                 with gaps.catch(case):
                     week = weeks.get((int(case.name), time))

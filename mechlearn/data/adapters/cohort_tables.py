@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import logging
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mechlearn.data.tables import Row, number
 
-__all__ = ["calendar_day", "dose_gy", "find_table", "header", "keyed", "newest", "read_sheet"]
+__all__ = ["calendar_day", "covariates_of", "dose_gy", "find_table", "header", "keyed", "newest",
+           "read_sheet", "therapy_days"]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 MISSING = {"", "na", "n/a", "nan", "none", "null", "unknown", "not available", "not applicable"}
 ENDINGS = (".csv", ".tsv", ".xlsx")
 VERSION = re.compile(r"(?<![A-Za-z0-9])v(\d+)|(?<!\d)(20\d{6})(?!\d)")
+GRADE = re.compile(r"[1-4]")
 DOSE = re.compile(r"([\d.]+)\s*(c?gy)?", re.IGNORECASE)
 
 
@@ -185,3 +191,39 @@ def calendar_day(where: str, key: str, text: str) -> float | None:
         raise ValueError(
             f"{where}: {key}={text!r}: must be a date as 2026-01-31 or 2026-01-31T09:30:00."
         ) from error
+
+
+def covariates_of(row: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Covariate -> text of its column, where the row has one; `columns` is covariate -> column.
+
+    Of a grade (`4`, `Grade 4`, `3.0`) the digit is kept.
+    """
+    found = {key: row.get(header(column), "") for key, column in columns.items()}
+    if "grade" in found:
+        digit = GRADE.search(found["grade"])
+        found["grade"] = digit[0] if digit else ""
+    return {key: text for key, text in found.items() if text}
+
+
+def therapy_days(
+    where: str, row: Mapping[str, str], columns: Mapping[str, str]
+) -> dict[str, float]:
+    """Column of `data.patient_facts` -> day, where the row has one.
+
+    A day that is no number, and a last day before the first, are left out with a warning: the
+    forecast can do without.
+    """
+    days: dict[str, float] = {}
+    for key, name in columns.items():
+        text = row.get(header(name), "")
+        try:
+            value = number(where, name, text)
+            before = days.get(key.replace("_end_", "_start_"), -math.inf)
+            if value is not None and not before <= value < math.inf:
+                raise ValueError(f"{where}: {name}={text!r} lies before the start or nowhere.")
+        except ValueError as error:
+            log.warning("%s It is left out.", error)
+            continue
+        if value is not None:
+            days[key] = value
+    return days

@@ -195,7 +195,8 @@ def finish(records: Iterable[VisitRecord], gaps: Gaps, *, what: str) -> list[Vis
 def _from_first_visit(visits: list[VisitRecord], gaps: Gaps) -> list[VisitRecord]:
     days = [v.day for v in visits if v.day is not None]
     if not days:
-        blank = [replace(v, rt_start_day=None, rt_end_day=None, surgery_day=None) for v in visits]
+        blank = [replace(v, rt_start_day=None, rt_end_day=None, surgery_day=None, treatment_days={})
+                 for v in visits]  # fmt: skip
         return sorted(blank, key=lambda v: v.session)
     for visit in visits:
         if visit.day is None:
@@ -218,4 +219,5 @@ def _shifted(visit: VisitRecord, first: float) -> VisitRecord:
         rt_start_day=since(visit.rt_start_day),
         rt_end_day=since(visit.rt_end_day),
         surgery_day=since(visit.surgery_day),
+        treatment_days={key: value - first for key, value in visit.treatment_days.items()},
     )

@@ -2,7 +2,9 @@
 
 PatientID_0003/Timepoint_1/PatientID_0003_Timepoint_1_{brain_t1n,brain_t1c,brain_t2w,brain_t2f,
 tumorMask}.nii.gz, and MU-Glioma-Post_ClinicalData-*.xlsx: days from the diagnosis to each scan, to
-surgery and to the start and end of radiotherapy, dose and fractions. Its headers have stray spaces.
+surgery, to the start and end of radiotherapy, chemotherapy and immunotherapy; dose, fractions, age,
+sex, diagnosis, grade, IDH1 and IDH2 (0 wild type, 1 mutant, 2 unknown) and MGMT (0 unmethylated, 1
+methylated, others unknown). Its headers have stray spaces.
 
 Labels as in BraTS 2024. Time points are put in the order of their days, which is not always that of
 their numbers. Two of the 596 scans have no mask, and some have no day. Many of the scans stand in
@@ -15,7 +17,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mechlearn.data.adapters.cohort_tables import dose_gy, find_table, header, keyed, read_sheet
+from mechlearn.data.adapters.cohort_tables import (
+    covariates_of,
+    dose_gy,
+    find_table,
+    header,
+    keyed,
+    read_sheet,
+    therapy_days,
+)
 from mechlearn.data.adapters.common import Gaps, Roots, checked_scheme, finish, one_file, walk
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.tables import Row, number, whole_number
@@ -32,6 +42,22 @@ RT_START = "Number of days from Diagnosis to Radiation Therapy Start date"
 RT_END = "Number of days from Diagnosis to Radiation Therapy end date"
 SURGERY = "Number of days from Diagnosis to First surgery or procedure"
 DOSE, FRACTIONS = "Dose", "Number of Fractions"
+COVARIATES = {
+    "age": "Age at diagnosis", "sex": "Sex at Birth", "diagnosis": "Primary Diagnosis",
+    "grade": "Grade of Primary Brain Tumor",
+}  # fmt: skip
+IDH, MGMT = ("IDH1 mutation", "IDH2 mutation"), "MGMT methylation"
+BETWEEN = "Number of days from Diagnosis to"
+THERAPIES = {
+    "chemo_start_day": f"{BETWEEN} Initial Chemo Therapy Start date",
+    "chemo_end_day": f"{BETWEEN} Initial Chemo Therapy end date",
+    "adjuvant_chemo_start_day": f"{BETWEEN} Starting Additional Therapy",
+    "adjuvant_chemo_end_day": f"{BETWEEN} Complete Additional Therapy",
+    "immunotherapy_start_day": f"{BETWEEN} Start Immunotherapy",
+    "immunotherapy_end_day": f"{BETWEEN} Complete Immunotherapy",
+    "other_start_day": f"{BETWEEN} Start Other Additional Therapy",
+    "other_end_day": f"{BETWEEN} Complete Other Additional Therapy",
+}
 REQUIRED = (SUBJECT, FIRST_SCAN, RT_START, RT_END, DOSE, FRACTIONS)  # else treatment would be lost
 EXPECTED = (
     "expected PatientID_NNNN/Timepoint_N/PatientID_NNNN_Timepoint_N_{brain_t1n,brain_t1c,"
@@ -104,7 +130,16 @@ def _treatment(found: Row) -> dict[str, Any]:
         "surgery_day": number(where, SURGERY, cell(SURGERY)),
         "dose_gy": dose_gy(where, DOSE, cell(DOSE)),
         "fractions": whole_number(where, FRACTIONS, cell(FRACTIONS)),
+        "covariates": covariates_of(row, COVARIATES) | _molecular(cell(MGMT), *map(cell, IDH)),
+        "treatment_days": therapy_days(where, row, THERAPIES),
     }
+
+
+def _molecular(mgmt: str, *idh: str) -> dict[str, str]:
+    """IDH is mutant where one gene is, and wild type where the first is known not to be."""
+    found = {"0": "unmethylated", "1": "methylated"}.get(mgmt)
+    state = "mutant" if "1" in idh else "wildtype" if idh[0] == "0" else None
+    return {k: v for k, v in (("mgmt", found), ("idh", state)) if v is not None}
 
 
 def _record(

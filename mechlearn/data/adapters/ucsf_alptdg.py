@@ -1,7 +1,8 @@
 """UCSF-ALPTDG (Fields et al., Radiology: AI 2024) -> visit records.
 
 100001/100001_time{1,2}_{t1,t1ce,t2,flair,seg}.nii.gz, and an Excel file (UCSF_PostopGlioma_Table
-S1 ...) whose sheet `Clinical Info` says how many days lie between the two scans.
+S1 ...) whose sheet `Clinical Info` says how many days lie between the two scans, and diagnosis,
+grade, IDH and MGMT.
 
 Labels: 1 core, 2 surrounding FLAIR hyperintensity, 3 enhancing, 4 resection cavity; the table's
 volumes are not read. Two of the table's columns contradict themselves: the header of the start of
@@ -18,7 +19,13 @@ import re
 from pathlib import Path
 
 from mechlearn.checks import one_of
-from mechlearn.data.adapters.cohort_tables import find_table, header, keyed, read_sheet
+from mechlearn.data.adapters.cohort_tables import (
+    covariates_of,
+    find_table,
+    header,
+    keyed,
+    read_sheet,
+)
 from mechlearn.data.adapters.common import Gaps, Roots, checked_scheme, finish, one_file, walk
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.tables import Row, number
@@ -30,6 +37,7 @@ STEMS = {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
 SUBJECT, BETWEEN = "SubjectID", "Days from 1st scan to 2nd scan"
 RT_START = "Days from 1st scan to 1st RT start (neg = RT first)"
 PLAUSIBLE_DAYS = 36525.0  # a century; the table holds 328,372
+COVARIATES = {"diagnosis": "WHO 2021 Diagnosis", "grade": "Grade", "mgmt": "MGMT", "idh": "IDH"}
 RT_SIGNS = {"": 0.0, "header": 1.0, "dictionary": -1.0}
 EXPECTED = (
     "expected folders NNNNNN with NNNNNN_time1_ and NNNNNN_time2_{t1,t1ce,t2,flair,seg}.nii.gz"
@@ -75,9 +83,10 @@ def find_ucsf_alptdg(
     for case in tree.cases:
         with gaps.catch(case):
             day, rt_start = _days(case, rows, table, rt_sign)
+            known = covariates_of(rows[case.name][1], COVARIATES)
             for session, when in (("time1", 0.0), ("time2", day)):
                 with gaps.catch(case):
-                    records.append(_record(case, session, scheme, when, rt_start))
+                    records.append(_record(case, session, scheme, when, rt_start, known))
     return finish(records, gaps, what="UCSF-ALPTDG")
 
 
@@ -102,7 +111,8 @@ def _days(
 
 
 def _record(
-    case: Path, session: str, scheme: str, day: float, rt_start: float | None
+    case: Path, session: str, scheme: str, day: float, rt_start: float | None,
+    covariates: dict[str, str],
 ) -> VisitRecord:
     stem = f"{case.name}_{session}"
     return VisitRecord(
@@ -115,4 +125,5 @@ def _record(
         rt_start_day=rt_start,
         source="UCSF-ALPTDG",
         age_group="adult",
+        covariates=covariates,
     )

@@ -112,3 +112,12 @@ def test_file_of_another_patient_is_refused(cohort, files):
     files(root / "data" / "015" / "t0", "16_t0_gtv.nii.gz")
     with pytest.raises(ValueError, match="a file of patient 16 in the folder 015"):
         find_cfb_gbm(root)
+
+
+def test_age_and_sex_are_read_where_the_table_is_there(cohort, table):
+    root = cohort()
+    rows = [("id_patient", "age_at_t0 (years)", "gender"), (15, 64, "M")]
+    table(root / "CFB-GBM_clinical_data_v03_20260619.tsv", rows)
+    assert {tuple(r.covariates.items()) for r in find_cfb_gbm(root)} == {
+        (("age", "64"), ("sex", "M"))
+    }  # fmt: skip

@@ -103,3 +103,22 @@ def test_unknown_compartment_is_refused(tmp_path):
     seg = measured(tmp_path, Enhancing_Core=10, Cyst=4)
     with pytest.raises(ValueError, match=r"found \['Cyst'\], expected Enhancing_Core"):
         check_measured_volumes(seg, LABELS, voxel_mm3=1.0)
+
+
+DEMOGRAPHICS = ("Patient", "Sex", "Age at surgery (years)", "IDH (WT: wild type)",
+                "MGMT qualitative")  # fmt: skip
+
+
+def test_covariates_are_read_where_the_table_is_there(session, tmp_path, table):
+    session("week-000-1")
+    rows = [DEMOGRAPHICS, ("Patient-001", "female", "57", "R132H mut", "not methylated")]
+    table(tmp_path / "LUMIERE-Demographics_Pathology.csv", rows, joint=",")
+    (record,) = find_lumiere(tmp_path)
+    assert dict(record.covariates) == {
+        "sex": "female", "age": "57", "idh": "mutant", "mgmt": "not methylated"
+    }  # fmt: skip
+
+
+def test_without_the_table_nothing_is_known(session, tmp_path):
+    session("week-000-1")
+    assert not find_lumiere(tmp_path)[0].covariates

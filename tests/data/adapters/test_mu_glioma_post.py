@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mechlearn.data.adapters.mu_glioma_post import find_mu_glioma_post
+from mechlearn.data.patients import patients_of_records
+from mechlearn.records import Patient, Treatment
 
 PARTS = ("brain_t1n", "brain_t1c", "brain_t2w", "brain_t2f", "tumorMask")
 DAYS = (
@@ -114,3 +116,41 @@ def test_table_without_its_columns_of_radiotherapy_is_refused(cohort):
     renamed = tuple("RT start" if "Start date" in name else name for name in HEADER)
     with pytest.raises(ValueError, match="no sheets have the columns .*Start date"):
         find_mu_glioma_post(cohort(row(40, 140, 240), header=renamed))
+
+
+THERAPY = (
+    "Age at diagnosis", "Sex at Birth", "Grade of Primary Brain Tumor", "IDH1 mutation",
+    "IDH2 mutation", "MGMT methylation",
+    " Number of days from Diagnosis to Initial Chemo Therapy Start date",
+    " Number of days from Diagnosis to Initial Chemo Therapy end date",
+    "Number of Days from Diagnosis to Starting Additional Therapy ",
+    "Number of Days from Diagnosis to Start Immunotherapy ",
+)  # fmt: skip
+
+
+def patient_of(cohort, *cells: object) -> Patient:
+    root = cohort((*row(40, 140, 240), *cells), header=(*HEADER, *THERAPY))
+    (patient,) = patients_of_records(find_mu_glioma_post(root), where="here")
+    return patient
+
+
+def test_covariates_and_treatments_reach_the_patient(cohort):
+    patient = patient_of(cohort, 61, "Female", "Grade 4", 1, 0, 1, 50, 92, 120, None)
+    assert dict(patient.covariates) == {
+        "age_group": "adult", "age": "61", "sex": "Female", "grade": "4", "idh": "mutant",
+        "mgmt": "methylated",
+    }  # fmt: skip
+    assert patient.treatments == (
+        Treatment("surgery", -30), Treatment("chemotherapy", 10, 52), Treatment("chemotherapy", 80)
+    )  # fmt: skip
+
+
+def test_codes_for_unknown_are_no_covariates(cohort):
+    patient = patient_of(cohort, None, "Male", None, 2, 2, 4, None, None, None, None)
+    assert dict(patient.covariates) == {"age_group": "adult", "sex": "Male"}
+
+
+def test_chemotherapy_that_ends_before_it_starts_keeps_its_start(cohort, caplog):
+    patient = patient_of(cohort, 61, "Female", 4, 0, 0, 0, 92, 50, None, None)
+    assert patient.treatments[1:] == (Treatment("chemotherapy", 52),)
+    assert "Initial Chemo Therapy end date" in caplog.text

@@ -17,13 +17,16 @@ TABLE = "UCSF_PostopGlioma_Table S1 R1 V5.0_UNBLINDED_FINAL.xlsx"
 
 @pytest.fixture
 def cohort(tmp_path: Path, files, workbook) -> Callable[..., Path]:
-    def make(*rows: tuple, patients: tuple[str, ...] = ("100001",), without: str = "") -> Path:
+    def make(
+        *rows: tuple, patients: tuple[str, ...] = ("100001",), without: str = "",
+        header: tuple[str, ...] = HEADER,
+    ) -> Path:
         for patient in patients:
             names = [f"{patient}_time{t}_{p}.nii.gz" for t in (1, 2) for p in PARTS]
             names += [f"{patient}_flair_subtraction_seg.nii.gz"]
             files(tmp_path / patient, *(n for n in names if n != without))
         shown = [("SubjectID", "Timepoint"), (100001, 1)]
-        workbook(tmp_path / TABLE, {"UCSF-LPTDG": shown, "Clinical Info": [HEADER, *rows]})
+        workbook(tmp_path / TABLE, {"UCSF-LPTDG": shown, "Clinical Info": [header, *rows]})
         return tmp_path
 
     return make
@@ -95,3 +98,11 @@ def test_missing_contrast_is_refused_with_found_and_expected(cohort):
         ValueError, match=r"100001_time2_t2\.nii\.gz.*for t2w, found 0.*time1_flair"
     ):
         find_ucsf_alptdg(root)
+
+
+def test_grade_idh_mgmt_and_diagnosis_are_read(cohort):
+    header = (*HEADER, "WHO 2021 Diagnosis", "Grade", "MGMT", "IDH")
+    root = cohort((100001, 300, 64, -40, "Oligodendroglioma", 3.0, None, "mut"), header=header)
+    assert dict(find_ucsf_alptdg(root)[1].covariates) == {
+        "diagnosis": "Oligodendroglioma", "grade": "3", "idh": "mut"
+    }  # fmt: skip
