@@ -127,6 +127,20 @@ def test_examples_forecast_a_patient_and_score_the_map(
     assert "Dice 0." in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_example_compares_growth_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"P{p},whole,{50 * k},{9000 * (1.1 + 0.05 * p) ** k * rng.uniform(0.95, 1.05):.0f}"
+            for p in range(10) for k in range(4)]  # fmt: skip
+    sizes = tmp_path / "sizes.csv"
+    sizes.write_text("\n".join(["patient,slice,day,volume_mm3", *rows]) + "\n")
+    run_example("compare_growth_models", str(sizes), "learned", "cohort_ratio", "exponential")
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("learned", "cohort_ratio", "exponential"))
+
+
 def run_example(name: str, *words: str) -> None:
     path = Path(__file__).parents[1] / "examples" / f"{name}.py"
     runpy.run_path(str(path))["main"](*words)

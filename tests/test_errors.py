@@ -99,6 +99,16 @@ def test_missing_manifest(command: Command) -> None:
     refused(command("forecast", "patient=visits.csv", "day=120"), "visits.csv: no such file")
 
 
+def test_an_empty_patient_and_a_reference_without_dicom_are_refused(
+    command: Command, tmp_path: Path
+) -> None:
+    refused(command("forecast", "patient=", "day=120"), "patient=: is empty")
+    table = tmp_path / "volumes.csv"
+    table.write_text("patient,slice,day,volume_mm3\nP,whole,0,9000\nP,whole,60,9900\n")
+    words = (f"patient={table}", "day=120", "dicom_reference=no/such")
+    refused(command("forecast", *words), "dicom_reference=no/such", "holds no DICOM")
+
+
 @pytest.mark.parametrize("override", ["what_if.fractions=30", "what_if.dose_gy=54"])
 def test_half_a_dose_is_refused_before_the_manifest_is_looked_for(
     command: Command, override: str

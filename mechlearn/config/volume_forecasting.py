@@ -145,6 +145,8 @@ def open_volume_patient(cfg: DictConfig, dicom: Path) -> Converted:
     """
     name = None if cfg.patient_id is None else str(cfg.patient_id)
     source = cfg.patient if cfg.patient is not None else cfg.data.manifest
+    if source is not None and not str(source).strip():
+        raise ValueError("patient=: is empty. Give a table of visits, or the folder of one visit.")
     if source is not None and (folder := Path(str(source)).expanduser()).is_dir():
         if any(folder.glob("*.nii*")) or not holds_dicom(folder):
             return Converted(Patient.from_folder(folder, name))
@@ -217,6 +219,7 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     if (before := finished_before(folder, mark)) is not None:
         log.info("%s holds this forecast already", folder)
         return before
+    dicom = _reference(cfg, opened, days[0])
     _announce(cfg, patient, days, folder)
     results = forecast(patient, days, prior=cfg.prior, where=cfg.where)
     for text in results[-1].warnings:
@@ -229,7 +232,7 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     done = write_forecast(
         folder, results, drawn=drawn, what_if=what_if, settings=kept,
         command=typed_command("forecast"), mark=mark, inputs=inputs,
-        dicom=_reference(cfg, opened, days[0]),
+        dicom=dicom,
     )  # fmt: skip
     shutil.rmtree(keep, ignore_errors=True)
     return done
@@ -238,7 +241,10 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
 def _reference(cfg: DictConfig, opened: Converted, day: float) -> Path | None:
     """DICOM series that a segmentation of the map refers to; None: none is written."""
     if cfg.dicom_reference is not None:
-        return Path(str(cfg.dicom_reference)).expanduser()
+        folder = Path(str(cfg.dicom_reference)).expanduser()
+        if not folder.is_dir() or not holds_dicom(folder):
+            raise ValueError(f"dicom_reference={folder}: holds no DICOM. Give a series' folder.")
+        return folder
     images = opened.patient.before(day).visits[-1].images.values()
     return next((opened.series[path] for path in images if path in opened.series), None)
 
