@@ -54,8 +54,8 @@ def regrowth(scan: AxialSlice) -> Task:
 
 
 def growth(scan: AxialSlice, factor: float) -> Task:
-    """The tumour grown evenly, where there is no CSF, to `factor` times its area."""
+    """The tumour grown evenly, where there is no CSF, to `factor` times its area, by oedema."""
     room = growing_room(scan)
     target = dilate_to_area(scan.tumour, room, min(factor * scan.tumour.sum(), room.sum()))
-    after = transported_labels(scan.labels, target, scan.brain)
+    after = transported_labels(scan.labels, target, scan.brain, inner=0.0)
     return Task(scan.image, scan.labels, after, (after > 0) & (scan.labels == 0))

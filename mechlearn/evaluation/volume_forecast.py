@@ -31,7 +31,6 @@ __all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "tumour_on", "volume_s
 
 log = logging.getLogger(__name__)
 SAME_GRID_MM = 0.01  # between entries of two affines of one grid
-INNER_GROWTH = 1.0  # core and enhancing tumour keep their share: experiments/where_real
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # probabilities at which masks are written
 
 
@@ -86,7 +85,7 @@ class VolumeForecast:
         box = box_around(target | (self.scan.labels > 0), 1)
         out[box] = transported_labels(
             self.scan.labels[box], target[box], np.ones(target[box].shape, bool),
-            inner=INNER_GROWTH, spacing_mm=self.arrival.spacing_mm,
+            spacing_mm=self.arrival.spacing_mm,
         )  # fmt: skip
         return out
 

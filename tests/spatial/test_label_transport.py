@@ -29,7 +29,7 @@ def test_the_target_is_filled_and_nothing_else():
 
 
 def test_what_was_there_stays_and_what_joins_is_oedema():
-    out = transported_labels(tumour(), disc(14), BRAIN)
+    out = transported_labels(tumour(), disc(14), BRAIN, inner=0.0)
     assert np.array_equal(out[disc(10)], tumour()[disc(10)])
     assert (out[disc(14) & ~disc(10)] == 2).all()
 
