@@ -119,6 +119,8 @@ def grown(scan: AxialSlice, task: Task, drawn: np.ndarray, flair: Meter | None) 
     if flair is not None:
         found = (flair.labels(drawn, scan.brain) > 0).sum()
         row["size_error_segmenter"] = float(found / (task.after > 0).sum() - 1.0)
+        own = flair.calibrated(scan, drawn)
+        row["size_error_calibrated"] = float(own / (task.after > 0).sum() - 1.0)
     for number, name in enumerate(CONTRASTS):
         for key, values in (("distance", real.distance), ("darkened", real.darkened)):
             row[f"{key}_{name}"] = None if values is None else values[number]

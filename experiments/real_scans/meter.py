@@ -16,6 +16,7 @@ from mechlearn.agreement import dice
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store import SliceStore
 from mechlearn.records import AxialSlice
+from mechlearn.spatial.flair_threshold import FlairThreshold
 from mechlearn.spatial.masked_mean import masked_mean
 
 WIDTHS_PX = (1.0, 2.0, 4.0)
@@ -58,13 +59,37 @@ class Meter:
             max_iter=150, learning_rate=0.1, max_leaf_nodes=15, l2_regularization=5.0,
             random_state=seed,
         )  # fmt: skip
+        self._own: tuple[AxialSlice, FlairThreshold] | None = None  # of the last scan
         self.trees.fit(np.concatenate(columns), np.concatenate(labels))
+
+    def shares(self, image: np.ndarray, brain: np.ndarray) -> np.ndarray:
+        """Smoothed probability of each label, (K, H, W); the first is that of no tumour."""
+        found = np.zeros((len(self.trees.classes_), *brain.shape), np.float32)
+        found[:, brain] = self.trees.predict_proba(features(image, brain)[:, brain].T).T
+        return np.stack([masked_mean(share, brain, SMOOTH_PX) for share in found])
+
+    def calibrated(self, scan: AxialSlice, image: np.ndarray) -> float:
+        """Tumour area of a picture of a scan, in pixels, by a threshold of the scan's own.
+
+        The threshold on the probability agrees best with the known mask on the scan as it is, as
+        for FLAIR, and the area is that of the mask times the ratio to the area read there.
+        """
+        if self._own is None or self._own[0] is not scan:
+            self._own = scan, FlairThreshold.fit(
+                self._tumour(scan.image, scan.brain), scan.tumour, scan.brain, contrasts=("t2f",),
+                smooth_px=0.0, pixel_mm=scan.spacing_mm[0],
+            )  # fmt: skip
+        threshold = self._own[1]
+        ratio = threshold.fraction(self._tumour(image, scan.brain)) / threshold.reference_fraction
+        return float(ratio * scan.tumour.sum())
+
+    def _tumour(self, image: np.ndarray, brain: np.ndarray) -> np.ndarray:
+        """Probability of tumour as a picture of one contrast, (1, H, W)."""
+        return 1 - self.shares(image, brain)[:1]
 
     def labels(self, image: np.ndarray, brain: np.ndarray) -> np.ndarray:
         """(H, W) uint8 of canonical labels."""
-        shares = np.zeros((len(self.trees.classes_), *brain.shape), np.float32)
-        shares[:, brain] = self.trees.predict_proba(features(image, brain)[:, brain].T).T
-        smooth = np.stack([masked_mean(s, brain, SMOOTH_PX) for s in shares])
+        smooth = self.shares(image, brain)
         found = np.where(brain, self.trees.classes_[smooth.argmax(0)], 0).astype(np.uint8)
         return np.asarray(np.where(_largest(found > 0), found, 0).astype(np.uint8))
 
