@@ -15,7 +15,8 @@ HERE = Path(__file__).resolve().parents[1] / "experiments" / "benchmarks" / "fau
 
 @pytest.mark.slow
 def test_faults_lose_nothing_and_bad_inputs_are_answered_in_one_line(tmp_path):
-    line = [sys.executable, str(HERE / "faults.py"), str(tmp_path), "--kills", "4", "--flips", "12"]
+    line = [sys.executable, str(HERE / "faults.py"), str(tmp_path), "--kills", "4", "--flips", "12",
+            "--commands", "1", "--disks", "1"]  # fmt: skip
     paths = os.pathsep.join(filter(None, [str(HERE.parents[2]), os.environ.get("PYTHONPATH")]))
     subprocess.run(line, check=True, env={**os.environ, "PYTHONPATH": paths})
     result = json.loads((tmp_path / "result.json").read_text())

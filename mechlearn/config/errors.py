@@ -148,7 +148,7 @@ def clear_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], An
     @functools.wraps(task)
     def wrapped(cfg: DictConfig) -> Any:
         try:
-            return task(cfg)
+            outcome = task(cfg)
         except SystemExit as stop:
             # Lightning's, of a run stopped by a signal, carries no status: to a scheduler, success.
             raise SystemExit(STOPPED if stop.code is None else stop.code) from stop
@@ -158,8 +158,24 @@ def clear_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], An
             if text is None:
                 raise
             raise UserError(text) from error
+        _forget_failure()
+        return outcome
 
     return wrapped
+
+
+def _job_folder() -> Path:
+    from hydra.core.hydra_config import HydraConfig
+
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _forget_failure() -> None:
+    """Remove failed.json of an earlier attempt in the same folder."""
+    from mechlearn.evaluation.rows import FAILED
+
+    with suppress(OSError):
+        (_job_folder() / FAILED).unlink(missing_ok=True)
 
 
 def _note_failure(error: Exception) -> None:
@@ -170,6 +186,6 @@ def _note_failure(error: Exception) -> None:
     from mechlearn.evaluation.rows import write_failure
 
     with suppress(OSError):
-        write_failure(Path(HydraConfig.get().runtime.output_dir), error)
+        write_failure(_job_folder(), error)
     if in_multirun():
         log.error("job %s failed: %s", HydraConfig.get().job.num, error)

@@ -61,13 +61,12 @@ def write_slice_file(path: Path, images: np.ndarray, labels: np.ndarray, brain: 
             typesize=2,
             nthreads=1,
         ),
-        urlpath=str(path),
-        mode="w",
         contiguous=True,
     )
     chunks = (array.schunk.get_chunk(row) for row in range(count))
     digests = (_layout(*_keys(array)), *map(xxhash.xxh3_64_digest, chunks))
     array.schunk.vlmeta[DIGESTS] = b"".join(digests)
+    path.write_bytes(array.to_cframe())  # blosc2's own error of a full disk does not say so
 
 
 def _keys(array: blosc2.NDArray) -> tuple[Any, ...]:

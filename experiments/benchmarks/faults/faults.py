@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from cohort import cohort
+from commands import Bench, full_disks_of_commands, kills_of_commands
 from inputs import rows as bad_inputs
 from inputs import write as write_table
 
@@ -259,6 +260,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=20, help="of each writer and of prepare")
+    parser.add_argument("--commands", type=int, default=20, help="kills of each whole command")
+    parser.add_argument("--disks", type=int, default=5, help="full disks of each whole command")
     parser.add_argument("--flips", type=int, default=60, help="of each kind of file")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -270,9 +273,14 @@ def main() -> None:
                             (full_disks, args.kills), (flips, args.flips)):  # fmt: skip
             found = part(Path(scratch), count, draw)
             print(part.__name__, dict(found), flush=True)  # noqa: T201
-            total += found | Counter(dict.fromkeys(total, 0))
-            for key in COUNTED:
-                total.setdefault(key, 0)
+            total.update(found)
+        if args.commands or args.disks:
+            bench = Bench(Path(scratch))
+            for stop, count in ((kills_of_commands, args.commands),
+                                (full_disks_of_commands, args.disks)):  # fmt: skip
+                found = stop(bench, count, draw)
+                print(stop.__name__, dict(found), flush=True)  # noqa: T201
+                total.update(found)
         inputs = bad_inputs(Path(scratch))
     write_table(inputs, args.folder / "inputs.csv")
     result = dict(total) | {"bad_inputs": len(inputs)} | {

@@ -33,6 +33,7 @@ from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.preparation import prepare
 from mechlearn.data.store import SliceStore, StoredVisit
 from mechlearn.data.volumes import load_visit
+from mechlearn.files import read_json, write_json
 from mechlearn.phantom.cohort_files import write_cohort
 from mechlearn.phantom.phantom_spec import PhantomSpec
 from mechlearn.spatial.intensity import IntensityScale, brain_mask
@@ -199,9 +200,9 @@ def index_of(store: SliceStore, count: int, root: Path) -> dict[str, float]:
         visit = visits[i % len(visits)]
         folder = root / "visits" / f"P{i:05d}" / visit.session
         folder.mkdir(parents=True)
-        card = json.loads((visit.folder / "visit.json").read_text())
+        card = read_json(visit.folder / "visit.json", digest=True)
         card["record"]["patient"] = f"P{i:05d}"
-        (folder / "visit.json").write_text(json.dumps(card))
+        write_json(folder / "visit.json", card, digest=True)
         (folder / "slices.b2nd").symlink_to(visit.folder / "slices.b2nd")
     start = time.perf_counter()
     opened = SliceStore(root)
