@@ -22,6 +22,7 @@ __all__ = [
     "PARTIAL",
     "exclusive",
     "read_json",
+    "remove_litter",
     "replace_folder",
     "replacing",
     "write_arrays",
@@ -53,7 +54,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_litter(path)
+    remove_litter(path)
     mark = f"{PARTIAL}{zlib.crc32(os.uname().nodename.encode()):08x}-{os.getpid()}-"
     handle, name = tempfile.mkstemp(prefix=mark, suffix=f".{path.name}", dir=path.parent)
     os.close(handle)
@@ -72,7 +73,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def _remove_litter(path: Path) -> None:
+def remove_litter(path: Path) -> None:
     """Remove partial files of `path` whose writer, a process of this machine, is gone."""
     mark = f"{PARTIAL}{zlib.crc32(os.uname().nodename.encode()):08x}-"
     for name in os.listdir(path.parent):

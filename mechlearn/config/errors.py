@@ -135,8 +135,13 @@ def reported(name: str, *, status: int = 1) -> Iterator[None]:
         text = user_text(error)
         if text is None or os.environ.get(FULL_TRACE) == "1":
             raise
-        sys.stderr.write(f"{name}: {text}\n")
+        sys.stderr.write(f"{name}: {_printable(text)}\n")
         raise SystemExit(status) from error
+
+
+def _printable(text: str) -> str:
+    """The text with control characters (of a file's name, say) as escapes."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def clear_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:

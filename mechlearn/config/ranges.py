@@ -24,6 +24,8 @@ __all__ = ["CHOICES", "RANGES", "Range", "check_names", "check_ranges"]
 NAME = re.compile(r"[^/\\\0]{0,100}")
 NAMES = ("name", "data.name", "data.kind", "model.kind")  # they become parts of folders' names
 ANY_DATE = dt.date(2000, 1, 1)  # that of the first visit is not known yet
+# What a recipe may name as a class: anything else could run a program or fetch a file.
+TARGETS = ("mechlearn.", "monai.networks.", "pytorch_lightning.", "torch.optim.")
 LAUNCHES = 1e9  # steps, batches: more than any run has
 
 
@@ -132,10 +134,15 @@ def check_names(words: Sequence[str]) -> None:
 
 
 def check_ranges(cfg: DictConfig) -> None:
-    """ValueError naming the key for a number or a choice of a recipe that is out of its range."""
+    """ValueError naming the key for a number, a choice or a class that a recipe may not hold."""
     for key, value in _leaves(OmegaConf.to_container(cfg, resolve=True)):
         if isinstance(value, float) and math.isnan(value) and not key.startswith("hydra."):
             raise ValueError(f"{key}=nan: must be a number.")
+        if key.endswith("_target_") and not str(value).startswith(TARGETS):
+            raise ValueError(
+                f"{key}={value}: a recipe may name classes of {', '.join(TARGETS)} alone. Take "
+                "one of these; code of your own enters by growth.own_laws or task.evaluation."
+            )
         for pattern, allowed in RANGES.items():
             if fnmatchcase(key, pattern) and isinstance(value, (int, float)):
                 allowed.check(key, value)

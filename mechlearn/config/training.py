@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from mechlearn.config import build, stores, tracking, validate
 from mechlearn.config.specs import output_dir
 from mechlearn.evaluation.rows import Row, write_row
+from mechlearn.files import remove_litter
 from mechlearn.models.checkpoints import export
 
 __all__ = ["train_model"]
@@ -30,7 +31,10 @@ def train_model(cfg: DictConfig) -> None:
     with tracking.running_logger(cfg) as logger:
         trainer = build.build_trainer(cfg, logger=logger)
         tracking.begin(logger, cfg)
-        trainer.fit(module, data, ckpt_path=build.resume_path(cfg), weights_only=True)
+        resumed = build.resume_path(cfg)
+        if resumed is not None:
+            remove_litter(resumed)  # a run that had ended writes no checkpoint any more
+        trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
         if trainer.is_global_zero:
             row = _finish(cfg, trainer, **tracking.origin(logger, cfg))
             tracking.end_training(logger, cfg, row, module.card)

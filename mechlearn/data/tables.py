@@ -24,6 +24,8 @@ __all__ = [
 Row = tuple[str, dict[str, str]]  # "FILE, row N" and column -> stripped cell
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)", re.ASCII)
+# What a terminal obeys, or what turns a text around; tabs and ends of lines aside.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UNKNOWN = ("NA", "N/A", "n/a")  # how R and people write an empty cell
 INDEX = re.compile(r"(Unnamed: ?\d+)?")  # the header of an index column, by pandas or a spreadsheet
 
@@ -86,7 +88,8 @@ def csv_text(path: Path, *, what: str = "table") -> str:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: an Excel workbook, UTF-16, another encoding, or a binary file.
+        ValueError: an Excel workbook, UTF-16, another encoding, a binary file, or a text with
+            control characters.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{what} {path}: no such file. Give the path of the CSV file.")
@@ -96,7 +99,12 @@ def csv_text(path: Path, *, what: str = "table") -> str:
     kind = next((words for mark, words in kinds.items() if content.startswith(mark)), "")
     try:
         if not kind and b"\0" not in content:
-            return content.decode("utf-8-sig")
+            text = content.decode("utf-8-sig")
+            found = CONTROL.search(text)
+            if found is None:
+                return text
+            row = text.count("\n", 0, found.start()) + 1
+            kind = f"holds the control character {found.group()!r} in row {row}"
     except UnicodeDecodeError as error:
         kind = f"is not UTF-8 (byte {error.start + 1})"
     raise ValueError(

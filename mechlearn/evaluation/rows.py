@@ -36,6 +36,8 @@ __all__ = [
 
 Row = dict[str, Any]
 ROW = "row.json"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
+AS_TEXT = "'"
 FAILED = "failed.json"
 
 
@@ -114,6 +116,9 @@ def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]],
                 *, first: Sequence[str] = ()) -> Path:
     """Write rows as CSV, atomically; None is an empty cell.
 
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, which
+    `read_table` takes off again.
+
     Args:
         path: the CSV file.
         rows: flat rows; a key that some rows lack is empty there.
@@ -125,8 +130,13 @@ def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]],
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(kept)
+    writer.writerows({k: _as_text(v) for k, v in row.items()} for row in kept)
     return write_bytes(path, buffer.getvalue().encode())
+
+
+def _as_text(value: Any) -> Any:
+    formula = isinstance(value, str) and value.startswith((*FORMULA, AS_TEXT))
+    return AS_TEXT + value if formula else value
 
 
 def read_table(path: str | Path) -> list[Row]:
@@ -138,6 +148,8 @@ def read_table(path: str | Path) -> list[Row]:
 def _typed(text: str) -> Any:
     if text == "":
         return None
+    if text.startswith(AS_TEXT):
+        return text[1:]
     if text in ("True", "False"):
         return text == "True"
     for kind in (int, float):

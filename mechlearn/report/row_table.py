@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +38,7 @@ def row_table(
     ends = {f"{k}{end}" for k in shown for end in ENDS if _has_interval(shown, k)}
     kept = [k for k in shown if k not in words and k not in moved and k not in ends]
     ordered = [*words, *kept]
-    out = Table("", str(row.get("law", "")), *columns, title=Text(str(row.get("job", ""))),
+    out = Table("", escape(str(row.get("law", ""))), *columns, title=Text(str(row.get("job", ""))),
                 box=None, pad_edge=False, show_header=bool(columns))  # fmt: skip
     out.columns[0].overflow = "fold"  # long keys stay whole
     for key in ordered:

@@ -85,3 +85,10 @@ def test_nothing_is_written_outside_the_output_folder(command, tmp_path: Path) -
     status, err = command("forecast", "name=../../../x", f"paths.outputs={tmp_path}/deep/out")
     assert (status, "Traceback" in err) == (1, False)
     assert list(tmp_path.rglob("*")) == [tmp_path / "deep"]
+
+
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "builtins.eval", ""])
+def test_recipe_names_no_other_class(target: str) -> None:
+    cfg = OmegaConf.create({"logger": {"_target_": target}})
+    with pytest.raises(ValueError, match=r"logger\._target_=.*a recipe may name classes of"):
+        check_ranges(cfg)

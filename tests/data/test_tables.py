@@ -66,3 +66,11 @@ def test_semicolons_within_a_cell_do_not_separate():
 
 def test_not_available_is_unknown():
     assert number("here", "dose_gy", "NA") is None
+
+
+@pytest.mark.parametrize("character", ["\x1b[2J", "\x07", "\x9b31m", "\u202e"])
+def test_a_control_character_is_named_with_its_row(tmp_path, character):
+    path = tmp_path / "sizes.csv"
+    path.write_text(f"patient,slice,day,area_mm2\nP{character}1,z1,0,5\n")
+    with pytest.raises(ValueError, match=r"sizes\.csv: holds the control character .* in row 2"):
+        read_series(path)

@@ -66,3 +66,10 @@ def test_table_keeps_types_and_gaps(tmp_path):
     path = write_table(tmp_path / "t.csv", rows, first=("cell",))
     assert path.read_text().splitlines()[0] == "cell,n,word,x"
     assert read_table(path)[1] == {"cell": "b", "n": 3, "word": "ode", "x": None}
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+x", "-2+x", "\t=1", "'P1"])
+def test_a_name_is_no_formula_in_a_spreadsheet_and_reads_back(tmp_path, name):
+    path = write_table(tmp_path / "t.csv", [{"patient": name, "dice": -0.5}])
+    assert path.read_text().splitlines()[1].startswith(("'", "\"'", "-0.5,'"))
+    assert read_table(path) == [{"patient": name, "dice": -0.5}]

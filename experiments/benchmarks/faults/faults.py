@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from cohort import cohort
 from commands import Bench, full_disks_of_commands, kills_of_commands
+from hostile import count as count_hostile
 from inputs import rows as bad_inputs
 from inputs import write as write_table
 
@@ -281,6 +282,9 @@ def main() -> None:
                 found = stop(bench, count, draw)
                 print(stop.__name__, dict(found), flush=True)  # noqa: T201
                 total.update(found)
+        hostile = count_hostile(Path(scratch))
+        print("hostile", dict(hostile), flush=True)  # noqa: T201
+        total.update(hostile)
         inputs = bad_inputs(Path(scratch))
     write_table(inputs, args.folder / "inputs.csv")
     result = dict(total) | {"bad_inputs": len(inputs)} | {
