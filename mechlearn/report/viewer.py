@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from mechlearn.data.model_grid import canonical_spacing
 from mechlearn.data.nifti import small_nifti
 
 __all__ = ["CONTRAST_NAMES", "FIRST", "DrawnVolume", "Viewer", "make_viewer", "viewer_scripts"]
 
 CONTRAST_NAMES = {"t1n": "T1", "t1c": "T1 with contrast agent", "t2w": "T2", "t2f": "T2-FLAIR"}
 WINDOW = (0.5, 99.8)  # percentiles of the brain that are shown black and white
+THICK = 2.0  # times the finest voxel size: a slice thickness that outlines do not cross
 MARGIN = 3  # voxels kept around the brain
 MOST_VOXELS = 8_000_000  # of a contrast; finer scans are shown with every second voxel in the plane
 OUTLINES = {"outline": "tumour of the last visit", "later": "later visit, not used"}
@@ -104,7 +106,7 @@ def make_viewer(
         volumes[f"map{k}"] = packed(np.rint(255 * probability).astype(np.uint8))
     masks = {"outline": present} | ({} if later is None else {"later": later})
     for key, mask in masks.items():
-        volumes[key] = packed(_edge(mask))
+        volumes[key] = packed(_edge(mask, canonical_spacing(affine)))
     named_outlines = tuple({"key": key, "label": OUTLINES[key]} for key in masks)
     drawn_z = tuple(sorted({z for item in drawn for z in item.zs}))
     named_maps = tuple({"key": f"map{k}", "label": label} for k, label in enumerate(maps))
@@ -137,9 +139,16 @@ def _bytes(volume: np.ndarray, inside: np.ndarray, low: float, high: float) -> n
     return np.where(inside, np.clip(np.rint(scaled), 1, 255), 0).astype(np.uint8)
 
 
-def _edge(mask: np.ndarray) -> np.ndarray:
-    """255 on the tumour's surface; where the volume ends there is none."""
-    return (mask & ~ndimage.binary_erosion(mask, border_value=1)).astype(np.uint8) * 255
+def _edge(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
+    """255 on the tumour's surface, but not where the volume ends.
+
+    Neighbours across thick slices do not count: their steps would fill whole areas of a slice.
+    """
+    near = ndimage.generate_binary_structure(3, 1)
+    for axis, spacing in enumerate(spacing_mm):
+        if spacing > THICK * min(spacing_mm):
+            near &= np.expand_dims(np.array([False, True, False]), tuple({0, 1, 2} - {axis}))
+    return (mask & ~ndimage.binary_erosion(mask, near, border_value=1)).astype(np.uint8) * 255
 
 
 def _centre(mask: np.ndarray, box: tuple[slice, ...]) -> list[float]:

@@ -74,6 +74,17 @@ def test_the_viewer_starts_in_the_tumour(scene: dict) -> None:
     assert np.asarray(image.dataobj)[at] == 255
 
 
+@pytest.mark.parametrize(("affine", "count"), [(affine_of("RAS"), 32), (np.eye(4), 50)])
+def test_outlines_do_not_fill_thick_slices(scene: dict, affine: np.ndarray, count: int) -> None:
+    """A block of 2 x 5 x 5 voxels: rings in slices of 5 mm, a closed surface in slices of 1 mm."""
+    present = np.zeros(SHAPE, bool)
+    present[4:6, 5:10, 4:9] = True
+    made = make_viewer({"t2f": scene["scan"]}, {"map": scene["map"]}, present=present,
+                       brain=scene["brain"], affine=affine)  # fmt: skip
+    edge = np.asarray(volume_of(made.volumes["outline"]).dataobj) == 255
+    assert edge.sum() == count
+
+
 def test_large_scans_are_thinned_in_the_plane(scene: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mechlearn.report.viewer.MOST_VOXELS", 100)
     affine = affine_of("LAI")
