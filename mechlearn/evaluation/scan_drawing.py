@@ -91,7 +91,7 @@ def load_drawer(path: str | Path = "demo") -> LoadedModel:
     if not hasattr(model.module, "label_channels"):
         raise ValueError(
             f"checkpoints.drawer={path}: this denoiser has no label conditioning. Train one with "
-            "+experiment=ddpm_labels, or take the packaged one: demo."
+            "+experiment=ddpm_labels, take the packaged one (demo), or guide it: sampler=placed."
         )
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
