@@ -12,3 +12,4 @@ esac
 rm -rf "$out"
 mkdir -p "$out"
 python experiments/sizes_real/compare_cohorts.py "$out" "$profile"
+if [ "$profile" = full ]; then python experiments/sizes_real/check_generality.py "$out"; fi
