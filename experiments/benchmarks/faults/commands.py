@@ -167,8 +167,8 @@ class Bench:
         torch.set_num_threads(1)
         for name in ("prepare", "train", "evaluate", "forecast", "export", "collect"):
             import_module(f"mechlearn.{name}")
-        import mechlearn.config.training  # noqa: F401  forked, not imported again each time
-
+        for name in ("training", "evaluating", "forecasting", "volume_forecasting"):
+            import_module(f"mechlearn.config.{name}")  # forked, not imported again each time
         self._first("prepare")
         shutil.move(self.work / "out", self.place / "stores")
         for kind in ("ddpm", "segmenter"):
