@@ -45,7 +45,7 @@ def test_imports_of_a_script_exist(script: Path) -> None:
 def defined(node: ast.stmt) -> list[str]:
     """Names that a statement of a module defines."""
     if isinstance(node, ast.Assign):
-        return [t.id for t in node.targets if isinstance(t, ast.Name)]
+        return [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
     if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         return [node.target.id]
     if isinstance(node, (ast.Import, ast.ImportFrom)):

@@ -76,8 +76,8 @@ def test_masks_of_tissues_are_given_on_the_command_line(composed: Compose) -> No
 
 
 def test_table_for_a_cohort_without_tables_is_refused(composed: Compose, tmp_path: Path) -> None:
-    cfg = composed("prepare", "data=lumiere", f"data.root={tmp_path}", "data.tables=a.xlsx")
-    with pytest.raises(ValueError, match=r"data\.tables=a\.xlsx: data=lumiere reads no tables"):
+    cfg = composed("prepare", "data=sailor", f"data.root={tmp_path}", "data.tables=a.xlsx")
+    with pytest.raises(ValueError, match=r"data\.tables=a\.xlsx: data=sailor reads no tables"):
         check_source(cfg)
 
 
