@@ -10,7 +10,7 @@ profile="${1:-smoke}"
 cd "$(dirname "$0")/../.."
 case "$profile" in
   smoke) test="${TEST:-6}" val="${VAL:-3}" n_test=6 n_val=3 less=(sampler.steps=6 task.maps.nodes=3 task.maps.n_static=2) ;;
-  full) test="${TEST:-64}" val="${VAL:-16}" n_test=16 n_val=8 less=() ;;
+  full) test="${TEST:-64}" val="${VAL:-16}" n_test=16 n_val=8 less=(sampler.steps=8 sampler.invert_iterations=1 task.maps.nodes=5 task.maps.n_static=2) ;;
   *) echo "fig4_longitudinal: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 # bfloat16 halves the denoiser's time where the CPU has instructions for it, and is slow elsewhere.
