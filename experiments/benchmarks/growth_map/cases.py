@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,11 +34,15 @@ BELOW = 90.0  # percentile of the forecast's samples above which none is asked f
 
 @dataclass(frozen=True)
 class Case:
-    """A reference slice and its targets, ascending fractions (N,), one set a forecast seed."""
+    """A reference slice and its targets, ascending fractions (N,), one set a forecast seed.
+
+    visit: folder of its visit in the store, and how many of its slices have tumour.
+    """
 
     reference: AxialSlice
     targets: tuple[np.ndarray, ...]
     true_fraction: float | None = None
+    visit: tuple[Path, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def cases(chosen: Recipe, *, count: int, seeds: Sequence[int] = (0, 1), n: int =
     names = phantom_patients(chosen.data, "test", count)
     store = open_store(chosen.data, patients=names)
     groups = [_middle_first(store, patient) for patient in names or ()]
-    found = [_case(item, chosen.growth, seeds, n) for item in spread(groups, count)]
+    found = [_case(store, item, chosen.growth, seeds, n) for item in spread(groups, count)]
     if len(found) < count:
         raise ValueError(f"--slices {count}: the test patients have {len(found)} such slices only.")
     return found
@@ -124,7 +129,9 @@ def _middle_first(store: SliceStore, patient: str) -> list[LongitudinalSlice]:
     return sorted(usable, key=lambda s: abs(usable.index(s) - (len(usable) - 1) / 2))
 
 
-def _case(item: LongitudinalSlice, growth: GrowthSpec, seeds: Sequence[int], n: int) -> Case:
+def _case(
+    store: SliceStore, item: LongitudinalSlice, growth: GrowthSpec, seeds: Sequence[int], n: int
+) -> Case:
     seen, truth = LongitudinalSlice(item.slices[:-1], item.courses), item.slices[-1]
     reference = seen.slices[-1]
     drawn = int(np.ceil((n - 1) / BELOW * 100)) + 1  # of which n lie below the percentile
@@ -134,7 +141,12 @@ def _case(item: LongitudinalSlice, growth: GrowthSpec, seeds: Sequence[int], n: 
         made = forecast(seen.timeline, truth.day, spec=spec).targets(
             reference.brain_area_mm2, below_percentile=BELOW)
         targets.append(np.array([t.tumour_fraction for t in made]))
-    return Case(reference, tuple(targets), truth.tumour_area_mm2 / reference.brain_area_mm2)
+    patient, session = reference.patient, reference.session
+    folder = store.visit(patient, session).folder
+    shown = sum(row.tumour_area_mm2 > 0 for row in store.slices(patient=patient)
+                if row.session == session)  # fmt: skip
+    return Case(reference, tuple(targets), truth.tumour_area_mm2 / reference.brain_area_mm2,
+                (folder, shown))  # fmt: skip
 
 
 def synthetic_case(size: int, *, n: int = 100) -> Case:
