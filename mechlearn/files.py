@@ -110,7 +110,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
     import numpy as np  # not at the top: every command imports this module
 
     with replacing(path) as partial, partial.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # stub: allow_pickle
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return Path(path)
 
 

@@ -130,7 +130,7 @@ def _beside(job: Job, series: Sequence[SizeSeries], made: Mapping[str, Sequence[
 
 
 def _compared(job: Job) -> Row:
-    """The forecast beside its baselines: a table in the log and its rows in a file."""
+    """The forecast beside its baselines: a table for the terminal and its rows in a file."""
     from mechlearn.evaluation.size_comparison import compare  # imports this module
 
     series, task, growth = job.cohort, job.task, job.growth
@@ -146,6 +146,7 @@ def _compared(job: Job) -> Row:
         models = tuple(dict.fromkeys(str(row["model"]) for row in rows))
         found = SizeComparison(tuple(rows), models, series.unit)
     if not found.rows:
+        (job.out_dir / TABLE).unlink(missing_ok=True)  # of an earlier run
         return {}
     write_text(job.out_dir / TABLE, f"{series.name}: {found.table(seed=job.seed)}\n")
     return {f"compared_{k}": v for k, v in found.summary(seed=job.seed).items()}

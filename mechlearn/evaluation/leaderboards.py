@@ -114,7 +114,9 @@ def _fits_board(job: str, rows: Sequence[Row]) -> Board:
         return _plain_board(job, rows)
     lines = [_compared(row, row["law"], row["method"]) for row in _named(compared)]
     lines += [_compared(compared[0], name, f"baseline: {name.replace('_', ' ')}")
-              for name in (REFERENCE, *BASELINES)]  # fmt: skip
+              for name in (REFERENCE, *BASELINES)
+              if f"compared_{FITS[0].key}_{name}" in compared[0]
+              and name not in {row["law"] for row in compared}]  # fmt: skip
     return Board("Sizes at the held-out visit", FITS, lines, _counts(rows))
 
 

@@ -104,19 +104,19 @@ def beside_baselines(
     Args:
         series: the cohort, `in_order`.
         made: model -> its forecast, or error, of every series; a model with the name of one of the
-            cohort's baselines is left out.
+            cohort's baselines is left out where the cohort has them.
         n_folds, seed: of the baselines' folds over patients. A cohort of too few patients has no
             such baselines.
     """
     whole = [i for i, s in enumerate(series) if s.visits[0].day < s.visits[-1].day]
     floor = cohort_floor(np.concatenate([s.sizes for s in series]))
-    own = {name: found for name, found in made.items() if name not in BASELINES}
-    rows = [_row(series[i], 1, name, found[i], floor) for name, found in own.items() for i in whole]
+    cohort = SizeComparison((), (), series[0].unit)
     try:
         cohort = compare(series, models=BASELINES, n_folds=n_folds, seed=seed)
     except ValueError as error:
         log.info("no cohort ratio beside the forecasts: %s", error)
-        return SizeComparison(tuple(rows), tuple(own), series[0].unit)
+    own = {name: found for name, found in made.items() if name not in cohort.models}
+    rows = [_row(series[i], 1, name, found[i], floor) for name, found in own.items() for i in whole]
     return SizeComparison((*rows, *cohort.rows), (*own, *cohort.models), series[0].unit)
 
 

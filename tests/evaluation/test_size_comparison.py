@@ -104,3 +104,5 @@ def test_a_cohort_of_few_patients_has_no_baselines_of_its_own():
     beside = beside_baselines(series, {"ode": failed}, n_folds=5, seed=0)
     assert beside.models == ("ode",)
     assert beside.failed("ode") == 3
+    made = {"ode": failed, "carry_forward": failed}
+    assert beside_baselines(series, made, n_folds=5, seed=0).models == ("ode", "carry_forward")
