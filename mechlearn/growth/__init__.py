@@ -1,29 +1,29 @@
 """How much a tumour grows: growth models, fits, population prior, ensemble, forecast.
 
-The modules in the order of their imports; each imports only from lines above its own:
+The modules in the order of their imports; a module imports only from modules listed above it:
 
     derivatives, treatment        exact derivatives of a formula; courses of radiotherapy
-    growth_model, models          what a growth model is; the declarations
+    growth_model, models          the type of a growth model; the built-in ones
     quantiles, measurement_noise  weighted quantiles, mixtures; scatter of sizes about a model
     constraints, growth_spec      fixed and tied parameters; every setting
     fit_problems                  one series without dates; many side by side as arrays
     levenberg_marquardt, solvers  the optimiser; all fits at once, or one by one through lmfit
     fit, bootstrap                least squares and intervals, the paper's way
     profile_likelihood, identifiability    which parameters the visits fix
-    population_prior, posterior_draws      what a cohort says of one model; draws under it
+    population_prior, posterior_draws      the prior of one model from a cohort; posterior draws
     ensemble, ensemble_fit        several models, their weights and calibration; fitted to a cohort
     file_entries, population_file          a file's entries, checked; an ensemble from a file
     ensemble_forecast             growth=pooled, and one model under a population
-    series_checks                 what no series of a brain tumour holds
+    series_checks                 upper limits of days, doses and sizes
     size_history, cohort_ratio, gompertz_diffusion, residual_model    parts of a size prior
-    size_prior, size_prior_choice, size_prior_fit    what a cohort teaches of a size
+    size_prior, size_prior_choice, size_prior_fit    forecasts of a size learned from a cohort
     learned_forecast              growth=learned: the packaged priors, in one call
     size_forecast                 the forecast of a series by any of these
     counterfactual                the forecast under another course of radiotherapy
 
-`growth.compare` scores models beside each other on held-out visits. It is the function of
-`evaluation.size_comparison`, imported when it is asked for: this package imports nothing that
-stands above it.
+`growth.compare` compares the scores of models on held-out visits. It is the function of
+`evaluation.size_comparison`, imported on first access, because this package imports nothing from
+the layers above it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from mechlearn.growth.treatment import radiotherapy
 if TYPE_CHECKING:
     from mechlearn.growth.learned_forecast import forecast_size
 
-    compare: Callable[..., Any]  # its own types stand above this package
+    compare: Callable[..., Any]  # its types are in a layer above this one
 
 __all__ = ["GROWTH_MODELS", "DegenerateSeriesError", "GrowthModel", "GrowthSpec", "Parameter",
            "compare", "forecast_size", "radiotherapy"]  # fmt: skip

@@ -31,7 +31,7 @@ class Bootstrap:
         point: the fit to the measurements themselves.
         problem: clock and scale of the slice.
         values: (N, P) parameters of the refits that converged, `initial_area` in first areas.
-        n_failed: refits that did not, and are not among `values`.
+        n_failed: number of refits that did not converge; `values` leaves them out.
     """
 
     point: FitResult
@@ -52,7 +52,8 @@ class Bootstrap:
 def perturb(areas: np.ndarray, spec: GrowthSpec, rng: np.random.Generator) -> np.ndarray:
     """Noisy copies of measurements (V,) over the first area: (n_bootstrap, V), never clipped.
 
-    Every copy has its mirror image, so that the median of a forecast hardly jitters.
+    Every copy has a counterpart with the negative noise: this reduces the Monte Carlo error of the
+    median.
     """
     noise = spec.noise * mirrored(rng, (spec.n_bootstrap, areas.size))
     return areas * (1 + noise) if spec.noise_model == "multiplicative" else areas + noise
@@ -62,9 +63,9 @@ def bootstrap(timeline: SizeSeries, spec: GrowthSpec, *, rng: np.random.Generato
     """Fit a slice, then refit it to `spec.n_bootstrap` noisy copies of its measurements.
 
     Args:
-        timeline: the visits that may be seen.
-        spec: law, noise, number of refits.
-        rng: of the noise and the extra starts.
+        timeline: the visits that the fit may use.
+        spec: growth model, noise, number of refits.
+        rng: random generator of the noise and the extra starts.
 
     Raises:
         DegenerateSeriesError, RuntimeError: as `fit`.
@@ -78,10 +79,10 @@ def bootstrap(timeline: SizeSeries, spec: GrowthSpec, *, rng: np.random.Generato
 def bootstraps(
     timelines: Sequence[SizeSeries], spec: GrowthSpec, *, rngs: Sequence[np.random.Generator]
 ) -> list[Bootstrap | Exception]:
-    """`bootstrap` of many slices, all of whose fits run at once.
+    """`bootstrap` of many slices; all fits run at once.
 
-    A slice that cannot be fitted has its error in its place; the result of a slice does not depend
-    on the others.
+    For a slice that cannot be fitted the list holds the error. The result of a slice does not
+    depend on the others.
     """
     law = spec.resolve()
     problems: list[FitProblem] = []
@@ -122,7 +123,7 @@ def _bootstraps(
             continue
         if not good.all():
             logger.warning(
-                "timeline %s, law %s: %d of %d refits failed and are left out",
+                "timeline %s, growth model %s: %d of %d refits failed and are left out",
                 problem.name, law.name, (~good).sum(), spec.n_bootstrap,
             )
         out.append(Bootstrap(point, problem, held[good], int((~good).sum())))
@@ -132,11 +133,13 @@ def _bootstraps(
 def _refit(
     batch: Batch, series: Sequence[np.ndarray], minima: np.ndarray, spec: GrowthSpec
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each noisy copy from the slice's minimum and, lest all stay in its valley, the law's start.
+    """Fit each noisy copy from two starts: the slice's minimum and the growth model's start.
+
+    The second start lets a refit reach another local minimum. More starts find a lower minimum
+    for one refit in a hundred.
 
     Returns:
-        Values (S, n, P) and which converged (S, n). More starts find a lower minimum for one refit
-        in a hundred.
+        Values (S, n, P) and which converged (S, n).
     """
     size, n, p = len(series), spec.n_bootstrap, minima.shape[2]
     most, centre = batch.days.shape[1], batch.objective.centre

@@ -1,6 +1,6 @@
-"""Cohort ratio: last size times the cohort's own ratios of consecutive sizes. The baseline.
+"""Cohort ratio, the baseline: last size times the cohort's ratios of consecutive sizes.
 
-    z = log((V2 + f) / (V1 + f)) over consecutive visits of the cohort, each patient of weight one;
+    z = log((V2 + f) / (V1 + f)) over consecutive visits of the cohort; each patient has weight 1
     forecast: max((V_last + f) exp(z) - f, 0)
 
 f, the floor, is the 5th percentile of the cohort's positive sizes. `centred` subtracts the median:
@@ -23,7 +23,7 @@ FLOOR_PERCENTILE = 5.0
 
 
 def cohort_floor(sizes: np.ndarray) -> float:
-    """The size that stands for "nothing"; 1 where no size is positive."""
+    """The size added before a logarithm is taken; 1 where no size is positive."""
     positive = sizes[sizes > 0]
     return float(np.percentile(positive, FLOOR_PERCENTILE)) if positive.size else 1.0
 
@@ -36,7 +36,7 @@ class CohortRatio:
 
     @classmethod
     def fit(cls, histories: Sequence[History], floor: float) -> CohortRatio:
-        """From series with two days or more; ValueError where there is none."""
+        """From series with at least two days; ValueError where no series has two."""
         pairs: dict[str, list[np.ndarray]] = {}
         for history in histories:
             if history.days.size > 1:
@@ -50,5 +50,5 @@ class CohortRatio:
 
     @property
     def centred(self) -> CohortRatio:
-        """The same ratios about "no change"."""
+        """The same ratios with median 1: the median forecast is "no change"."""
         return CohortRatio(self.changes - np.median(self.changes))

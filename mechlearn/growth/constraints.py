@@ -1,7 +1,7 @@
-"""Parameters that stay where the user puts them, or follow others by an expression.
+"""Fixed parameters, and parameters that are tied to others by an expression.
 
-lmfit carries the expressions. Its parameters are those a fit moves, `log_growth_rate` for one that
-is fitted on a log scale, and beside them the natural values that expressions are written in.
+lmfit evaluates the expressions. Its parameters are the fit coordinates (`log_growth_rate` for a
+parameter that is fitted on a log scale) and the natural values, which expressions use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STEP = 1e-6  # of the differences behind the slopes of an expression
 def check_constraints(
     law: GrowthModel, fixed: Mapping[str, float], tied: Mapping[str, str], engine: str
 ) -> None:
-    """ValueError for a parameter that cannot be fixed or tied as it is asked for."""
+    """ValueError for a parameter that cannot be fixed or tied in this way."""
     known = {p.name: p for p in law.parameters}
     for key, names in (("growth.fixed", fixed), ("growth.tied", tied)):
         for name in names:
@@ -55,8 +55,9 @@ def check_constraints(
         _check_expression(name, expression, law, tied)
     if tied and engine != "lmfit":
         raise ValueError(
-            f"growth.tied={dict(tied)!r} with growth.engine={engine!r}: expressions are lmfit's. "
-            "Use growth.engine=lmfit, or a law of your own that has one parameter less."
+            f"growth.tied={dict(tied)!r} with growth.engine={engine!r}: only lmfit evaluates "
+            "expressions. Use growth.engine=lmfit, or a growth model of your own that has one "
+            "parameter less."
         )
 
 
@@ -73,13 +74,13 @@ def _check_expression(
     unknown = sorted(used - set(free) - set(_FUNCTIONS))
     if unknown:
         raise ValueError(
-            f"{key}: {', '.join(unknown)} is not a parameter of {law.name} that is free itself. "
+            f"{key}: {', '.join(unknown)} is not an untied parameter of {law.name}. "
             f"Use {', '.join(free)} and {', '.join(_FUNCTIONS)}."
         )
 
 
 def coordinate_names(law: GrowthModel) -> tuple[str, ...]:
-    """What lmfit calls the coordinates: `log_growth_rate` on a log scale."""
+    """Names of the coordinates in lmfit: `log_growth_rate` on a log scale."""
     return tuple(f"log_{p.name}" if p.scale == "log" else p.name for p in law.parameters)
 
 
@@ -87,16 +88,16 @@ def lmfit_parameters(
     law: GrowthModel, start: np.ndarray, low: np.ndarray, high: np.ndarray, *,
     tied: Mapping[str, str] | None = None, natural: bool = False,
 ) -> lmfit.Parameters:
-    """A law's parameters as lmfit knows them.
+    """The parameters of a growth model as an lmfit `Parameters` object.
 
     Args:
-        law: the law.
-        start, low, high: coordinates (P,); one without room (low = high) does not vary.
-        tied: expressions in natural values, `initial_area` in first areas. What they give stays
-            within low and high.
-        natural: add the natural values of those on a log scale, for a report.
+        law: the growth model.
+        start, low, high: coordinates (P,); a parameter with low = high does not vary.
+        tied: expressions in natural values, `initial_area` in first areas. Their results are
+            clipped to low and high.
+        natural: add the natural values of parameters on a log scale, for a report.
     """
-    import lmfit  # half a second: not for who does not tie parameters
+    import lmfit  # takes half a second: imported only where parameters are tied
 
     params, tied = lmfit.Parameters(), tied or {}
     log = [p.scale == "log" for p in law.parameters]
@@ -118,12 +119,12 @@ def lmfit_parameters(
 
 
 def lmfit_coordinates(params: lmfit.Parameters, law: GrowthModel) -> np.ndarray:
-    """Coordinates (P,) of a law's parameters."""
+    """Coordinates (P,) of a growth model's parameters."""
     return np.array([params[name].value for name in coordinate_names(law)])
 
 
 def tie_slopes(params: lmfit.Parameters, law: GrowthModel) -> np.ndarray:
-    """d coordinates / d those that vary, (P, F)."""
+    """Derivatives of all coordinates in those that vary, (P, F)."""
     names = coordinate_names(law)
     varying = [n for n in names if params[n].vary]
     slopes = np.array([[float(n == free) for free in varying] for n in names])

@@ -1,12 +1,12 @@
-"""The forecast had radiotherapy begun on another day, with another dose, or not at all.
+"""Counterfactual forecast: radiotherapy on another day, with another dose, or none.
 
-The law is fitted to the visits under the courses as they were. Each of its draws then gives a
-ratio, law under the other courses over law under the actual ones, and the ratio multiplies the
-drawn curve. What the law lacks (`measurement_noise`) stays as the visits show it and as it was
-drawn for later days: only the treatment changes.
+The growth model is fitted to the visits under the actual courses. For each draw of its parameters
+the ratio of two curves is computed: the curve under the other courses over the curve under the
+actual ones. The ratio multiplies the drawn curve. The model error (`measurement_noise`) does not
+change: it stays as estimated at the visits and as drawn for later days.
 
-This is a prediction of the model for a course it did not see, not an observation: no visit shows
-how the tumour would have gone on.
+The result is a prediction of the model, not an observation: no visit shows the tumour under the
+other courses.
 """
 
 from __future__ import annotations
@@ -33,25 +33,26 @@ def what_if(
     timeline: SizeSeries, day: float, *, spec: GrowthSpec, courses: Sequence[Radiotherapy],
     ensemble: Ensemble | None = None,
 ) -> SizeForecast:
-    """`forecast` of one slice to `day` had its courses of radiotherapy been `courses`.
+    """`forecast` of one slice to `day` under the courses of radiotherapy `courses`.
 
-    The size at the first visit is the same in both worlds. Until the first day on which the
-    courses differ so are the curves; visits after it belong to the actual world and count for the
-    parameters alone. Laws of an ensemble without radiotherapy do not respond, and keep their share.
+    Actual and counterfactual curves are equal until the first day on which the courses differ.
+    Visits after that day show the tumour under the actual courses; they are used to estimate the
+    parameters only. Growth models of an ensemble that do not include radiotherapy give the same
+    curve under both courses, and keep their weight.
 
     Args:
-        timeline: the slice with the courses as they were.
+        timeline: the slice with the actual courses.
         day: days since the patient's first visit.
-        spec: as for `forecast`: which visits are seen, the law, the population.
-        courses: in place of the actual ones; () for no radiotherapy. A course without dose and
-            fractions has those of the actual course of the same number (the last one, where there
-            are fewer). With other ones the surviving part becomes S^(E_other / E_actual), E the
-            biologically effective dose by `spec.alpha_beta_gy`.
-        ensemble: the population, in place of the one that `spec.population` names.
+        spec: as for `forecast`: the visits that are used, growth model, population prior.
+        courses: replace the actual ones; () for no radiotherapy. A course without dose and
+            fractions takes those of the actual course with the same index (of the last one, where
+            there are fewer). With another dose or other fractions the surviving part is
+            S^(E_other / E_actual), E the biologically effective dose by `spec.alpha_beta_gy`.
+        ensemble: replaces the one that `spec.population` names.
 
     Raises:
-        ValueError: no law that knows radiotherapy; a dose that is needed and not known; nothing
-            seen of radiotherapy, and no population that would tell of it.
+        ValueError: no growth model includes radiotherapy; a dose is needed and not known; no visit
+            after the start of radiotherapy is used, and there is no population prior.
         DegenerateSeriesError, RuntimeError: as `forecast`.
     """
     other = dataclasses.replace(timeline, courses=_dosed(timeline.courses, courses))
@@ -64,9 +65,9 @@ def what_if(
     seen = visible(timeline, day, spec, known=ensemble is not None)
     if ensemble is None and courses and not _sees(seen):
         raise ValueError(
-            f"timeline {timeline.name}: no visit after the start of radiotherapy is seen, so "
-            "what a course does to this tumour is not known. Use growth.population, whose cohort "
-            "tells of it."
+            f"timeline {timeline.name}: no visit after the start of radiotherapy is used, so "
+            "the effect of radiotherapy on this tumour is not known. Use growth.population, whose "
+            "cohort gives a prior of this effect."
         )
     ratio = np.concatenate([
         _ratio(law, values, made.curve_days, timeline, other, spec, ensemble)
@@ -91,7 +92,7 @@ def _refuse_deaf(timeline: SizeSeries, spec: GrowthSpec, ensemble: Ensemble | No
     if not any(law.knows_radiotherapy for law in laws):
         raise ValueError(
             f"timeline {timeline.name}: growth.law={spec.law!r} ("
-            f"{', '.join(law.name for law in laws)}) does not know radiotherapy, so no course "
+            f"{', '.join(law.name for law in laws)}) does not include radiotherapy, so no course "
             "changes its forecast. Use one that does: ode, linear_rt, logistic_rt or gompertz_rt."
         )
 
@@ -103,7 +104,7 @@ def _sees(timeline: SizeSeries) -> bool:
 def _parts(
     made: SizeForecast, spec: GrowthSpec, ensemble: Ensemble | None
 ) -> list[tuple[GrowthModel, Mapping[str, np.ndarray]]]:
-    """Each law of a forecast with its draws, in the order of the forecast's samples."""
+    """Each growth model of a forecast with its draws, in the order of the forecast's samples."""
     if ensemble is None:
         law = spec.resolve()
         return [(law if law.name == made.law else get_growth_model(made.law), made.parameters)]
@@ -117,7 +118,7 @@ def _ratio(
     law: GrowthModel, values: Mapping[str, np.ndarray], days: np.ndarray, actual: SizeSeries,
     other: SizeSeries, spec: GrowthSpec, ensemble: Ensemble | None,
 ) -> np.ndarray:
-    """Growth model under the other courses over law under the actual ones, (n, T)."""
+    """Curve under the other courses over the curve under the actual ones, (n, T)."""
     origin = actual.visits[0].day
     if actual.courses == other.courses or not law.knows_radiotherapy:
         return np.ones((values["initial_area"].size, days.size))
@@ -143,20 +144,20 @@ def _surviving(
 ) -> np.ndarray:
     if "survival_fraction" not in law.names:
         raise ValueError(
-            f"timeline {timeline.name}: law {law.name} has no surviving part, so another dose "
-            "does not change it. Leave the dose as it was, or use growth.law=ode."
+            f"timeline {timeline.name}: growth model {law.name} has no surviving fraction, so it "
+            "does not depend on the dose. Keep the actual dose, or use growth.law=ode."
         )
     return values["survival_fraction"]
 
 
 def _stands_for(actual: Sequence[Radiotherapy], number: int) -> Radiotherapy | None:
-    """The actual course of a number; the last one beyond them."""
+    """The actual course with this index; the last one where there are fewer."""
     return actual[min(number, len(actual) - 1)] if actual else None
 
 
 def _dosed(actual: Sequence[Radiotherapy], courses: Sequence[Radiotherapy]
            ) -> tuple[Radiotherapy, ...]:  # fmt: skip
-    """Courses without dose and fractions get those of the actual course they stand for."""
+    """Courses without dose and fractions get those of the actual course that they replace."""
     out = []
     for number, course in enumerate(courses):
         given = _stands_for(actual, number)
@@ -167,7 +168,7 @@ def _dosed(actual: Sequence[Radiotherapy], courses: Sequence[Radiotherapy]
 
 
 def _shares(actual: SizeSeries, other: SizeSeries, alpha_beta_gy: float) -> list[float]:
-    """Effect of each other course over that of the actual one that it stands for."""
+    """Effect of each other course over that of the actual course that it replaces."""
     out = []
     for number, course in enumerate(other.courses):
         given = _stands_for(actual.courses, number)

@@ -1,8 +1,7 @@
-"""Exact derivatives of a law, carried along with its values (forward-mode differentiation).
+"""Forward-mode automatic differentiation: exact derivatives of a growth model.
 
-A `Dual` is an array with its derivatives in a few named parameters. Plain NumPy expressions of
-ufuncs work on it as they do on arrays, so a law is written once, as its formula, and a fit still
-has the exact Jacobian.
+A `Dual` is an array with its derivatives in a few named parameters. NumPy ufuncs work on it as on
+arrays, so a growth model is only its formula, and a fit has the exact Jacobian.
 """
 
 from __future__ import annotations
@@ -92,5 +91,5 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
 def _no_rule(name: str) -> TypeError:
     known = ", ".join(sorted(f.__name__ for f in _SLOPES))
     return TypeError(
-        f"numpy.{name} has no derivative rule here. A law may use: {known}, log_cosh."
+        f"numpy.{name} has no derivative rule. A growth model may use: {known}, log_cosh."
     )

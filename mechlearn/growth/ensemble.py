@@ -1,12 +1,12 @@
 """Ensemble of growth models with weights and calibration estimated from a cohort.
 
-Weights stack the models' forecast distributions (Yao et al. 2018, with the continuous ranked
-probability score): they minimise the mean score of the ensemble over held-out last visits, drawn
-towards equal weights as if by a few patients' evidence. The ensemble's forecast is then corrected
-by the quantiles of its cross-fitted errors, patients kept together, drawn towards the normal where
-patients are few: in the manner of conformal prediction, without its guarantee, since populations
-are fitted anew to all patients, and floor and weights are chosen on the same last visits.
-`held_out` flatters a little for it; `growth.population=cross_fit` scores without that.
+The weights are stacking weights (Yao et al. 2018, with the continuous ranked probability score):
+they minimise the mean score of the ensemble over held-out last visits, with a penalty towards equal
+weights. The forecast of the ensemble is then corrected by the quantiles of its cross-fitted errors
+(folds over patients), shrunk towards the normal distribution in small cohorts. This resembles
+conformal prediction but has no coverage guarantee: the population priors are fitted again to all
+patients, and floor and weights are chosen on the same last visits. The scores in `held_out` are
+therefore slightly optimistic; `growth.population=cross_fit` gives scores without this bias.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ __all__ = ["HEADROOM", "LEVELS", "VERSION", "Calibration", "Ensemble", "Member",
            "even_ranks", "shares", "thinned"]  # fmt: skip
 
 VERSION = 1
-_UNCORRECTED_PATIENTS = 20.0  # weight of a model's own width, in patients
+_UNCORRECTED_PATIENTS = 20.0  # weight of the uncorrected (normal) quantiles, in patients
 HEADROOM = 1.5  # upper limit of forecasts, in units of the largest size of the cohort
 LEVELS = np.linspace(0.005, 0.995, 199)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Quantiles at `LEVELS` of a law's held-out errors, in its own standard deviations.
+    """Quantiles at `LEVELS` of a growth model's held-out errors, in its standard deviations.
 
-    Drawn towards the normal distribution where patients are few: the outer quantiles of a dozen
-    errors say more about the dozen than about the next patient.
+    Shrunk towards the normal distribution, because outer quantiles of few errors are noisy.
     """
 
     quantiles: np.ndarray
@@ -45,7 +44,7 @@ class Calibration:
 
     @classmethod
     def of(cls, errors: np.ndarray, patients: np.ndarray) -> Calibration:
-        """From errors (N,) of slices; every patient counts once."""
+        """From errors (N,) of slices; every patient has the same weight."""
         names, which, counts = np.unique(patients, return_inverse=True, return_counts=True)
         found = weighted_quantiles(errors, 1 / counts[which], LEVELS)
         known = names.size / (names.size + _UNCORRECTED_PATIENTS)
@@ -56,7 +55,7 @@ class Calibration:
         return float(np.interp(level, LEVELS, self.quantiles))
 
     def correct(self, scores: np.ndarray) -> np.ndarray:
-        """Normal scores -> scores with the cohort's error distribution."""
+        """Map normal scores to scores with the cohort's error distribution."""
         level = np.clip(ndtr(scores), LEVELS[0], LEVELS[-1])
         inside = np.interp(level, LEVELS, self.quantiles)
         beyond = scores - np.clip(scores, ndtri(LEVELS[0]), ndtri(LEVELS[-1]))
@@ -65,7 +64,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Member:
-    """One law of an ensemble; `held_out` as in `Ensemble`, before calibration."""
+    """One growth model of an ensemble; `held_out` as in `Ensemble`, before calibration."""
 
     population: PopulationPrior
     weight: float
@@ -79,15 +78,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Laws of one cohort.
+    """Growth models fitted to one cohort.
 
     Attributes:
-        members: every law that was fitted, the heaviest first; a weight may be 0.
+        members: all growth models that were fitted, by falling weight; a weight may be 0.
         unit: of the cohort's sizes, mm2 or mm3.
-        about: where it comes from: cohort, numbers of patients and slices, version, command.
-        alpha_beta_gy: where the laws count doses.
-        calibration: of the ensemble as a whole; a member's own is for forecasts by that law alone.
-        ceiling: sizes beyond it are not believed of a forecast; see `limit`.
+        about: provenance: cohort, numbers of patients and slices, version, command.
+        alpha_beta_gy: where the growth models depend on the dose, else None.
+        calibration: of the ensemble; that of a member is for forecasts by this member alone.
+        ceiling: upper limit of forecast sizes; see `limit`.
         held_out: scores of the ensemble on the last visits of patients it was not fitted to.
     """
 
@@ -100,30 +99,30 @@ class Ensemble:
     held_out: Mapping[str, float] = field(default_factory=dict)
 
     def limit(self, largest_seen: np.ndarray) -> np.ndarray:
-        """Largest size that a forecast may name for series whose largest one so far is given."""
+        """Upper limit of forecast sizes, for series whose largest size so far is given."""
         if self.ceiling is None:
             return np.full_like(largest_seen, np.inf)
         return np.maximum(self.ceiling, HEADROOM * largest_seen)
 
     @property
     def floor(self) -> float:
-        """Size that stands for "nothing", in the unit of the cohort."""
+        """Size added before a logarithm is taken, in the unit of the cohort."""
         return self.members[0].population.floor
 
     def member(self, law: str) -> Member:
-        """One law of the ensemble; ValueError for one that the cohort was not fitted with."""
+        """One member by its growth model's name; ValueError if the ensemble lacks it."""
         for member in self.members:
             if member.name == law:
                 return member
         raise ValueError(
             f"growth.law={law!r}: the population ({self.about.get('cohort', 'unnamed')}) holds "
             f"{', '.join(m.name for m in self.members)}. Use one of them, or fit a population "
-            "with this law."
+            "prior of this growth model."
         )
 
     @property
     def card(self) -> dict[str, Any]:
-        """All of it as plain content, as it stands in a file."""
+        """All attributes as JSON values: the content of a population file."""
         return {
             "format": "mechlearn population", "version": VERSION, "unit": self.unit,
             "alpha_beta_gy": self.alpha_beta_gy, "ceiling": self.ceiling,
@@ -163,10 +162,10 @@ def _plain_calibration(calibration: Calibration | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Spread:
-    """Middle and width of forecast samples, (S, n), on the scale of log(size + floor)."""
+    """Median and width of forecast samples, (S, n), on the scale of log(size + floor)."""
 
     middle: np.ndarray  # (S, 1)
-    width: np.ndarray  # (S, 1): half of what holds 68% of the samples
+    width: np.ndarray  # (S, 1): half the length of the central 68% interval
     floor: float
 
     @classmethod
@@ -175,7 +174,7 @@ class Spread:
         return cls(middle[:, None], np.maximum((high - low) / 2, 1e-6)[:, None], floor)
 
     def scores(self, sizes: np.ndarray) -> np.ndarray:
-        """Sizes (S, k) in widths from the middle."""
+        """Distances of sizes (S, k) from the median, in widths."""
         return (np.log(sizes + self.floor) - self.middle) / self.width
 
     def sizes(self, scores: np.ndarray) -> np.ndarray:
@@ -185,7 +184,7 @@ class Spread:
 
 
 def shares(weights: Sequence[float] | np.ndarray, n: int) -> list[int]:
-    """Whole numbers that add up to n, as near to the weights as can be (largest remainders)."""
+    """Whole numbers in proportion to the weights that add up to n (largest remainder method)."""
     wanted = np.asarray(weights, float) / np.sum(weights) * n
     whole = np.floor(wanted).astype(int)
     first = np.argsort(whole - wanted, kind="stable")[: n - int(whole.sum())]
@@ -194,11 +193,11 @@ def shares(weights: Sequence[float] | np.ndarray, n: int) -> list[int]:
 
 
 def even_ranks(samples: np.ndarray, count: int) -> np.ndarray:
-    """Where `count` of the samples (S, n) lie, evenly over their ranks: (S, count)."""
+    """Indices (S, count) of `count` of the samples (S, n), spaced evenly over their ranks."""
     at = ((np.arange(count) + 0.5) * samples.shape[1] / count).astype(int)
     return np.argsort(samples, axis=1, kind="stable")[:, at]
 
 
 def thinned(samples: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the samples (S, n), evenly over their ranks."""
+    """`count` of the samples (S, n), spaced evenly over their ranks."""
     return np.take_along_axis(samples, even_ranks(samples, count), 1)

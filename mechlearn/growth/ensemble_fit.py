@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 _FLOOR_PERCENTILES, _FLOOR_SLICES = (1, 5, 10, 25), 400
 _FLOOR_LAWS = ("carry_forward", "exponential")
-_LEAST_WEIGHT = 0.02  # lighter members cost draws and change nothing
-_EQUAL_PATIENTS = 10.0  # weight of the prior of equal weights, in patients
+_LEAST_WEIGHT = 0.02  # a smaller weight becomes 0: such a member hardly changes a forecast
+_EQUAL_PATIENTS = 10.0  # strength of the penalty towards equal weights, in patients
 
 
 def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:
@@ -46,12 +46,12 @@ def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:
 
 
 def size_floor(timelines: Sequence[SizeSeries], *, n_folds: int = 5, seed: int = 0) -> float:
-    """The size that stands for "nothing" in a cohort, in its unit.
+    """The size that is added before a logarithm is taken, in the unit of the cohort.
 
-    Small sizes are measured poorly and vanish and return, so that their logarithms would say too
-    much. Of a few percentiles of the cohort's sizes the one is taken with which the two simplest
-    laws forecast held-out last visits best (mean relative CRPS, over some patients of a large
-    cohort).
+    Small sizes have large relative errors, and some are 0, so their logarithms vary too much. The
+    floor is one of a few percentiles of the cohort's sizes: the one with which the two simplest
+    growth models forecast held-out last visits best (mean relative CRPS; a subset of the patients
+    of a large cohort).
     """
     sizes = np.concatenate([t.sizes for t in timelines])
     if not (sizes > 0).any():
@@ -88,8 +88,8 @@ def _enough_patients(timelines: Sequence[SizeSeries], n_folds: int) -> int:
 
 
 def _measurable(timelines: Sequence[SizeSeries]) -> list[SizeSeries]:
-    """Series of two days or more from their first visit with a tumour on: what scales with the
-    first size needs one."""
+    """Series from their first visit with a tumour on, where they have at least two days: growth
+    models are scaled by the first size, which must not be 0."""
     found = []
     for timeline in timelines:
         sizes = timeline.sizes
@@ -101,7 +101,7 @@ def _measurable(timelines: Sequence[SizeSeries]) -> list[SizeSeries]:
 
 
 def _relative_crps(timelines: Sequence[SizeSeries], samples: np.ndarray) -> float:
-    """Mean over slices of the last visit's CRPS over the largest size seen before it."""
+    """Mean over slices of the last visit's CRPS, divided by the largest size before it."""
     seen, truth, _ = _last_held_out(timelines)
     largest = np.array([t.sizes.max() for t in seen])
     cap = HEADROOM * max(float(t.sizes.max()) for t in timelines)
@@ -117,26 +117,26 @@ def fit_ensemble(
     alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Ensemble:
-    """Populations of several laws, their calibration and their weights.
+    """Fit the population priors of several growth models, their calibration and their weights.
 
-    Every patient is forecast to the last visit by populations that never saw the patient
-    (`n_folds` cross-fits); the errors calibrate each law, the scores weight it; the populations
-    that are kept are fitted to all patients.
+    Cross-fitting over patients (`n_folds`) forecasts the last visit of every patient by population
+    priors that were fitted without this patient. The errors calibrate each growth model and the
+    scores weight it. The population priors of the result are fitted to all patients.
 
     Args:
-        timelines: slices of the cohort with all their visits; those before the first tumour are
-            left out. In a population slices count alike, so that a patient with very many of them
-            sways it; in weights and calibration patients do.
-        laws: names or laws. Those that know radiotherapy are left out where no slice has any,
-            since they are then the untreated laws once more.
+        timelines: slices of the cohort with all their visits; visits before the first tumour are
+            left out. In a population prior every slice has the same weight, so a patient with
+            many slices has more influence; in weights and calibration every patient has the same.
+        laws: growth models or their names. Those with radiotherapy are left out where no slice
+            has a course, because they then equal the untreated ones.
         unit: of the sizes.
         floor: `size_floor` by default.
         n_folds: at most the number of patients.
         n: draws a forecast.
         seed: of folds and starts.
-        alpha_beta_gy: where laws count doses (`GrowthModel.linear_quadratic` laws).
+        alpha_beta_gy: where growth models depend on the dose (`GrowthModel.linear_quadratic`).
         about: provenance, stored with the ensemble.
-        progress: called with (populations fitted, of how many).
+        progress: called with (number of priors fitted, total number).
 
     Raises:
         ValueError: fewer than 3 patients with two visits.
@@ -144,8 +144,9 @@ def fit_ensemble(
     chosen = _chosen(timelines, laws)
     if not chosen:
         raise ValueError(
-            "population: all laws are about radiotherapy and no series has a course. Fill in "
-            "rt_start_day, or add a law without, such as exponential or gompertz."
+            "population: all growth models include radiotherapy and no series has a course. Fill "
+            "in rt_start_day, or add a growth model without radiotherapy, such as exponential or "
+            "gompertz."
         )
     held = _measurable(timelines)
     patients = [t.patient for t in held]
@@ -202,7 +203,7 @@ def _cross_fitted(
     timelines: Sequence[SizeSeries], law: GrowthModel, floor: float, n_folds: int, n: int,
     seed: int, alpha_beta_gy: float | None, done: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """Draws (S, n) of every last visit by populations that never saw its patient."""
+    """Draws (S, n) of every last visit by population priors fitted without its patient."""
     fold = folds([t.patient for t in timelines], n_folds, seed)
     seen, _, ends = _last_held_out(timelines)
     samples = np.empty((len(timelines), n))
@@ -238,7 +239,7 @@ def _chosen(
 def _last_held_out(
     timelines: Sequence[SizeSeries],
 ) -> tuple[list[SizeSeries], np.ndarray, np.ndarray]:
-    """Visits before the last day, the sizes on it (N,), and the days from first to it (N, 2)."""
+    """Visits before the last day, sizes on the last day (N,), first and last days (N, 2)."""
     seen, truth, ends = [], [], []
     for timeline in timelines:
         last = timeline.visits[-1]
@@ -251,16 +252,16 @@ def _last_held_out(
 def ensemble_weights(
     samples: np.ndarray, truth: np.ndarray, scale: np.ndarray, patients: Sequence[str]
 ) -> np.ndarray:
-    """Weights (L,) that minimise the ensemble's mean CRPS, drawn towards equality.
+    """Weights (L,) that minimise the ensemble's mean CRPS, with a penalty towards equal ones.
 
     For a mixture CRPS = sum_i w_i E|X_i - y| - 1/2 sum_ij w_i w_j E|X_i - X_j|, a convex quadratic
     form on the simplex (Gneiting and Raftery 2007).
 
     Args:
-        samples: (L, S, n) forecasts of L laws.
-        truth: (S,).
-        scale: (S,), what a score is divided by: large tumours do not drown the others.
-        patients: (S,), each of which counts once.
+        samples: (L, S, n) forecasts of L growth models.
+        truth: (S,) sizes.
+        scale: (S,), divides the scores, so that large tumours do not dominate the mean.
+        patients: (S,) names; every patient has the same weight.
     """
     laws, _, n = samples.shape
     _, which, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
@@ -287,13 +288,13 @@ def ensemble_weights(
         logger.warning("ensemble weights: %s; equal weights are taken", found.message)
         found.x = equal
     weights = np.where(found.x < _LEAST_WEIGHT, 0.0, found.x)
-    logger.info("ensemble of %d laws from %d patients: loss %.5g, of equal weights %.5g",
+    logger.info("ensemble of %d growth models, %d patients: loss %.5g, with equal weights %.5g",
                 laws, counts.size, loss(found.x), loss(equal))  # fmt: skip
     return weights / weights.sum()
 
 
 def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """E|X - Y| of sorted samples (S, n), (S, m): from the areas between their step functions."""
+    """E|X - Y| of sorted samples (S, n) and (S, m), from their empirical distributions."""
     both = np.concatenate([a, b], axis=1)
     order = np.argsort(both, axis=1, kind="stable")
     values = np.take_along_axis(both, order, 1)

@@ -1,4 +1,4 @@
-"""Forecasts under a population: one growth model, or an ensemble of several, calibrated."""
+"""Calibrated forecasts with population priors: of one growth model, or of an ensemble."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from mechlearn.records import SizeForecast, SizeSeries
 __all__ = ["ensemble_forecasts", "members_for"]
 
 _BLOCK = 64  # series drawn at once: bounds the memory
-_DRAWS = 512  # of every growth model: another sequence would move an end of 95% by about 2%
+_DRAWS = 512  # of every growth model: Monte Carlo error of a 95% limit is then about 2%
 
 
 def members_for(spec: GrowthSpec, ensemble: Ensemble) -> tuple[Member, ...]:
-    """The laws of an ensemble that a spec asks for.
+    """The members of an ensemble that a spec selects.
 
     Raises:
-        ValueError: a law that the ensemble lacks, or doses where it was fitted without.
+        ValueError: the ensemble lacks the growth model, or was fitted without doses.
     """
     if spec.dose_model is not None and ensemble.alpha_beta_gy != spec.dose_model:
         raise ValueError(
@@ -43,7 +43,7 @@ def members_for(spec: GrowthSpec, ensemble: Ensemble) -> tuple[Member, ...]:
 def ensemble_forecasts(
     timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec, ensemble: Ensemble
 ) -> list[SizeForecast]:
-    """Forecasts of slices from the visits that may be seen, each to its own day."""
+    """Forecasts of slices from the given visits, each to its day of `days`."""
     members = members_for(spec, ensemble)
     out: list[SizeForecast] = []
     for begin in range(0, len(timelines), _BLOCK):
@@ -60,7 +60,7 @@ def _block(
         np.linspace(t.visits[0].day, day, spec.curve_points)
         for t, day in zip(timelines, days, strict=True)
     ])  # fmt: skip
-    alone = spec.law != POOLED  # whatever its weight among others
+    alone = spec.law != POOLED  # one growth model: its weight in the ensemble is ignored
     counts = shares([1.0] if alone else [m.weight for m in members], spec.n_bootstrap)
     parts = [
         _part(member, timelines, grid, count, spec, ensemble)
@@ -96,7 +96,8 @@ def _block(
 
 @dataclass(frozen=True)
 class _Part:
-    """What one law gives to a block of forecasts; arrays (S, count, ...), `every` is (S, n)."""
+    """Draws of one growth model for a block of forecasts: arrays (S, count, ...); `every` (S, n)
+    holds all samples, the others a subset."""
 
     name: str
     problems: Sequence[FitProblem]
@@ -123,7 +124,7 @@ def _mixed(parts: Sequence[_Part], weights: Sequence[float], samples: np.ndarray
 
 
 def _parameters(parts: Sequence[_Part], i: int) -> dict[str, np.ndarray]:
-    """Draws of slice i by parameter; `law.parameter` where there are several laws."""
+    """Draws of slice i by parameter; `law.parameter` where there are several growth models."""
     named = {part.name: part.problems[i].named_mm2(part.values[i]) for part in parts}
     if len(named) == 1:
         return next(iter(named.values()))
@@ -134,7 +135,7 @@ def _part(
     member: Member, timelines: Sequence[SizeSeries], grid: np.ndarray, count: int,
     spec: GrowthSpec, ensemble: Ensemble,
 ) -> _Part:
-    """`count` draws of a law, spread evenly over their ranks on the forecast day."""
+    """`count` draws of a growth model, spaced evenly over their ranks on the forecast day."""
     population = member.population
     draws = drawn(population, timelines, grid, n=max(spec.n_bootstrap, _DRAWS),
                   alpha_beta_gy=ensemble.alpha_beta_gy, engine=spec.engine)  # fmt: skip
@@ -157,7 +158,8 @@ def _bent(
     timelines: Sequence[SizeSeries], grid: np.ndarray, curves: np.ndarray, samples: np.ndarray,
     corrected: np.ndarray, floor: float,
 ) -> np.ndarray:
-    """Curves that take up the correction evenly between the last visit and the forecast day."""
+    """Apply the correction to the curves, linear in time from the last visit to the forecast
+    day (on the log scale)."""
     last = np.array([[t.visits[-1].day] for t in timelines])
     along = (grid - last) / np.maximum(grid[:, -1:] - last, 1e-9)
     shift = np.log(corrected + floor) - np.log(samples + floor)

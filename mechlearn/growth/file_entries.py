@@ -1,4 +1,4 @@
-"""Entries of a population or prior file, read strictly: type, finiteness, range, order, sums."""
+"""Validated reading of a population or prior file: type, finiteness, range and order of entries."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class FileEntries:
     """A JSON object of a file; every method reads one key or raises a ValueError that names it.
 
     Attributes:
-        source: the file, for messages.
+        source: path of the file, for messages.
         held: the object.
-        remedy: how to make the file again.
-        where: key of the object within the file, such as `laws[0].`.
+        remedy: last sentence of every error: how to make the file again.
+        where: prefix of the object's keys within the file, such as `laws[0].`.
     """
 
     source: str
@@ -36,14 +36,14 @@ class FileEntries:
     def read(cls, path: str | Path, *, remedy: str) -> FileEntries:
         """The object of a JSON file."""
         try:
-            held = json.loads(Path(path).read_text())  # numbers that are none are named below
+            held = json.loads(Path(path).read_text())  # accepts NaN; `number` does not
         except ValueError as error:
             raise ValueError(f"growth.population={path}: not JSON ({error}). {remedy}") from error
         return cls.of(held, str(path), remedy)
 
     @classmethod
     def of(cls, held: Any, source: str, remedy: str) -> FileEntries:
-        """An object that was read already."""
+        """An object that was read before."""
         if not isinstance(held, Mapping):
             raise ValueError(f"growth.population={source}: must hold a JSON object. {remedy}")
         return cls(source, held, remedy)
@@ -78,7 +78,7 @@ class FileEntries:
     def number(
         self, key: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False
     ) -> float:
-        """A finite number in [low, high]; with `above` the low end is not allowed itself."""
+        """A finite number in [low, high], or in (low, high] with `above`."""
         value = self.value(key)
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not good or not math.isfinite(value) or not low <= value <= high or (
@@ -118,7 +118,7 @@ class FileEntries:
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
             raise self.wrong(key, value, "must be a list of names")
         if len(set(value)) < len(value):
-            raise self.wrong(key, value, "names one twice")
+            raise self.wrong(key, value, "must not hold a name twice")
         return tuple(value)
 
     def section(self, key: str) -> FileEntries:
@@ -129,12 +129,12 @@ class FileEntries:
         return FileEntries(self.source, value, self.remedy, f"{self.where}{key}.")
 
     def sections(self, key: str) -> list[FileEntries]:
-        """A list of objects, one at least."""
+        """A list of at least one object."""
         value = self.value(key)
         if not isinstance(value, list) or not value or not all(
             isinstance(v, Mapping) for v in value
         ):
-            raise self.wrong(key, value, "must be a list of objects, one at least")
+            raise self.wrong(key, value, "must be a list of at least one object")
         return [
             FileEntries(self.source, v, self.remedy, f"{self.where}{key}[{i}].")
             for i, v in enumerate(value)

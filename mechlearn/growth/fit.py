@@ -1,8 +1,8 @@
-"""Least-squares fits of a law to slices: the paper's way, without a population.
+"""Least-squares fits of a growth model to slices, without a population prior, as in the paper.
 
-Residuals are areas over the first area minus the law (or their logarithms), unsquared: the squaring
-is the optimiser's. Positive parameters are fitted as logarithms, so that bounds over five decades
-do not stall it.
+Residuals are measured minus modelled areas, both over the first area (or differences of their
+logarithms). The optimiser squares them. Positive parameters are fitted as logarithms, because their
+bounds span up to five decades.
 """
 
 from __future__ import annotations
@@ -26,25 +26,24 @@ __all__ = ["LOG_FLOOR", "FitResult", "fit", "fit_batch", "fit_problem", "point_f
 logger = logging.getLogger(__name__)
 
 _POLISHED, _ROUGH, _ROUGH_STEPS = 6, 1e-3, 30
-_SPREAD = 2.0  # of the starts, in typical widths: nearer ones miss minima of some slices
+_SPREAD = 2.0  # of the starts, in typical widths: a smaller one misses minima of some slices
 LOG_FLOOR = 0.01  # first areas, added before a logarithm is taken
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A law fitted to one slice.
+    """A growth model fitted to one slice.
 
     Attributes:
-        problem: law, clock and scale of the slice.
-        values: (P,) every parameter of the law, `initial_area` in first areas.
-        residuals: (V,) law minus measurement, in first areas.
-        held: parameters that the visits cannot tell about (no visit after the start of RT); they
-            stand at the law's start value.
+        problem: growth model, clock and scale of the slice.
+        values: (P,) all parameters, `initial_area` in first areas.
+        residuals: (V,) model minus measurement, in first areas.
+        held: parameters that were not fitted because no visit after the start of radiotherapy
+            informs them; they have the growth model's start value.
         at_bound: fitted parameters that ended on a bound.
-        n_fitted, rank: how many parameters were fitted, and how many directions among them the
-            residuals depend on.
-        cost: sum of squares that was minimised, the ridge's share included.
-        warnings: what a reader of the numbers must know, in words.
+        n_fitted, rank: number of fitted parameters; rank of the Jacobian in them.
+        cost: the minimised sum of squares, including the ridge penalty.
+        warnings: sentences about values that are not identified or lie on a bound.
     """
 
     problem: FitProblem
@@ -63,21 +62,22 @@ class FitResult:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Every parameter of the law by name, `initial_area` in mm^2."""
+        """All parameters by name, `initial_area` in mm^2."""
         return {k: float(v) for k, v in self.problem.named_mm2(self.values).items()}
 
     @property
     def identifiable(self) -> bool:
-        """At least as many visits as parameters, and all of them move the residuals."""
+        """At least as many visits as parameters, a Jacobian of full rank, and none held."""
         return not self.held and self.residuals.size >= self.n_fitted == self.rank
 
     def area(self, days: np.ndarray) -> np.ndarray:
-        """mm^2 at `days` (T,), counted like those of the timeline."""
+        """mm^2 at `days` (T,) on the timeline's clock."""
         return self.problem.area_mm2(self.values, days)
 
 
 def fit_batch(problems: Sequence[FitProblem], *, ridge: float, residuals: str) -> Batch:
-    """Problems with their objective: plain least squares and a weak pull to the law's start."""
+    """Problems with their objective: least squares with a weak ridge penalty towards the growth
+    model's start values."""
     problem, law = problems[0], problems[0].law
     widths = np.array([p.width for p in law.parameters])
     plain = Batch.of([problem], Objective(np.zeros(len(widths)), np.eye(len(widths))))
@@ -102,21 +102,21 @@ def fit(
     engine: str = "batched",
     rng: np.random.Generator | None = None,
 ) -> FitResult:
-    """Fit a law to all visits of a timeline (section 3.2).
+    """Fit a growth model to all visits of a timeline (section 3.2).
 
     Args:
-        timeline: the slice; without courses only the pre-treatment part of a law applies.
-        law: a law or its name.
-        start: natural start values by name; the law's own where missing.
-        n_starts: starting points; the best converged one is kept.
-        ridge, residuals, fixed, tied, engine: as in GrowthSpec; ridge 0 for plain least squares.
-        alpha_beta_gy: where the law counts doses (`GrowthModel.linear_quadratic`).
-        rng: of the extra starting points; seed 0 if None.
+        timeline: the slice; without courses only the pre-treatment part of a model applies.
+        law: a growth model or its name.
+        start: natural start values by name; the model's default where missing.
+        n_starts: number of starting points; the best converged fit is kept.
+        ridge, residuals, fixed, tied, engine: as in GrowthSpec; ridge 0 is plain least squares.
+        alpha_beta_gy: where the model depends on the dose (`GrowthModel.linear_quadratic`).
+        rng: random generator of the extra starting points; seed 0 if None.
 
     Raises:
         DegenerateSeriesError: too few visits, one day only, or no tumour at the first visit.
-        ValueError: an unknown law, or a start, value or tie for a parameter that the law does not
-            have or that does not allow it.
+        ValueError: an unknown growth model; a start, value or tie for a parameter that the model
+            lacks or that cannot have one.
         RuntimeError: no start converged.
     """
     law = get_growth_model(law)
@@ -130,7 +130,7 @@ def fit(
 
 
 def fit_problem(problem: FitProblem, *, ridge: float, residuals: str) -> Batch:
-    """`fit_batch` of one."""
+    """`fit_batch` of one problem."""
     return fit_batch([problem], ridge=ridge, residuals=residuals)
 
 
@@ -167,7 +167,7 @@ def point_fits(
     starts = np.stack([first + rng.normal(size=(n_starts, first.size)) * around for rng in rngs])
     starts[:, 0] = first
     tied = any(p.tied for p in batch.problems)
-    if n_starts > _POLISHED and not tied:  # a rough search first, then the best of it
+    if n_starts > _POLISHED and not tied:  # a rough search, then full fits from its best points
         found = solve_batched(batch, _tasks(batch, starts), _ROUGH, max_iterations=_ROUGH_STEPS)
         shape = starts.shape
         best = np.argsort(found.cost.reshape(shape[:2]), axis=1, kind="stable")[:, :_POLISHED, None]
@@ -182,8 +182,8 @@ def point_fits(
             results.append(_result(batch.one(i), batch.values(x[i, 0]), float(cost[i, 0])))
         else:
             results.append(RuntimeError(
-                f"timeline {problem.name}: law {law.name} did not converge from {n_starts} "
-                "start(s). Raise growth.n_starts or use a simpler growth.law."
+                f"timeline {problem.name}: growth model {law.name} did not converge from "
+                f"{n_starts} start(s). Raise growth.n_starts or use a simpler growth.law."
             ))  # fmt: skip
     return results, x
 
@@ -225,7 +225,7 @@ def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:
     held = tuple(n for n in problem.held if n not in problem.fixed and problem.courses.starts)
     warnings = _warnings(n_visits, n_fitted, rank, bool(held), at_bound)
     for text in warnings:
-        logger.info("timeline %s, law %s: %s", problem.name, law.name, text)
+        logger.info("timeline %s, growth model %s: %s", problem.name, law.name, text)
     return FitResult(
         problem, values, np.broadcast_to(residuals, problem.areas.shape), held, at_bound,
         n_fitted, rank, cost, tuple(warnings),
@@ -233,7 +233,7 @@ def _result(batch: Batch, values: np.ndarray, cost: float) -> FitResult:
 
 
 def _slopes(batch: Batch, tasks: Tasks, x: np.ndarray) -> np.ndarray:
-    """d coordinates / d those that are fitted, (P, F)."""
+    """Derivatives of all coordinates in those that are fitted, (P, F)."""
     tied = batch.problems[0].tied
     if not tied:
         return np.eye(x.size)[:, ~batch.held[0]]
@@ -248,9 +248,9 @@ def _warnings(
     if n_visits < n_fitted:
         warnings.append(f"{n_visits} visits for {n_fitted} parameters: values are not identified")
     elif rank < n_fitted:
-        warnings.append(f"only {rank} of {n_fitted} parameters move the residuals")
+        warnings.append(f"the Jacobian of {n_fitted} parameters has rank {rank}")
     if held:
-        warnings.append("no visit after the start of radiotherapy: its effect is assumed, not seen")
+        warnings.append("no visit after the start of radiotherapy: its effect is assumed")
     if at_bound:
         warnings.append("at a bound: " + ", ".join(at_bound))
     return warnings

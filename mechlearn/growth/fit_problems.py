@@ -1,7 +1,7 @@
-"""Fitting problems of a growth model: one series without dates, and many side by side as arrays.
+"""Fit problems of a growth model: of one series, and of many series as padded arrays.
 
-A batch gives the residuals and their exact Jacobians of all its problems at once. Coordinates: the
-logarithm of a parameter whose scale is `log`, else the parameter.
+A batch gives the residuals of all its problems and their exact Jacobians. The coordinate of a
+parameter is its logarithm where its scale is `log`, otherwise the parameter itself.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["Batch", "DegenerateSeriesError", "FitProblem", "Objective", "Tasks"]
 
 
 class DegenerateSeriesError(ValueError):
-    """The series does not allow this law to be fitted."""
+    """This growth model cannot be fitted to the series."""
 
 
 @dataclass(frozen=True)
 class FitProblem:
-    """A law on the clock and the scale of one slice: what an engine needs, and no dates.
+    """A growth model and one slice, its days and areas relative to the first visit.
 
     days (V,) from the first visit; areas (V,) over the first area `scale_mm2` (the largest where
-    the first is zero); `held` parameters stay where they are: no visit can tell about them, or
-    they are `fixed` by the user; those `tied` follow an expression in others.
+    the first is zero); `held` parameters are not fitted: no visit informs them, or the user has
+    `fixed` them; `tied` ones follow an expression in others.
     """
 
     name: str
@@ -53,11 +53,12 @@ class FitProblem:
         """Scale and shift a timeline.
 
         Args:
-            timeline: the visits that are seen.
-            law: the law.
-            alpha_beta_gy: of the linear-quadratic model, where the law counts doses.
-            hold: hold what no visit after radiotherapy tells about; a prior says it otherwise.
-            fixed, tied: as in GrowthSpec, checked.
+            timeline: the visits that are used.
+            law: the growth model.
+            alpha_beta_gy: of the linear-quadratic model, where the growth model depends on doses.
+            hold: hold parameters of radiotherapy where no visit follows its start. False with a
+                population prior, which covers them.
+            fixed, tied: as in GrowthSpec, checked before.
 
         Raises:
             DegenerateSeriesError: too few visits, one day only, or no tumour where one is needed.
@@ -97,30 +98,31 @@ def _refuse_degenerate(timeline: SizeSeries, law: GrowthModel) -> None:
     remedy = "Drop the slice, or use growth.law=carry_forward or growth.fallback=carry_forward."
     if days.size < law.min_visits:
         raise DegenerateSeriesError(
-            f"timeline {name}: {days.size} visit(s); law {law.name} needs at least "
+            f"timeline {name}: {days.size} visit(s); growth model {law.name} needs at least "
             f"{law.min_visits}. {remedy}"
         )
     if law.min_visits > 1 and days[-1] == days[0]:
         raise DegenerateSeriesError(
             f"timeline {name}: all {days.size} visits are on day {days[0]:g}; a growth rate needs "
-            f"two different days. Mend the dates. {remedy}"
+            f"two different days. Correct the dates. {remedy}"
         )
     if law.needs_tumour and areas[0] <= 0:
         raise DegenerateSeriesError(
-            f"timeline {name}: area 0 at the first visit (day {days[0]:g}); law {law.name} scales "
-            f"the first area. Start the series at the first visit with a tumour. {remedy}"
+            f"timeline {name}: area 0 at the first visit (day {days[0]:g}); growth model "
+            f"{law.name} is a multiple of the first area. Start the series at the first visit with "
+            f"a tumour. {remedy}"
         )
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised, for the S series of a batch.
+    """Residuals that are minimised, for the S series of a batch.
 
-    centre (P,) and pull (P, P): pull @ (x - centre) are further residuals: a weak ridge, or a
-        population prior with pull' pull its precision.
+    centre (P,) and pull (P, P): pull @ (x - centre) are additional residuals: a weak ridge penalty,
+        or a population prior whose precision matrix is pull' pull.
     log: residuals are differences of log(area + floor), else of areas, in first areas.
-    floor (S,): in first areas; keeps vanished tumours finite.
-    whiten: inverse Cholesky factor of the residuals of S series; None for the identity.
+    floor (S,): in first areas; keeps the logarithm of an area of 0 finite.
+    whiten: inverse Cholesky factor of the covariance of the residuals; None for the identity.
     near_first: bounds of the initial area are multiples of the first measurement, not of the scale.
     """
 
@@ -134,8 +136,8 @@ class Objective:
 
 @dataclass(frozen=True)
 class Tasks:
-    """N fits: of which series `rows` (N,), to which sizes `targets` (N, V) over the first area,
-    around which prior `centres` (N, P), from which `starts` (N, K, P), in coordinates."""
+    """N fits: indices of their series `rows` (N,), sizes `targets` (N, V) over the first area,
+    prior means `centres` (N, P) and `starts` (N, K, P), both in coordinates."""
 
     rows: np.ndarray
     targets: np.ndarray
@@ -148,7 +150,7 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Batch:
-    """S series of one law, padded to V visits: days, areas (S, V) and seen (S, V) bool."""
+    """S series of one growth model, padded to V visits: days, areas (S, V), seen (S, V) bool."""
 
     law: GrowthModel
     problems: tuple[FitProblem, ...]
@@ -162,7 +164,7 @@ class Batch:
 
     @classmethod
     def of(cls, problems: Sequence[FitProblem], objective: Objective) -> Batch:
-        """Stack problems of one law."""
+        """Stack problems of one growth model."""
         law, most = problems[0].law, max(p.days.size for p in problems)
 
         def padded(values: list[np.ndarray]) -> np.ndarray:
@@ -178,7 +180,7 @@ class Batch:
         )  # fmt: skip
 
     def one(self, i: int) -> Batch:
-        """The problem of one series, by itself."""
+        """The batch of series i alone."""
         problem, objective, n = self.problems[i], self.objective, self.problems[i].days.size
         floor, whiten = objective.floor, objective.whiten
         return Batch.of([problem], replace(
@@ -192,7 +194,7 @@ class Batch:
         return np.array([p.scale == "log" for p in self.law.parameters])
 
     def coordinates(self, values: np.ndarray) -> np.ndarray:
-        """Values (..., P) on the scale they are fitted on."""
+        """Values (..., P) on their fit scale."""
         return np.where(self.log, np.log(np.where(self.log, values, 1.0)), values)
 
     def values(self, coordinates: np.ndarray) -> np.ndarray:
@@ -200,8 +202,8 @@ class Batch:
         return np.where(self.log, np.exp(np.where(self.log, coordinates, 0.0)), coordinates)
 
     def limits(self, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds (N, P) in coordinates; those of the first area go with the first measurement,
-        and a held parameter has no room."""
+        """Bounds (N, P) in coordinates. Those of the initial area are multiples of the first
+        measurement with `near_first`; those of a held parameter are equal."""
         low = np.array([p.low for p in self.law.parameters])
         high = np.array([p.high for p in self.law.parameters])
         first = np.array([p.name == "initial_area" for p in self.law.parameters])

@@ -1,14 +1,14 @@
-"""Gompertz growth with a random environment: the growth model behind the learned forecast.
+"""Stochastic Gompertz growth: the growth model in the learned forecast.
 
 Gompertz growth towards a capacity K, with noise in the growth rate, is an Ornstein-Uhlenbeck
 process in the logarithm of the size (Ricciardi 1977):
 
     d log V = -k (log V - log K) dt + s sqrt(2 k) dW,      reading = log V + r e
 
-log K = mu + w e_patient differs between patients. Everything is Gaussian, so that the forecast of
-one patient follows exactly from all readings (a Gaussian process with the kernel
-w^2 + s^2 exp(-k |t - t'|) + r^2 [t = t']): it returns towards the capacity with the days ahead,
-and its error grows from the reading's to the cohort's.
+log K = mu + w e_patient differs between patients. All terms are Gaussian, so the forecast of one
+patient is exact: Gaussian process regression with the kernel
+w^2 + s^2 exp(-k |t - t'|) + r^2 [t = t']. With growing horizon its mean returns to the capacity,
+and its standard deviation grows from that of one reading to that of the cohort.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from scipy.optimize import minimize
 
 __all__ = ["GompertzDiffusion"]
 
-# Prior of log (w, s, k, r): reversion over about 250 days, as gliomas under treatment show.
+# Prior of log (w, s, k, r). 1/k is about 250 days in gliomas under treatment.
 _PRIOR = np.log([0.3, 0.9, 1 / 250, 0.3])
 _WIDTH = np.array([0.7, 0.7, 0.3, 0.5])
-_MOST_SERIES = 150  # evenly chosen: four numbers need no more
-_MOST_READINGS = 30  # the last ones; older readings no longer move a forecast
+_MOST_SERIES = 150  # evenly spaced in the list: enough for four parameters
+_MOST_READINGS = 30  # the last ones: older readings do not change a forecast
 _JITTER = 1e-6
 
 
 @dataclass(frozen=True)
 class GompertzDiffusion:
-    """Cohort's parameters: mean log capacity, its spread w, wandering s, rate k (1/day), noise r.
+    """Parameters of a cohort: mean log capacity mu, its standard deviation w between patients,
+    stationary standard deviation s (`wandering`), rate k (1/day) and reading noise r.
 
     Example:
         >>> model = GompertzDiffusion(10.0, 0.3, 0.9, 1 / 250, 0.3)
@@ -76,7 +77,7 @@ class GompertzDiffusion:
 
 
 def _padded(series: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Series of one length side by side: days and logs (S, V) each."""
+    """Series grouped by length: days (S, V) and logs (S, V) of every group."""
     lengths = sorted({t.size for t, _ in series})
     return [
         (np.stack([t for t, _ in series if t.size == n]),
@@ -88,7 +89,7 @@ def _padded(series: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.nd
 def _likelihood(
     theta: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[float, float]:
-    """-log likelihood with the mean profiled out, and that mean."""
+    """-log likelihood at the mean that maximises it, and that mean."""
     w, s, k, r = np.exp(theta)
     a = b = c = logdet = 0.0
     for t, y in groups:

@@ -1,4 +1,4 @@
-"""What a growth model is: its parameters with units, bounds and starts, and its formula."""
+"""The type of a growth model: parameters with units, bounds and start values, and a formula."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mechlearn.records import Radiotherapy
 __all__ = ["RADIOSENSITIVITY", "GrowthModel", "Parameter", "Params", "Relative", "Values"]
 
 Params = Mapping[str, "float | np.ndarray"]
-Values = Mapping[str, Any]  # arrays, or Duals where derivatives are wanted
+Values = Mapping[str, Any]  # arrays, or Duals for derivatives
 Relative = Callable[[np.ndarray, Values, Courses], Any]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a law: where it may lie, where a fit starts, on which scale it is fitted.
+    """One parameter of a growth model: unit, bounds, start value and scale of a fit.
 
-    `scale="log"` fits the logarithm (rates and times over decades). `width` is how far from the
-    start a value typically lies on that scale: of extra starts, and of the ridge. `after_rt` marks
-    what only visits after the start of radiotherapy can tell about.
+    `scale="log"` fits the logarithm (for rates and times). `width` is the typical distance of a
+    value from the start on that scale; extra starts and the ridge penalty use it. `after_rt` marks
+    parameters that only visits after the start of radiotherapy inform.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Parameter:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(
                 f"bounds of {self.name}=[{self.low:g}, {self.high:g}]: must be finite, low below "
-                "high. Mend growth.bounds."
+                "high. Correct growth.bounds."
             )
         if self.scale == "log" and self.low <= 0:
             raise ValueError(
@@ -57,7 +57,7 @@ class Parameter:
             )
 
     def bounded(self, low: float, high: float) -> Parameter:
-        """The same parameter with other bounds; a start outside them moves to their middle."""
+        """The same parameter with other bounds; a start outside them becomes their midpoint."""
         inside = low < self.start < high
         if inside or not low < high:
             return dataclasses.replace(self, low=low, high=high)
@@ -72,14 +72,14 @@ class GrowthModel:
 
     Attributes:
         name: key in `GROWTH_MODELS`.
-        parameters: what is fitted; `initial_area` comes first. Its bounds are multiples of the
+        parameters: fitted parameters; `initial_area` comes first. Its bounds are multiples of the
             first measurement (0.9 to 1.1: "within 10%").
         relative: (days, parameters, courses), all broadcastable -> A / A0, in NumPy ufuncs that
             have a derivative rule (`growth.derivatives`); days >= 0, courses on the same clock.
-        estimate: closed-form estimate (areas (..., V) -> parameters) where no search is needed.
-        needs_tumour: the law cannot start from an area of zero.
-        min_visits: visits below which it cannot be fitted whatever the spec says.
-        path: dotted path that `get_growth_model` found it by; empty for built-in ones.
+        estimate: closed-form estimate (areas (..., V) -> parameters), which replaces the fit.
+        needs_tumour: the first area must be above zero.
+        min_visits: least number of visits of a fit, whatever the spec allows.
+        path: dotted path by which `get_growth_model` found it; empty for built-in models.
     """
 
     name: str
@@ -108,8 +108,8 @@ class GrowthModel:
             days: (T,), counted from the first visit; `initial_area` is the area on day 0.
             params: value of every parameter, scalars or arrays (N,).
             courses: radiotherapy on the same clock; none for growth without treatment. A start
-                before day 0 is allowed: the law is scaled so that A(0) is still `initial_area`.
-                As records they count by their dates alone; doses need `Courses.of`.
+                before day 0 is allowed: the curve is scaled so that A(0) is still `initial_area`.
+                Records of type `Radiotherapy` give their dates only; doses need `Courses.of`.
 
         Returns:
             (T,), or (N, T) where parameters are arrays.
@@ -119,12 +119,12 @@ class GrowthModel:
         return np.asarray(self.evaluate(np.asarray(days, float), columns, given))
 
     def evaluate(self, days: np.ndarray, columns: Values, courses: Courses) -> Any:
-        """`area` for values that broadcast as they are; Duals among them give a Dual."""
+        """`area` for values that broadcast against days; a Dual among them gives a Dual."""
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return columns["initial_area"] * self.relative(days, columns, courses)
 
     def with_bounds(self, bounds: Mapping[str, tuple[float, float] | list[float]]) -> GrowthModel:
-        """The same law with some bounds replaced; ValueError for a name it does not have."""
+        """The same model with some bounds replaced; ValueError for an unknown parameter."""
         for name in bounds:
             one_of("growth.bounds", name, self.names, remedy=f"Those are the names of {self.name}.")
         return dataclasses.replace(
@@ -138,9 +138,10 @@ class GrowthModel:
         )
 
     def linear_quadratic(self) -> GrowthModel:
-        """The same law with radiosensitivity alpha (1/Gy) in place of the surviving fraction.
+        """The same model with radiosensitivity alpha (1/Gy) in place of the surviving fraction.
 
-        Courses differ in effect by dose and fractions: S = exp(-alpha D (1 + d / (alpha/beta))).
+        The surviving fraction then depends on dose and fractions:
+        S = exp(-alpha D (1 + d / (alpha/beta))).
         """
         if "survival_fraction" not in self.names:
             return self

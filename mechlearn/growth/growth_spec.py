@@ -1,4 +1,4 @@
-"""Every choice of the growth side in one place."""
+"""Settings of a growth fit and forecast."""
 
 from __future__ import annotations
 
@@ -17,51 +17,53 @@ SETUPS = ("train", "all")
 RESIDUALS = ("area", "log")
 SURVIVALS = ("fraction", "linear_quadratic")
 ENGINE_NAMES = ("batched", "lmfit")
-LEARNED = "learned"  # in place of a law: a size prior, `learned_forecast.forecast_size`
-POOLED = "pooled"  # in place of a law: all laws of the population, weighted
+LEARNED = "learned"  # value of `law`: a size prior, `learned_forecast.forecast_size`
+POOLED = "pooled"  # value of `law`: the weighted ensemble of the population file
 
 ENSEMBLE_MODELS = ("ode", "logistic_rt", "gompertz_rt", "exponential", "gompertz", "carry_forward")
 
 
 @dataclass
 class GrowthSpec:
-    """How a series is fitted and extrapolated. Not frozen, so that it can serve as a schema.
+    """How a series is fitted and extrapolated. Not frozen, because it is also the Hydra schema.
 
     Attributes:
-        law: the growth model: name in `GROWTH_MODELS`, dotted path of your own, `pooled`: every
-            model of the population by its weight, or `learned`: a size prior, for series of sizes.
-        population: what a cohort says before the patient is seen: `phantom` (packaged) or a file
-            of `python -m mechlearn.evaluate +experiment=population`. None is the paper's way:
-            least squares and a parametric bootstrap.
+        law: the growth model: a name in `GROWTH_MODELS`, the dotted path of your own, `pooled` (the
+            weighted ensemble of the population file), or `learned` (a size prior, for series of
+            sizes).
+        population: the population prior: `phantom` (packaged) or a file of `python -m
+            mechlearn.evaluate +experiment=population`. None is the method of the paper: least
+            squares and a parametric bootstrap.
         calibrate: correct intervals by the population's cross-fitted errors.
-        n_bootstrap: refits behind a forecast (the paper: 100).
+        n_bootstrap: number of samples of a forecast (bootstrap refits; the paper: 100).
         noise_model: without a population: `multiplicative`, area * (1 + noise * N(0, 1)), section
             3.2; or `additive`, area + noise * first area * N(0, 1), Algorithm 1. Symmetric, never
             clipped.
         noise: relative standard deviation of one measurement, without a population.
         setup: `train` sees only visits strictly before the forecast day; `all` sees every visit.
         rt_duration_days: start of radiotherapy = end - this, where only the end is known.
-        survival: what a course leaves alive: a fitted `fraction`, or `linear_quadratic` in its
+        survival: surviving fraction of a course: fitted (`fraction`), or `linear_quadratic` in its
             dose and fractions with a fitted radiosensitivity.
         alpha_beta_gy: of the linear-quadratic model (10 Gy: tumour, Fowler 1989).
         seed: of the bootstrap noise and the extra starts; combined with the slice's name.
-        bounds: law parameter -> [low, high], instead of the law's own.
-        fixed: law parameter -> its value, in natural units, without a population. Not fitted.
-        tied: law parameter -> expression in others' natural values, without a population, with
-            engine=lmfit: {"decay_rate": "growth_rate"}. Stays within the parameter's bounds.
+        bounds: parameter -> [low, high], in place of the growth model's bounds.
+        fixed: parameter -> its value, in natural units, without a population. Not fitted.
+        tied: parameter -> expression in others' natural values, without a population, with
+            engine=lmfit: {"decay_rate": "growth_rate"}. Clipped to the parameter's bounds.
         residuals: without a population: differences of `area` (the paper) or of its `log`.
-        ridge: without a population: weak pull of the parameters to the law's start values, in
-            first areas per typical width (`Parameter.width`): it decides what the visits leave
-            open (four visits do not fix six parameters) and weighs a tenth of the measurement
-            noise. 0 is the paper's plain least squares, where such parameters run to their bounds.
-        n_starts: starting points of the first fit (the law's own and seeded perturbations of it).
-        min_visits: fewer visits than this are refused (one is enough with a population).
-        fallback: law for series that `law` refuses (too few visits, no tumour at the first); None
-            refuses them. The forecast names the law that was used.
-        curve_points: length of the curve from the first visit to the forecast day.
-        max_growth: None keeps every extrapolation as it is; otherwise areas are limited to this
-            many times the largest area that the fit has seen.
-        engine: what runs the fits: `batched` (all at once) or `lmfit` (one by one).
+        ridge: without a population: weak penalty towards the growth model's start values, in first
+            areas per typical width (`Parameter.width`). It determines parameters that the visits
+            do not (four visits do not determine six parameters). Its default is a tenth of the
+            measurement noise. 0 is the plain least squares of the paper: such parameters then
+            often end on a bound.
+        n_starts: starting points of the first fit (the model's start and random ones around it).
+        min_visits: least number of visits of a fit (one is enough with a population).
+        fallback: growth model for series that `law` cannot fit (too few visits, no tumour at the
+            first); with None these are errors. The forecast names the model that was used.
+        curve_points: number of points of the curve from the first visit to the forecast day.
+        max_growth: upper limit of forecast areas, in multiples of the largest area of the visits
+            used; None for no limit.
+        engine: solver of the fits: `batched` (all at once) or `lmfit` (one by one).
         own_laws: dotted paths of growth models of your own that a population file may name.
     """
 
@@ -125,8 +127,8 @@ class GrowthSpec:
         if self.law == LEARNED:
             if self.population is None:
                 raise ValueError(
-                    "growth.law='learned', growth.population=None: it learns from a cohort. Give "
-                    "growth.population=glioma, cross_fit or a file."
+                    "growth.law='learned', growth.population=None: the learned forecast needs a "
+                    "prior from a cohort. Give growth.population=glioma, cross_fit or a file."
                 )
             return
         if self.law != POOLED:
@@ -134,16 +136,17 @@ class GrowthSpec:
             return
         if self.population is None:
             raise ValueError(
-                "growth.law='pooled', growth.population=None: laws are weighted by what a cohort "
-                "says of them. Give growth.population=phantom, a file, or one law."
+                "growth.law='pooled', growth.population=None: the weights of the ensemble come "
+                "from a cohort. Give growth.population=phantom or a file, or name one growth model."
             )
         if self.bounds:
             raise ValueError(
-                "growth.bounds with growth.law='pooled': bounds belong to one law. Give its name."
+                "growth.bounds with growth.law='pooled': bounds apply to one growth model. Give "
+                "its name in growth.law."
             )
 
     def resolve(self) -> GrowthModel:
-        """The law with this spec's bounds and way of surviving."""
+        """The growth model with the bounds and the survival of this spec."""
         law = get_growth_model(self.law)
         if self.survival == "linear_quadratic":
             law = law.linear_quadratic()
@@ -151,5 +154,5 @@ class GrowthSpec:
 
     @property
     def dose_model(self) -> float | None:
-        """alpha/beta where doses count, else None."""
+        """alpha/beta where the growth model depends on doses, else None."""
         return self.alpha_beta_gy if self.survival == "linear_quadratic" else None

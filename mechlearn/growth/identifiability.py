@@ -1,12 +1,13 @@
-"""What the visits of one slice say about each parameter of a law: profile likelihood.
+"""Profile likelihood: which parameters of a growth model the visits of one slice identify.
 
-A parameter is put on a grid over its bounds and all others are fitted again at every point; where
-the fit gets worse by more than chance allows, that value is excluded (Raue et al. 2009). A profile
-that stays flat is structural: no visit of this kind says anything. One that stays low to one side
-is practical: these visits do not reach.
+A parameter takes the values of a grid over its bounds, and all others are fitted again at every
+point. A value is excluded where the likelihood ratio exceeds the threshold (Raue et al. 2009). A
+flat profile means structural non-identifiability: no visit informs the parameter. A profile that
+stays below the threshold on one side means practical non-identifiability: these visits are not
+enough.
 
-The likelihood is that of the spec's noise, without the ridge. All grid points of all parameters
-are one batch.
+The likelihood is that of the spec's noise, without the ridge penalty. All grid points of all
+parameters are fitted as one batch.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from mechlearn.records import SizeSeries
 
 __all__ = ["Identifiability", "Profile", "identifiability", "profile"]
 
-_NEAR = 3.5  # standard errors around the best fit that the fine part of a grid spans
+_NEAR = 3.5  # half width of the fine part of a grid, in standard errors
 _FLAT = 1e-3  # of the threshold: a profile that rises less is flat
-_SHARE = 0.5  # of a direction's largest component: parameters that count as part of it
+_SHARE = 0.5  # of a direction's largest component: parameters above it are named
 _RANK = 1e-6  # of the largest singular value
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How much worse a fit gets as one parameter is moved and the others follow.
+    """Profile of one parameter: log likelihood ratio of fits with the parameter held.
 
     Attributes:
-        parameter: the law's.
+        parameter: the parameter of the growth model.
         values (G,): natural units, ascending; the first area in the unit of the sizes.
         rise (G,): 2 log(likelihood ratio) against the best fit, 0 at it.
         best: value of the best fit.
@@ -68,16 +69,16 @@ class Profile:
 
 @dataclass(frozen=True)
 class Identifiability:
-    """What one slice says about a law.
+    """Identifiability of a growth model from the visits of one slice.
 
     Attributes:
-        name, law: names.
-        n_visits: visits that were used.
-        names: parameters that are free, (F,).
+        name, law: names of the slice and of the growth model.
+        n_visits: number of visits used.
+        names: free parameters, (F,).
         singular_values (F,): of the Jacobian of the residuals over the noise, in the parameters'
-            typical widths: 2 means known to half a width, 0 not at all.
-        directions (F, F): the combinations of parameters they belong to.
-        rank: how many are not zero.
+            typical widths: a value of 2 means a standard error of half a width.
+        directions (F, F): the singular vectors in parameter space, one a row.
+        rank: number of singular values above zero.
         profiles: by parameter.
     """
 
@@ -92,30 +93,30 @@ class Identifiability:
 
     @property
     def identified(self) -> bool:
-        """All parameters but the first area, which its bounds keep near the measurement."""
+        """All parameters are identified; the initial area is not counted (narrow bounds)."""
         return all(
             p.verdict == "identified" for n, p in self.profiles.items() if n != "initial_area"
         )
 
     @property
     def stiff(self) -> tuple[str, ...]:
-        """Directions that are known to better than a typical width, the best first, in words."""
+        """Directions with a standard error below a typical width, the best first, in words."""
         return self._words(self.singular_values >= 1, " with ".join)
 
     @property
     def sloppy(self) -> tuple[str, ...]:
-        """Directions that the visits leave open, the most open last, in words."""
+        """Directions that the visits do not determine, the least determined last, in words."""
         return self._words(self.singular_values < 1, _trade_off)
 
     def _words(self, which: np.ndarray, say: Callable[[list[str]], str]) -> tuple[str, ...]:
         found = (_members(v, self.names) for v in self.directions[which])
-        # The first area alone is no finding: its bounds keep it near the measurement.
+        # The initial area alone is left out: its bounds keep it near the measurement.
         return tuple(dict.fromkeys(say(m) for m in found if m != ["initial_area"]))
 
     def text(self) -> str:
         """A short report."""
         lines = [
-            f"timeline {self.name}: law {self.law}, {self.n_visits} visit(s) for "
+            f"timeline {self.name}: growth model {self.law}, {self.n_visits} visit(s) for "
             f"{len(self.names)} parameter(s), rank {self.rank}"
         ]
         wide = max(len(name) for name in self.profiles)
@@ -126,8 +127,9 @@ class Identifiability:
                 lines.append(f"  {title}: " + "; ".join(words))
         if not self.identified:
             lines.append(
-                "  remedy: a simpler growth.law, a value for what is open (growth.fixed), or a "
-                "population prior for it (growth.population). Forecasts that rest on it are wide."
+                "  remedy: use a simpler growth.law, fix the open parameters (growth.fixed), or "
+                "use a population prior (growth.population). Forecasts that depend on them are "
+                "wide."
             )
         return "\n".join(lines)
 
@@ -136,19 +138,20 @@ def profile(
     timeline: SizeSeries, law: GrowthModel | str, parameter: str, *, spec: GrowthSpec | None = None,
     points: int = 25, level: float = 0.95,
 ) -> Profile:
-    """The profile likelihood of one parameter of a law.
+    """The profile likelihood of one parameter of a growth model.
 
     Args:
         timeline: the visits.
-        law: the law or its name.
+        law: the growth model or its name.
         parameter: one of its parameters.
-        spec: noise (0: taken from the residuals), bounds, fixed parameters; GrowthSpec() if None.
-        points: of the grid over the bounds; as many again near the best fit.
+        spec: noise (0: estimated from the residuals), bounds, fixed parameters; GrowthSpec() if
+            None.
+        points: number of points of the grid over the bounds; the same number near the best fit.
         level: of the interval.
 
     Raises:
         DegenerateSeriesError: as `fit`.
-        ValueError: a parameter that is not the law's or is fixed; ties; a law without a search.
+        ValueError: an unknown or fixed parameter; ties; a growth model that needs no fit.
         RuntimeError: no start converged.
     """
     case = _likelihood(timeline, law, spec)
@@ -160,7 +163,7 @@ def identifiability(
     timeline: SizeSeries, law: GrowthModel | str, spec: GrowthSpec | None = None, *,
     points: int = 25, level: float = 0.95,
 ) -> Identifiability:
-    """Profiles of all free parameters, and which directions among them the visits see.
+    """Profiles of all free parameters, and the directions that the visits determine.
 
     Arguments and errors as of `profile`.
     """
@@ -197,7 +200,7 @@ def _profiles(
     x, cost = case.refit(owner, at)
     best = case.x[0] if case.cost <= cost.min() else x[np.argmin(cost)]
     rises = np.maximum(cost - min(case.cost, float(cost.min())), 0.0)
-    left = case.left  # visits beyond parameters, where these had to tell the noise as well
+    left = case.left  # degrees of freedom, where the noise was estimated
     threshold = float(chi2.ppf(level, 1) if left is None else f.ppf(level, 1, left))
     return {
         name: _profile(case, k, (at[owner == k], rises[owner == k]), float(best[k]), threshold)
@@ -234,8 +237,8 @@ def _grid(case: SliceLikelihood, k: int, points: int) -> np.ndarray:
 def _crossing(
     grid: np.ndarray, rise: np.ndarray, at: int, step: int, threshold: float
 ) -> float | None:
-    """Where the profile first crosses the threshold on its way from `at`; None if it does not."""
-    root = np.sqrt(rise)  # straight where the likelihood is normal
+    """Where the profile first crosses the threshold, seen from `at`; None if it does not."""
+    root = np.sqrt(rise)  # piecewise linear for a normal likelihood
     level, i = float(np.sqrt(threshold)), at
     while 0 <= i + step < grid.size:
         a, b = i, i + step
@@ -247,7 +250,7 @@ def _crossing(
 
 
 def _members(direction: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Parameters that make up a direction, the largest component first."""
+    """Parameters with a large component in a direction, the largest first."""
     size = np.abs(direction)
     order = np.argsort(-size, kind="stable")
     return [names[i] for i in order if size[i] >= _SHARE * size.max()]
@@ -266,7 +269,7 @@ def _line(found: Profile) -> str:
             for i, end in ((0, low), (-1, high))]  # fmt: skip
     kind = found.verdict
     if kind == "flat":
-        kind += ", whatever the noise" if found.structural else ", for these visits"
+        kind += ", at any noise" if found.structural else ", for these visits"
     if p.name == "initial_area" and kind != "identified":
         kind = "kept near the first measurement by its bounds"
     return f"{found.best:.4g} {unit}".rstrip() + f", {ends[0]} to {ends[1]}: {kind}"

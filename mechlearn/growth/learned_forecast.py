@@ -1,4 +1,4 @@
-"""The size on a future day, in one call: with a packaged prior of real gliomas, or one of yours.
+"""Forecast of a size on a later day in one call, with a packaged prior or one of your own.
 
 The packaged priors were fitted to the FLAIR and the enhancing volumes of MU-Glioma-Post (TCIA,
 CC BY 4.0); `size_priors/README.md` is their card. They hold coefficients and quantiles, and no
@@ -23,7 +23,7 @@ __all__ = ["GLIOMA", "forecast_size", "load_size_prior", "slice_to_volume", "vol
 
 GLIOMA = "glioma"
 AUTO = "auto"
-_ENHANCING = ("enhancing", "core")  # compartments of the enhancing prior; others take FLAIR's
+_ENHANCING = ("enhancing", "core")  # compartments of the enhancing prior; others use FLAIR
 _SPHERE = 4 / (3 * np.sqrt(np.pi))  # V = 4/3 pi (A / pi)^(3/2)
 
 
@@ -32,22 +32,22 @@ def forecast_size(
 ) -> SizeForecast:
     """Distribution of a tumour's size on `day`, from its readings before that day.
 
-    An area in mm2 is forecast with a prior of volumes through the sphere of which it is the central
-    section, V = 4/3 pi (A / pi)^(3/2), and back: a log ratio of areas is 2/3 of that of volumes.
+    For a prior of volumes an area in mm2 is converted to the volume of the sphere with this central
+    section, V = 4/3 pi (A / pi)^(3/2), and the forecast is converted back.
 
     Args:
         series: one reading is enough; radiotherapy, other treatments, covariates and a second
-            compartment (`companions`) sharpen the forecast where they are known.
+            compartment (`companions`) are used where they are known.
         day: days since the patient's first visit, after the first reading.
         prior: `auto` and `glioma` are the packaged prior of the series' compartment; or a file of
             `+experiment=population growth=learned`, or a fitted prior. None is `auto`.
 
     Returns:
         Exact quantiles: `samples` are 400 equally likely sizes, ascending. `population` names the
-        prior and how many patients stand behind it.
+        prior and its number of patients.
 
     Raises:
-        ValueError: no reading before `day`; a size above a brain's; days that are dates.
+        ValueError: no reading before `day`; a size larger than a brain; days that are dates.
         FileNotFoundError: no such file.
 
     Example:
@@ -85,7 +85,7 @@ def _packaged(name: str) -> SizePrior:
 
 
 def slice_to_volume(areas: np.ndarray) -> np.ndarray:
-    """Volume (mm3) of the sphere of which an area (mm2) is the central section."""
+    """Volume (mm3) of the sphere whose central section has an area (mm2)."""
     return np.asarray(_SPHERE * np.asarray(areas, float) ** 1.5)
 
 

@@ -1,7 +1,7 @@
-"""Levenberg-Marquardt for many small least-squares problems at once, with bounds.
+"""Batched Levenberg-Marquardt with bounds, for many small least-squares problems.
 
-Each problem has its own damping (Nielsen 1999) and its own active set: a parameter on a bound
-whose gradient points outwards is held for the step. Problems that have converged leave the batch.
+Every problem has its damping (Nielsen 1999) and its active set: a parameter on a bound whose
+gradient points outwards is held in this step. Converged problems leave the batch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["Minima", "minimise", "solve_spd"]
 Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _DAMPING = 1e-2  # first damping, as a share of the steepest curvature
-_PATIENCE = 25  # iterations after which a problem is asked what it has won
-_CREEPING = 1e-3  # relative decrease of the cost in _PATIENCE iterations: converged
+_PATIENCE = 25  # iterations between two checks of the decrease of the cost
+_CREEPING = 1e-3  # converged if the relative decrease in _PATIENCE iterations is less
 _TINY = 1e-300
 
 
@@ -47,14 +47,13 @@ def minimise(
     Args:
         model: residuals and Jacobian of some of the problems.
         start, low, high: (N, P); a start outside the bounds moves onto them.
-        width: (P,), typical step of each parameter: the shape of the region that a step may reach.
-            Not the curvature's (Marquardt's choice): where a direction leaves the residuals alone,
-            that lets it jump about and brakes all others.
-        tolerance: a problem has converged once a step promises and brings less than this share of
-            its cost, or moves it by less than this share of its size; or once steps on average win
-            less.
-        max_iterations: steps tried before a problem is given up; it has converged all the same if
-            it only creeps by then.
+        width: (P,), typical step of each parameter: scales the damping. Scaling by the curvature
+            (Marquardt's choice) is unstable where the residuals do not depend on a direction.
+        tolerance: relative. A problem has converged if the predicted and the actual decrease of its
+            cost are smaller, if its step is smaller, or if the mean decrease over _PATIENCE steps
+            is smaller.
+        max_iterations: largest number of steps. A problem that reaches it counts as converged if
+            its cost decreased by less than _CREEPING in the last steps.
 
     Returns:
         The minima; a problem whose residuals are not finite at the start has infinite cost.
@@ -74,7 +73,7 @@ def minimise(
         if not state.rows.size:
             break
         done = _iterate(state, model, tolerance)
-        if iteration % _PATIENCE == 0 and iteration < max_iterations:  # the last word comes below
+        if iteration % _PATIENCE == 0 and iteration < max_iterations:  # last check: below
             done |= state.stalled(_PATIENCE * tolerance)
         finished = state.rows[done]
         out.x[finished], out.cost[finished] = state.x[done], state.cost[done]
@@ -100,7 +99,7 @@ class _State:
         self.damping, self.factor = _DAMPING * steepest, np.full(rows.size, 2.0)
 
     def stalled(self, share: float) -> np.ndarray:
-        """Which have won less than this share of their cost since this was last asked."""
+        """Which costs have decreased by less than this share since the last call."""
         little = self.asked_at - self.cost <= share * self.cost
         self.asked_at = self.cost.copy()
         return np.asarray(little)
@@ -121,7 +120,7 @@ class _State:
 
 
 def _iterate(s: _State, model: Model, tolerance: float) -> np.ndarray:
-    """One damped step of every problem; which of them have converged."""
+    """One damped step of every problem; returns which of them have converged."""
     bound = ((s.x <= s.low) & (s.gradient > 0)) | ((s.x >= s.high) & (s.gradient < 0))
     gradient = np.where(bound, 0.0, s.gradient)
     damped = s.hessian.copy()
@@ -159,7 +158,7 @@ def _normal(r: np.ndarray, jac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def solve_spd(matrix: np.ndarray, right: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Cholesky solution of (n, P, P) x = (n, P) in the free unknowns (n, P); 0 in the others.
 
-    The loops run over the few parameters; every line works on all problems at once.
+    The loops run over the parameters; every operation is vectorised over the problems.
     """
     factor = _cholesky(matrix, free)
     p = right.shape[1]
@@ -179,7 +178,7 @@ def solve_spd(matrix: np.ndarray, right: np.ndarray, free: np.ndarray) -> np.nda
 
 
 def _cholesky(matrix: np.ndarray, free: np.ndarray) -> list[list[np.ndarray]]:
-    """Rows of the factors, their diagonals as reciprocals; unit rows for unknowns that are held."""
+    """Rows of the factors, with reciprocal diagonals; unit rows for held unknowns."""
     factor: list[list[np.ndarray]] = []
     for i in range(matrix.shape[1]):
         row: list[np.ndarray] = []

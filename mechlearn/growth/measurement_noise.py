@@ -1,14 +1,14 @@
-"""How measured sizes scatter around a law: covariance of log(area + floor) over the visits.
+"""Measurement noise and model error: covariance of log(area + floor) over the visits.
 
-    log(a_v + floor) = log(law(t_v) + floor) + delta(t_v) + sigma e_v
+    log(a_v + floor) = log(model(t_v) + floor) + delta(t_v) + sigma e_v
 
-delta is what the law lacks (Kennedy and O'Hagan 2001), a Brownian motion of variance tau^2 a day
-from the first visit on; e is measurement noise. With a large tau a forecast starts from the last
-visit, with a small one from the law: the data of a cohort decide (`growth.population`).
+delta is the model error (Kennedy and O'Hagan 2001), a Brownian motion of variance tau^2 a day from
+the first visit on; e is measurement noise. With a large tau a forecast starts from the last visit,
+with a small tau from the growth model. tau is estimated from a cohort (`growth.population`).
 
-Sizes are scaled by the first measurement, and a cohort cannot tell noise there from a tumour that
-was as large: sigma is the scatter that the later visits show, tau takes up the rest. Read the two
-together, not sigma as the error of one outline.
+Sizes are scaled by the first measurement, so its noise cannot be separated from the size of the
+tumour: sigma is estimated from the later visits, and tau includes the remaining scatter. Sigma
+alone is therefore not the error of one segmentation.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Discrepancy", "ScatterBasis", "Whitening", "mirrored"]
 class Whitening:
     """Inverse Cholesky factor of the covariance of visits, applied in O(V) by a Kalman filter.
 
-    Measurement noise on a Brownian motion is a Markov process: its innovations e_v over their
-    standard deviations are the whitened residuals (Durbin and Koopman 2012, section 4.2).
+    The whitened residuals are the innovations of the Kalman filter over their standard deviations
+    (Durbin and Koopman 2012, section 4.2).
 
     Attributes:
         gains: (S, V), Kalman gain after each visit; 0 where the visits are independent.
-        linked: (S, V), 1 where a visit shares the Brownian motion, 0 where it only pads a series.
+        linked: (S, V), 1 for visits with model error, 0 for padding and independent errors.
         scales: (S, V), one over the standard deviation of each innovation.
     """
 
@@ -42,7 +42,7 @@ class Whitening:
 
     @classmethod
     def diagonal(cls, deviations: np.ndarray) -> Whitening:
-        """Of independent errors with these standard deviations (S, V)."""
+        """From standard deviations (S, V) of independent errors."""
         none = np.zeros_like(deviations)
         return cls(none, none, 1 / deviations)
 
@@ -51,7 +51,7 @@ class Whitening:
         return Whitening(*(part[index] for part in parts))
 
     def apply(self, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """Whiten values (N, V, K) of series `rows` (N,), by default of every series in turn."""
+        """Whiten values (N, V, K) of series `rows` (N,); by default all series in order."""
         own = self if rows is None else self[rows]
         if not self.linked.any():
             return np.asarray(values * own.scales[..., None])
@@ -65,19 +65,19 @@ class Whitening:
 
 @dataclass(frozen=True)
 class ScatterBasis:
-    """Eigenvectors (S, V, V) and values (S, V) of min(t_u, t_v), one decomposition a cohort.
+    """Eigenvectors (S, V, V) and eigenvalues (S, V) of min(t_u, t_v) for all series of a cohort.
 
     In this basis the covariance of the visits is diagonal for every sigma and tau. Both are zero
-    for visits that are not seen.
+    for padding.
     """
 
     vectors: np.ndarray
     values: np.ndarray
-    unseen: np.ndarray  # (S,), how many visits only pad a series
+    unseen: np.ndarray  # (S,), number of padding visits
 
     @classmethod
     def of(cls, days: np.ndarray, seen: np.ndarray) -> ScatterBasis:
-        """Of visits at days (S, V) since the first one."""
+        """From days (S, V) since the first visit."""
         both = seen[:, :, None] & seen[:, None, :]
         shared = np.where(both, np.minimum(days[:, :, None], days[:, None, :]), 0.0)
         values, vectors = np.linalg.eigh(shared)
@@ -88,7 +88,7 @@ class ScatterBasis:
         return np.asarray(self.vectors.transpose(0, 2, 1) @ values)
 
     def variances(self, sigma: float, tau: float) -> np.ndarray:
-        """(S, V) of the covariance sigma^2 I + tau^2 min(t_u, t_v)."""
+        """Eigenvalues (S, V) of the covariance sigma^2 I + tau^2 min(t_u, t_v)."""
         return np.asarray(sigma**2 + tau**2 * self.values)
 
 
@@ -104,7 +104,7 @@ class Discrepancy:
         positive("population.tau", self.tau)
 
     def covariance(self, days: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """(S, V, V) at days (S, V) since the first visit; the identity where nothing is seen."""
+        """(S, V, V) at days (S, V) since the first visit; the identity for padding."""
         shared = np.minimum(days[:, :, None], days[:, None, :])
         both = seen[:, :, None] & seen[:, None, :]
         unit = np.eye(days.shape[1])
@@ -124,7 +124,7 @@ class Discrepancy:
         return Whitening(gains, seen.astype(float), scales)
 
     def with_later(self, days: np.ndarray, seen: np.ndarray, later: np.ndarray) -> np.ndarray:
-        """Covariance (S, V, T) of delta at the visits with delta at `later` (S, T)."""
+        """Covariance (S, V, T) of delta at the visits and delta at the days `later` (S, T)."""
         shared = np.minimum(days[:, :, None], np.maximum(later, 0.0)[:, None, :])
         return self.tau**2 * shared * seen[:, :, None]
 
@@ -138,6 +138,6 @@ class Discrepancy:
 
 
 def mirrored(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal draws, the second half the first one's negatives: medians hardly jitter."""
+    """Antithetic standard normal draws: the second half is the first with the sign changed."""
     half = rng.normal(size=((shape[0] + 1) // 2, *shape[1:]))
     return np.concatenate([half, -half])[: shape[0]]

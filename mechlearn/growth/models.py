@@ -1,23 +1,24 @@
-"""The growth models: A(t) in closed form, one small declaration each.
+"""The built-in growth models: A(t) in closed form.
 
 Section 2.2 of the paper: exponential growth A0 exp(lambda t) before radiotherapy; at its start a
 surviving part S A and a dying part (1 - S) A; afterwards the surviving part keeps growing and the
-dying part decays after a delay. With tau = t - t_RT the laws differ in the dying part:
+dying part decays after a delay. With tau = t - t_RT the models differ in the dying part:
 
     ode         dA_d/dt = -lambda_decay tanh(s (tau - delta)) A_d, solved exactly:
                 A_d = A_d(0) [cosh(s (tau - delta)) / cosh(s delta)]^(-lambda_decay / s)
-    eq6         A_d = A_d(0) exp(-lambda_decay tanh(s (tau - delta)) tau)   (sign mended, see below)
+    eq6         A_d = A_d(0) exp(-lambda_decay tanh(s (tau - delta)) tau)   (sign corrected)
     algorithm1  A_d = A_d(0) exp(-lambda tanh((tau - delta) / slope) tau)
 
 Neither closed form of the paper solves its ODE (the product rule adds a tau d/dtau tanh term), and
-eq. (6) as printed makes the dying cells grow; the minus here is ours. With lambda = lambda_decay =
-0.03, s = 0.2, delta = 20 the dying part on day 67 is 0.445 under `ode` and 0.134 under
-`algorithm1` with a slope of 0.2. Everything is evaluated as a logarithm, so that no cosh overflows.
+with eq. (6) as printed the dying part grows; the minus sign is added here. With lambda =
+lambda_decay = 0.03, s = 0.2, delta = 20 the dying part on day 67 is 0.445 under `ode` and 0.134
+under `algorithm1` with a slope of 0.2. All terms are evaluated as logarithms, so no cosh overflows.
 
-`linear_rt`, `logistic_rt` and `gompertz_rt` put the dying part of `ode` on another untreated curve;
-`ode` is the exponential with radiotherapy. A later course splits what still lives once more.
+`linear_rt`, `logistic_rt` and `gompertz_rt` combine the dying part of `ode` with another untreated
+curve; `ode` is exponential growth with radiotherapy. A later course splits the surviving part
+again.
 
-A law of your own is a formula in NumPy ufuncs (`derivatives` lists them) and its parameters:
+A growth model of your own is a formula in NumPy ufuncs (`derivatives` lists them) and parameters:
 
     rate = Parameter("growth_rate", "1/day", 1e-4, 1.0, 0.01, "log")
     power = GrowthModel("power", (INITIAL_AREA, rate),
@@ -46,9 +47,9 @@ __all__ = ["INITIAL_AREA", "GROWTH_MODELS", "get_growth_model", "growth_model_of
 
 Curve = Callable[[np.ndarray, Values], Any]
 
-# No area above 1e100 times the first one: keeps trial steps of a fit finite in float64, squared.
+# No area above 1e100 times the first one: its square is still finite in float64.
 _LOG_CEILING = 100 * math.log(10)
-_VANISHED = 1e-12  # of the first area: stands for zero where a logarithm is taken
+_VANISHED = 1e-12  # of the first area: replaces zero where a logarithm is taken
 
 
 def _exp(log_ratio: Any) -> Any:
@@ -64,8 +65,9 @@ def _log_survival(p: Values, effect_gy: np.ndarray) -> Any:
 def _treated(log_untreated: Curve, log_dying: Curve) -> Relative:
     """Eqs. (3) to (5), for any untreated curve log(A / A0) and dying part log(A_d / A_d(0)).
 
-    At each course the living part is split; what dies keeps its own clock. Before a course starts
-    its two parts add up to what they came from, so no case split is needed.
+    At each course the living part is split; the dying part depends on the time since this course.
+    Before the course starts its two parts add up to the untreated curve, so no case distinction is
+    needed.
     """
 
     def log_ratio(days: np.ndarray, p: Values, courses: Courses) -> Any:
@@ -83,7 +85,7 @@ def _treated(log_untreated: Curve, log_dying: Curve) -> Relative:
         early = [np.minimum(start, 0.0) for start in courses.starts]
         if not any((start < 0).any() for start in early):
             return _exp(log_ratio(days, p, courses))
-        # A course before the first visit: the clock starts with it, and A(0) is still A0.
+        # A course starts before the first visit: shift the clock to it, and scale to A(0) = A0.
         shift = -np.minimum.reduce(np.broadcast_arrays(*early))
         moved = Courses(tuple(start + shift for start in courses.starts), courses.effects_gy)
         return _exp(log_ratio(days + shift, p, moved) - log_ratio(shift, p, moved))
@@ -133,7 +135,7 @@ _DECAY = Parameter("decay_rate", "1/day", 0.001, 100.0, 0.03, "log", after_rt=Tr
 _DELAY = Parameter("delay", "day", 0.001, 300.0, 30.0, "log", after_rt=True)
 _SLOPE = Parameter("slope", "1/day", 0.001, 600.0, 0.1, "log", after_rt=True)
 _RT = (_SURVIVAL, _DECAY, _DELAY, _SLOPE)
-# The laws without treatment may shrink too: they are baselines for any series.
+# Untreated models may also shrink: they are baselines for all series.
 _NET_RATE = Parameter("growth_rate", "1/day", -1.0, 2.0, 0.005, width=0.02)
 _CAPACITY = Parameter("capacity", "initial area", 1.001, 1000.0, 5.0, "log")
 _SLOWING = Parameter("slowing_rate", "1/day", 1e-5, 1.0, 0.005, "log")
@@ -182,15 +184,15 @@ GROWTH_MODELS: Mapping[str, GrowthModel] = _declare(
 )
 
 
-_NAMED: dict[str, GrowthModel] = {}  # models of their own that users named in this process
+_NAMED: dict[str, GrowthModel] = {}  # users' models by dotted path, named in this process
 
 
 def get_growth_model(law: GrowthModel | str, *, key: str = "growth.law") -> GrowthModel:
-    """A law by name, by the dotted path of one of your own, or itself.
+    """A growth model by its name, or by the dotted path of one of your own.
 
     Args:
-        law: the law or what names it.
-        key: of the setting that the name stands in, for the error.
+        law: name, dotted path, or a growth model, which is returned unchanged.
+        key: configuration key of the name, for the error.
 
     Raises:
         ValueError: neither a name in `GROWTH_MODELS` nor a path to a `GrowthModel`.
@@ -199,18 +201,18 @@ def get_growth_model(law: GrowthModel | str, *, key: str = "growth.law") -> Grow
         return law
     module, _, attribute = law.rpartition(".")
     if not module:
-        remedy = "A law of your own is given as package.module.name."
+        remedy = "Give a growth model of your own as package.module.name."
         return GROWTH_MODELS[one_of(key, law, tuple(GROWTH_MODELS), remedy=remedy)]
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"{key}={law!r}: cannot be imported ({error}). Give package.module.name of a "
-            "growth.GrowthModel, in a package that Python finds."
+            "growth.GrowthModel, in a package on Python's path."
         ) from error
     if not isinstance(found, GrowthModel):
         raise ValueError(
-            f"{key}={law!r}: is a {type(found).__name__}, expected a mechlearn.growth.GrowthModel."
+            f"{key}={law!r}: is a {type(found).__name__}; must be a mechlearn.growth.GrowthModel."
         )
     named = dataclasses.replace(found, path=law)
     _NAMED[law] = named
@@ -218,9 +220,9 @@ def get_growth_model(law: GrowthModel | str, *, key: str = "growth.law") -> Grow
 
 
 def growth_model_of_file(name: str) -> GrowthModel:
-    """The law that a population file names: a built-in one, or one that the user named before.
+    """The growth model that a population file names: built in, or named by the user before.
 
-    A file from a stranger must not choose code to import, so a dotted path is never imported here.
+    A population file must not choose code to import, so a dotted path is never imported here.
 
     Raises:
         ValueError: another name.
@@ -231,5 +233,5 @@ def growth_model_of_file(name: str) -> GrowthModel:
         return _NAMED[name]
     raise ValueError(
         f"growth model {name!r} is not built in; a file may name {', '.join(GROWTH_MODELS)}. If it "
-        f"is a model of your own, name it as well: growth.own_laws=[{name}]"
+        f"is a model of your own, also set growth.own_laws=[{name}]"
     )

@@ -17,7 +17,7 @@ from mechlearn.records.sizes import UNITS
 __all__ = ["load_ensemble"]
 
 _REMEDY = "Make it again with `python -m mechlearn.evaluate +experiment=population`."
-_SHARED = 0.01  # the weights may miss 1 by so much, since a file rounds them
+_SHARED = 0.01  # tolerance of the sum of the weights, which are rounded in a file
 
 
 def load_ensemble(source: str | Path) -> Ensemble:
@@ -25,8 +25,8 @@ def load_ensemble(source: str | Path) -> Ensemble:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a population file, one of growth models that this version does not know, or
-            a value that cannot be: the message names file, key, value and rule.
+        ValueError: not a population file, unknown growth models, or a value that is not allowed:
+            the message names file, key, value and rule.
     """
     if str(source) == "phantom":
         with as_file(files("mechlearn.growth").joinpath("populations/phantom.json")) as path:
@@ -48,7 +48,7 @@ def _ensemble(file: FileEntries) -> Ensemble:
     members = tuple(_member(entry) for entry in file.sections("laws"))
     names = [m.name for m in members]
     if len(set(names)) < len(names):
-        raise file.wrong("laws", names, "names a growth model twice")
+        raise file.wrong("laws", names, "must not name a growth model twice")
     total = sum(m.weight for m in members)
     if abs(total - 1) > _SHARED:
         raise file.wrong("laws", [m.weight for m in members], f"weights sum to {total:g}, not 1")

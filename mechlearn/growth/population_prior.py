@@ -1,9 +1,9 @@
-"""What a cohort says about a law before a patient is seen: empirical Bayes, one law at a time.
+"""Population prior of one growth model: empirical Bayes estimation from a cohort.
 
-Parameters of the slices are drawn from a normal distribution in fit coordinates (log-normal for
-rates and times); its mean and covariance and the scatter around the law are those that make the
-cohort's measurements most likely. Estimation alternates (Lindstrom and Bates 1990): the MAP fit of
-every slice under the present population, then expectation-maximisation in the model linearised at
+The parameters of the slices have a normal distribution in fit coordinates (log-normal for rates and
+times). Its mean and covariance and the scatter around the growth model maximise the likelihood of
+the cohort's measurements. The estimation alternates two steps (Lindstrom and Bates 1990): the MAP
+fit of every slice under the current prior, and expectation-maximisation in the model linearised at
 these fits.
 """
 
@@ -28,28 +28,27 @@ __all__ = ["PopulationPrior", "fit_population_prior", "population_model"]
 
 logger = logging.getLogger(__name__)
 
-# A prior keeps parameters in place, so bounds only keep them finite. The paper's, made for plain
-# least squares, would cut the prior off: slices of real tumours shrink less than fivefold.
+# With a prior the bounds only keep parameters finite. Those of the paper, made for plain least
+# squares, are too narrow: for example, slices of real tumours shrink less than fivefold.
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "growth_rate": (1e-5, 1.0), "survival_fraction": (1e-3, 0.999), "decay_rate": (1e-4, 1.0),
     "delay": (0.1, 200.0), "slope": (1e-3, 10.0), "slowing_rate": (1e-5, 1.0),
     "capacity": (1.001, 1000.0), "radiosensitivity": (1e-5, 0.3),
 }  # fmt: skip
 _FIRST = Parameter("initial_area", "first area", 1e-3, 1e3, 1.0, "log", width=0.2)
-_SIGMA_FLOOR = 0.03  # no reader draws one outline twice within less
-# Weak prior of log sigma and log tau: keeps a cohort of a dozen series from a corner solution.
+_SIGMA_FLOOR = 0.03  # repeated segmentations by one reader differ by more
+# Weak prior of log sigma and log tau, against degenerate estimates from a dozen series.
 _USUAL, _USUAL_WIDTH = np.log([0.15, 0.03]), 1.0
 _ROUNDS, _EM_STEPS, _TOLERANCE = 12, 4, 1e-6
-_CONVERGED = 1e-3  # of the log likelihood a slice: a round that gains less is the last
-_MAP_STEPS = 40  # of a fit in one round: the next round goes on from there
-_PRIOR_SLICES = 5.0  # weight of the law's own widths in the covariance, in slices
+_CONVERGED = 1e-3  # gain of the log likelihood a slice: a round that gains less is the last
+_MAP_STEPS = 40  # of a fit in one round: the next round continues from its result
+_PRIOR_SLICES = 5.0  # weight of the growth model's typical widths in the covariance, in slices
 _PRIOR_SHARE = 0.2  # of those widths
 
 
 def population_model(law: GrowthModel | str) -> GrowthModel:
-    """The law as a population knows it: wide bounds, first area on a log scale.
-
-    A bound that the law has of its own and that is not the paper's stays.
+    """The growth model with the bounds of a population prior: wide bounds for the parameters of
+    `_BOUNDS` on a log scale, and the initial area on a log scale. Other bounds do not change.
     """
     law = get_growth_model(law)
     parameters = []
@@ -66,10 +65,10 @@ def population_model(law: GrowthModel | str) -> GrowthModel:
 
 @dataclass(frozen=True)
 class PopulationPrior:
-    """Prior of a law's parameters and scatter around it.
+    """Prior of a growth model's parameters, and the scatter around the model.
 
     Attributes:
-        law: as `population_model` gives it.
+        law: the growth model, as `population_model` returns it.
         mean (P,), covariance (P, P): of the parameters in fit coordinates; `initial_area` is a
             multiple of the first measurement.
         discrepancy: measurement noise and model error.
@@ -84,7 +83,7 @@ class PopulationPrior:
 
     @property
     def pull(self) -> np.ndarray:
-        """U (P, P) with U'U the precision."""
+        """U (P, P) with U'U the precision matrix."""
         return np.linalg.cholesky(np.linalg.inv(self.covariance)).T
 
     def objective(self, problems: Sequence[FitProblem], days: np.ndarray, seen: np.ndarray
@@ -95,13 +94,13 @@ class PopulationPrior:
         return Objective(self.mean, self.pull, True, floor, whiten, near_first=False)
 
     def batch(self, problems: Sequence[FitProblem]) -> Batch:
-        """Problems of this law, ready to be fitted."""
+        """Problems of this growth model with the objective of the prior."""
         plain = Batch.of(problems, Objective(self.mean, np.eye(self.mean.size)))
         objective = self.objective(problems, plain.days, plain.seen)
         return dataclasses.replace(plain, objective=objective)
 
     def typical(self) -> dict[str, tuple[float, float, float]]:
-        """name -> (median, 2.5 and 97.5 percentiles) over the cohort, natural units."""
+        """name -> (median, 2.5th, 97.5th percentile) over the cohort, natural units."""
         out = {}
         spread = 1.96 * np.sqrt(np.diag(self.covariance))
         for p, middle, wide in zip(self.law.parameters, self.mean, spread, strict=True):
@@ -115,13 +114,13 @@ def fit_population_prior(
     timelines: Sequence[SizeSeries], law: GrowthModel | str, *, floor: float,
     alpha_beta_gy: float | None = None, seed: int = 0,
 ) -> PopulationPrior:
-    """Estimate a law's population from a cohort.
+    """Estimate the population prior of a growth model from a cohort.
 
     Args:
-        timelines: slices with all the visits that may be used.
-        law: the law or its name.
-        floor: size that stands for "nothing", in the unit of the timelines; see `size_floor`.
-        alpha_beta_gy: where the law counts doses.
+        timelines: slices with the visits that the fit may use.
+        law: the growth model or its name.
+        floor: size added before a logarithm, in the unit of the timelines; see `size_floor`.
+        alpha_beta_gy: where the growth model depends on the dose.
         seed: of the starting points.
 
     Raises:
@@ -160,7 +159,7 @@ def fit_population_prior(
 def _map_fits(
     now: PopulationPrior, batch: Batch, x: np.ndarray | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """MAP coordinates (S, P) of every slice, from its last ones, the mean and a draw."""
+    """MAP coordinates (S, P); the starts are those of the last round, the mean and a draw."""
     size = (len(batch.problems), now.mean.size)
     draws = now.mean + rng.normal(size=size) @ np.linalg.cholesky(now.covariance).T
     centres = np.broadcast_to(now.mean, size)
@@ -204,7 +203,7 @@ def _minus_log_likelihood(
 ) -> float:
     """-log N(error; 0, F F' + D) without its constant: F (S, V, P), error (S, V), D diagonal.
 
-    By Woodbury's identity only (P, P) matrices are factorised, however many visits there are.
+    With Woodbury's identity only (P, P) matrices are factorised, for any number of visits.
     """
     variances = basis.variances(sigma, tau)
     scaled = factor / variances[..., None]

@@ -1,14 +1,14 @@
-"""Draws of what a slice may do next, under a population: randomised maximum a posteriori.
+"""Posterior draws of a slice's curve under a population prior: randomised maximum a posteriori.
 
-Each draw perturbs the measurements by noise and model error and the prior's mean by the prior, and
-fits again (Bardsley et al. 2014; exact where the law is linear in its parameters). The model error
-on later days follows from the refit's residuals (Matheron's rule), so that a forecast starts where
-the tumour is, not where the law would have it.
+Each draw adds noise and model error to the measurements and a draw from the prior to the prior's
+mean, and fits again (Bardsley et al. 2014; exact for a growth model that is linear in its
+parameters). The model error on later days is conditioned on the residuals of the refit (Matheron's
+rule), so that the forecast continues from the measured size, not from the model's curve.
 
-The points behind the draws are the same for every series with as many visits: a fixed Sobol
-sequence, so that neither a name nor a seed moves a forecast. What happens after the last visit is
-integrated exactly: given a draw's parameters and its errors at the visits, the log of a reading is
-normal, and `samples` are the quantiles of that mixture.
+The random numbers are a fixed Sobol sequence, the same for all series with the same number of
+visits, so a forecast depends on no name and no seed. The time after the last visit is integrated
+exactly: given the parameters and errors of a draw, the log of a reading is normal, and `samples`
+are the quantiles of the mixture over all draws.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = ["Draws", "draw", "drawn"]
 
 _TOLERANCE = 1e-5  # of a refit: far below the noise that it is refitted to
 _STARTS = 6  # of the fit to the measurements themselves
-_VALLEYS = 2  # number of distinct minima that refits start from
-_PARTS = 25  # midpoints that stand for the normal distribution of a reading given its draw; odd
+_MINIMA = 2  # number of minima that refits start from
+_PARTS = 25  # quantiles that represent the normal distribution of a reading given a draw; odd
 
 
 @dataclass(frozen=True)
 class Draws:
     """n draws of S series.
 
-    curves (S, n, T): the tumour itself, in the unit of the series; samples (S, n): quantiles of
-    what would be measured on the last of the days, in the order of the curves; x (S, n, P),
-    coordinates; converged (S, n) bool.
+    curves (S, n, T): sizes without measurement noise, in the unit of the series; samples (S, n):
+    quantiles of a measurement on the last day, ranked like the curves; x (S, n, P): coordinates;
+    converged (S, n) bool.
     """
 
     curves: np.ndarray
@@ -56,11 +56,11 @@ def draw(
     """Draws of all series at once.
 
     Args:
-        population: of the law; the problems were made with `hold=False` for its law.
-        problems: S series.
+        population: the population prior.
+        problems: S series of its growth model, made with `hold=False`.
         days: (S, T) since each first visit, ascending; the last is the forecast day.
-        n: draws a series.
-        engine: what runs the refits.
+        n: number of draws of each series.
+        engine: solver of the refits.
     """
     batch, scatter = population.batch(problems), population.discrepancy
     visits, n_days = batch.days.shape[1], days.shape[1]
@@ -68,8 +68,8 @@ def draw(
     factor = np.linalg.cholesky(population.covariance)
     centres, error = np.empty(size), np.zeros((*size[:2], visits))
     later = np.empty((*size[:2], n_days))
-    since = np.zeros(size[:2])  # what the model error adds after the last visit
-    for i, problem in enumerate(problems):  # what pads the batch draws nothing
+    since = np.zeros(size[:2])  # increment of the model error after the last visit
+    for i, problem in enumerate(problems):  # padding gets no random numbers
         seen = problem.days.size
         own, readings, walk = np.split(
             _normals(n, size[2] + 2 * seen + n_days), [size[2], size[2] + seen], axis=1
@@ -108,13 +108,13 @@ def _refit(
     alone = Tasks(rows, batch.areas[rows], mean[rows], starts.reshape(-1, 1, p))
     found = engine(batch, alone, _TOLERANCE)
     cost = np.where(found.converged, found.cost, np.inf).reshape(series, _STARTS)
-    best = np.argsort(cost, axis=1, kind="stable")[:, :_VALLEYS]
-    valleys = np.take_along_axis(found.x.reshape(series, _STARTS, p), best[..., None], 1)
+    best = np.argsort(cost, axis=1, kind="stable")[:, :_MINIMA]
+    minima = np.take_along_axis(found.x.reshape(series, _STARTS, p), best[..., None], 1)
     rows = np.repeat(np.arange(series), n)
     floor = _floor(batch)
     logs = np.log(batch.areas + floor)[:, None] - error
     targets = (np.exp(logs) - floor[:, None]).reshape(series * n, -1)
-    tasks = Tasks(rows, targets, centres.reshape(-1, p), valleys[rows])
+    tasks = Tasks(rows, targets, centres.reshape(-1, p), minima[rows])
     fits = engine(batch, tasks, _TOLERANCE)
     return fits.x.reshape(series, n, p), fits.converged.reshape(series, n)
 
@@ -127,18 +127,18 @@ def _assemble(
     rows, floor = np.repeat(np.arange(series), n), _floor(batch)[:, None]
     scatter = population.discrepancy
 
-    def log_law(at: np.ndarray | None) -> np.ndarray:
+    def log_model(at: np.ndarray | None) -> np.ndarray:
         sizes = batch.predict(x.reshape(-1, p), rows, None if at is None else at[rows])
         return np.log(np.broadcast_to(sizes, (series * n, sizes.shape[-1])).reshape(series, n, -1)
                       + floor)  # fmt: skip
 
-    left = np.log(batch.areas + floor[:, 0])[:, None] - error - log_law(None)
+    left = np.log(batch.areas + floor[:, 0])[:, None] - error - log_model(None)
     left = np.where(batch.seen[:, None], left, 0.0)
     whiten = batch.objective.whiten
     assert whiten is not None
     shared = scatter.with_later(batch.days, batch.seen, days)
     left = whiten.apply(left.transpose(0, 2, 1)).transpose(0, 2, 1)
-    logs = log_law(days) + later + left @ whiten.apply(shared)
+    logs = log_model(days) + later + left @ whiten.apply(shared)
     scale = np.array([q.scale_mm2 for q in batch.problems])[:, None]
     curves = np.maximum(np.exp(logs) - floor, 0.0) * scale[..., None]
     ahead = np.maximum(days[:, -1] - [q.days[-1] for q in batch.problems], 0.0)
@@ -159,7 +159,7 @@ def drawn(
     population: PopulationPrior, timelines: Sequence[SizeSeries], days: np.ndarray, *, n: int,
     alpha_beta_gy: float | None = None, engine: str = "batched",
 ) -> Draws:
-    """`draw` for timelines, days (S, T) on their clocks."""
+    """`draw` for timelines, with days (S, T) on their clocks."""
     law = population.law
     problems = [
         FitProblem.of(t, law, hold=False, alpha_beta_gy=alpha_beta_gy) for t in timelines

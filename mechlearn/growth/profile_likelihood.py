@@ -1,7 +1,7 @@
-"""The likelihood of one slice under a law: best fits, and fits with one parameter held.
+"""The likelihood of one slice under a growth model: best fits, and fits with one parameter held.
 
-Residuals are in standard deviations of the spec's noise and there is no ridge, so that the sum of
-squares is -2 log likelihood up to a constant.
+Residuals are in standard deviations of the spec's noise and there is no ridge penalty, so the sum
+of squares is -2 log likelihood up to a constant.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from mechlearn.records import SizeSeries
 
 __all__ = ["SliceLikelihood"]
 
-_LEAST_AREA = 0.1  # first areas: relative noise of smaller ones is counted as of this one
-_TOLERANCE, _STEPS = 1e-4, 60  # of the sum of squares, and a pass: an interval needs no more
-_PASSES = 5  # over a grid, each from what its neighbours found
-_GAIN, _FAR = 0.01, 50.0  # of -2 log likelihood: less gained than this nearer than that is little
+_LEAST_AREA = 0.1  # first areas: smaller areas have the noise of this one
+_TOLERANCE, _STEPS = 1e-4, 60  # of the sum of squares; steps of one pass: enough for an interval
+_PASSES = 5  # over a grid, each from the fits at neighbouring points
+# In -2 log likelihood: stop when no point within _FAR of the best fit gains _GAIN.
+_GAIN, _FAR = 0.01, 50.0
 
 
 @dataclass(frozen=True)
 class SliceLikelihood:
-    """One slice under a law: x (K, P) its best fits, the best first; cost of the best.
+    """One slice under a growth model: x (K, P) its best fits, the best first; cost of the best.
 
-    `left`: visits beyond parameters where the residuals had to tell the noise, None where it is
-    given.
+    `left`: degrees of freedom where the noise was estimated from the residuals; None where the
+    noise is given.
     """
 
     problem: FitProblem
@@ -47,13 +48,14 @@ class SliceLikelihood:
 
         Raises:
             DegenerateSeriesError: as `fit`.
-            ValueError: a law without a search, ties, or no noise and no residual that tells it.
+            ValueError: a growth model that needs no fit; ties; no noise given, and no degree of
+                freedom to estimate it.
             RuntimeError: no start has finite residuals.
         """
         if law.estimate is not None or spec.tied:
             raise ValueError(
-                f"growth.law={law.name!r}, growth.tied={dict(spec.tied)!r}: profiles need a law "
-                "that is fitted, without ties. Use another law, or growth.fixed."
+                f"growth.law={law.name!r}, growth.tied={dict(spec.tied)!r}: profiles need a growth "
+                "model that is fitted, without ties. Use another growth.law, or growth.fixed."
             )
         problem = FitProblem.of(timeline, law, alpha_beta_gy=spec.dose_model, hold=False,
                                 fixed=spec.fixed)  # fmt: skip
@@ -91,10 +93,10 @@ class SliceLikelihood:
         return unit * np.asarray(np.exp(x) if p.scale == "log" else x)
 
     def refit(self, owner: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fits x (N, P) and cost (N,) with parameter `owner` (N,) put at coordinates `at` (N,).
+        """Fits x (N, P) and cost (N,) with parameter `owner` (N,) held at coordinates `at` (N,).
 
-        Start from the best fits and the law's own start, then from what the neighbours of the
-        same owner and the best of all found.
+        The first pass starts from the best fits and the growth model's start. Later passes start
+        from the fits at neighbouring points of the same parameter and from the best of all fits.
         """
         n, rows = owner.size, np.arange(owner.size)
         many, put = self._held(owner, at)
@@ -117,7 +119,7 @@ class SliceLikelihood:
         return x, cost
 
     def _held(self, owner: np.ndarray, at: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """This series once for every held value, and where the held parameters are put."""
+        """A batch with one copy of this series for every held value, and start points (N, P)."""
         batch, objective = self.batch, self.batch.objective
         rows, one = np.arange(owner.size), np.zeros(owner.size, int)
         held, held_at, put = batch.held[one].copy(), batch.held_at[one].copy(), self.x[one]
@@ -134,7 +136,7 @@ class SliceLikelihood:
 
 
 def _search(batch: Batch, spec: GrowthSpec) -> Fits:
-    """Minima from the law's start and around it, the best first."""
+    """Fits from the growth model's start and random points around it, the best first."""
     (problem,) = batch.problems
     widths = np.array([p.width for p in problem.law.parameters])
     around = np.random.default_rng(spec.seed).normal(size=(spec.n_starts, widths.size)) * widths
@@ -145,7 +147,7 @@ def _search(batch: Batch, spec: GrowthSpec) -> Fits:
     found = solve_batched(batch, tasks, _TOLERANCE**2, max_iterations=_PASSES * _STEPS)
     if not np.isfinite(found.cost).any():
         raise RuntimeError(
-            f"timeline {problem.name}: law {problem.law.name} is not finite at any of {n} "
+            f"timeline {problem.name}: growth model {problem.law.name} is not finite at any of {n} "
             "start(s). Raise growth.n_starts or use a simpler growth.law."
         )
     best = np.argsort(found.cost, kind="stable")
@@ -168,7 +170,7 @@ def _batch(problem: FitProblem, spec: GrowthSpec, noise: float) -> Batch:
 
 
 def _residual_noise(problem: FitProblem, cost: float) -> float:
-    """Noise that the residuals of the best fit show, from its cost under noise of 1."""
+    """Noise estimated from the residuals of the best fit; `cost` is its cost with noise 1."""
     left = problem.days.size - len(problem.free)
     if left < 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Distributions as quantiles: weighted quantiles, mixtures."""
+"""Weighted quantiles, and quantiles of mixtures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ LEVELS = (np.arange(_POINTS) + 0.5) / _POINTS  # midpoints: equally likely value
 
 
 def step_quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantiles of weighted values (N,): the smallest value with at least that much weight."""
+    """Quantiles of weighted values (N,): the smallest value whose cumulative weight reaches the
+    level."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])
     at = np.searchsorted(reached / reached[-1], levels).clip(0, values.size - 1)
@@ -33,7 +34,7 @@ def mixture(
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Quantiles of weighted values (N,) at levels in (0, 1), with the plotting position of a
-    finite sample; beyond the outermost values they continue on a normal scale."""
+    finite sample; beyond the outermost values they are extrapolated on a normal scale."""
     order = np.argsort(values, kind="stable")
     v, w = values[order], weights[order] / weights.sum()
     effective = 1 / np.sum(w**2)

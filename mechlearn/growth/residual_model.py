@@ -2,8 +2,8 @@
 
     z = log((V2 + f) / (V1 + f)) = b0 + b'x + exp(c0 + c'x) e,     e ~ the cohort's quantiles
 
-x are standardised features; b and c are shrunk (ridge). Errors are those of patients that the
-coefficients had not seen. What is kept is coefficients and 199 quantiles: no patient's row.
+x are standardised features; b and c have a ridge penalty. The errors come from cross-fitting over
+patients. The model holds coefficients and 200 quantiles, and no patient's row.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 __all__ = ["ResidualModel", "patient_folds"]
 
 LEVELS = np.linspace(0.0025, 0.9975, 200)
-_RIDGE_LOCATION = 20.0  # penalty of a coefficient, in patients
+_RIDGE_LOCATION = 20.0  # ridge penalty of a coefficient, in patients
 _RIDGE_SCALE = 150.0
 _ROUNDS, _DEGREES = 4, 4.0  # rounds of reweighting, and degrees of freedom of the Student errors
 _LEAST_ERROR = 0.1  # added before the logarithm of an error is taken
-_CLIP = 3.0  # standard deviations beyond which a feature says no more
+_CLIP = 3.0  # features are clipped at this number of standard deviations
 
 
 def patient_folds(patients: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def patient_folds(patients: np.ndarray, count: int, seed: int) -> np.ndarray:
 class ResidualModel:
     """Coefficients on standardised features; `quantiles` of the scaled errors at `LEVELS`."""
 
-    middle: np.ndarray  # (F,) medians, for what is unknown
+    middle: np.ndarray  # (F,) medians, replace unknown features
     centre: np.ndarray  # (F,)
     width: np.ndarray  # (F,)
     location: np.ndarray  # (1 + F,)
@@ -45,7 +45,7 @@ class ResidualModel:
         cls, features: np.ndarray, change: np.ndarray, weights: np.ndarray, patients: np.ndarray,
         *, n_folds: int = 5, seed: int = 0,
     ) -> ResidualModel:
-        """From features (N, F), changes z (N,), weights (N,) that sum to 1 a patient."""
+        """From features (N, F), changes z (N,), weights (N,) whose sum over a patient is 1."""
         fold = patient_folds(patients, min(n_folds, np.unique(patients).size), seed)
         errors = np.empty(change.size)
         for k in range(fold.max() + 1):
@@ -95,7 +95,7 @@ class ResidualModel:
         return self.mean(features)[:, None] + self.spread(features)[:, None] * error
 
     def plain(self) -> dict[str, list[float]]:
-        """As plain numbers, five digits each."""
+        """All attributes as lists of numbers with five significant digits."""
         return {k: [float(f"{v:.5g}") for v in getattr(self, k)] for k in self.__annotations__}
 
 
@@ -105,7 +105,7 @@ def _design(full: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarr
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, weights: np.ndarray, strength: float) -> np.ndarray:
-    """Weighted ridge regression; the intercept is free."""
+    """Weighted ridge regression; the intercept has no penalty."""
     penalty = strength * np.eye(x.shape[1])
     penalty[0, 0] = 1e-9
     weighted = x * weights[:, None]
@@ -113,7 +113,7 @@ def _ridge(x: np.ndarray, y: np.ndarray, weights: np.ndarray, strength: float) -
 
 
 def _robust(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Ridge with Student errors, by iterated reweighting."""
+    """Ridge regression with Student errors, by iteratively reweighted least squares."""
     now, found = weights, np.zeros(x.shape[1])
     for _ in range(_ROUNDS):
         found = _ridge(x, y, now, _RIDGE_LOCATION * now.sum() / weights.sum())

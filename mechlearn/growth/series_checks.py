@@ -1,4 +1,4 @@
-"""What no series of a brain tumour holds: dates for days, doses in cGy, sizes above a brain's."""
+"""Checks of a series: days that are dates, doses in cGy, and sizes larger than a brain."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from mechlearn.records import SizeSeries
 
 __all__ = ["LARGEST", "check_brain", "check_dates"]
 
-LARGEST = {"mm3": 2.5e6, "mm2": 4e4}  # above a whole adult brain, and its largest axial slice
-MOST_DAYS = 36525.0  # a hundred years: a larger number is a date, not a count of days
-MOST_GY = 150.0  # no course of brain radiotherapy reaches it; 6000 is written in cGy
+LARGEST = {"mm3": 2.5e6, "mm2": 4e4}  # larger than an adult brain and its largest axial slice
+MOST_DAYS = 36525.0  # a hundred years: a larger number is a date, not a number of days
+MOST_GY = 150.0  # above all courses of brain radiotherapy; 6000 is a dose in cGy
 
 
 def check_dates(series: SizeSeries, day: float) -> None:
-    """ValueError, by name, for days that are dates and doses that are in cGy."""
+    """ValueError, with the series' name, for days that are dates and doses in cGy."""
     where = f"series {series.name}"
     finite(f"{where}: forecast day", day)
     named = [(f"visit on day {v.day:.0f}", v.day) for v in series.visits]
@@ -32,7 +32,7 @@ def check_dates(series: SizeSeries, day: float) -> None:
 
 
 def check_brain(series: SizeSeries) -> None:
-    """ValueError, by name, for a size that no brain can hold."""
+    """ValueError, with the series' name, for a size larger than a brain."""
     limit = LARGEST[series.unit]
     for v in series.visits:
         if v.size > limit:

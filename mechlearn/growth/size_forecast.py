@@ -1,4 +1,4 @@
-"""From visits to the distribution of the tumour area on a later day."""
+"""Forecast of the tumour area on a later day from the visits of a slice."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ T = TypeVar("T")
 def visible(
     timeline: SizeSeries, day: float, spec: GrowthSpec, *, known: bool | None = None
 ) -> SizeSeries:
-    """The visits that a forecast for `day` may see: setup `train`, those strictly before it.
+    """The visits that a forecast for `day` uses: with setup `train` those strictly before it.
 
-    `known` says whether there is a population, by default whether the spec names one.
+    `known`: there is a population prior; by default, whether the spec names one.
 
     Raises:
-        DegenerateSeriesError: none is left, or fewer than `growth.min_visits` (a law that needs
-            one visit only, carry_forward, is exempt, and so is any law with a population).
+        DegenerateSeriesError: no visit is left, or fewer than `growth.min_visits`. With a
+            population prior, and for carry_forward, one visit is enough.
     """
     name, seen = timeline.name, timeline.visits
     if spec.setup == "train":
@@ -49,8 +49,8 @@ def visible(
         where = f"before day {day:g}" if spec.setup == "train" else "in all"
         wider = " or growth.setup=all" if len(timeline.visits) >= needed else ""
         raise DegenerateSeriesError(
-            f"timeline {name}: {len(seen)} visit(s) {where}; growth.min_visits={needed} for law "
-            f"{spec.law}. Drop the slice, or use growth.law=carry_forward, "
+            f"timeline {name}: {len(seen)} visit(s) {where}; growth.min_visits={needed} for "
+            f"growth.law={spec.law}. Drop the slice, or use growth.law=carry_forward, "
             f"growth.fallback=carry_forward{wider}."
         )
     return dataclasses.replace(timeline, visits=seen)
@@ -62,17 +62,16 @@ def forecast(
     """Distribution of the tumour area of one slice on `day`.
 
     Args:
-        timeline: all visits of the slice. `spec.setup` decides which are seen: `train` those
-            strictly before `day` (forecasting the last visit's day is the paper's setup), `all`
-            every one.
+        timeline: all visits of the slice. With `spec.setup="train"` only those strictly before
+            `day` are used (the paper forecasts the day of the last visit); with `all`, all are.
         day: days since the patient's first visit.
-        spec: law, population, bootstrap, bounds, fallback.
-        ensemble: the population, in place of the one that `spec.population` names.
+        spec: growth model, population prior, bootstrap, bounds, fallback.
+        ensemble: replaces the population that `spec.population` names.
 
     Returns:
-        Samples on `day` and the curves from the first visit to it. Areas are extrapolated as they
-        come unless `spec.max_growth` limits them, and under a population `Ensemble.limit`: 1.5
-        times the largest size of the cohort or of the slice, whichever is more.
+        Samples on `day` and the curves from the first visit to it. Upper limits of the areas are
+        `spec.max_growth`, if set, and with a population prior `Ensemble.limit`: 1.5 times the
+        largest size of the cohort or of the slice, whichever is larger.
 
     Raises:
         ValueError: `day` lies before the first visit; too few visits (DegenerateSeriesError).
@@ -90,7 +89,7 @@ def forecasts(
 ) -> list[SizeForecast | Exception]:
     """`forecast` of many slices at once, each to its own day.
 
-    A slice that cannot be forecast has its error (ValueError or RuntimeError) in its place; the
+    For a slice that cannot be forecast the list holds the error (ValueError or RuntimeError). The
     result of a slice does not depend on the others.
     """
     pairs = list(zip(timelines, days, strict=True))
@@ -98,7 +97,7 @@ def forecasts(
         prior = ensemble if isinstance(ensemble, SizePrior) else spec.population
         return [_caught(forecast_size, t, day, prior=prior) for t, day in pairs]
     if isinstance(ensemble, SizePrior):
-        raise ValueError(f"growth.law={spec.law!r}: a size prior is for growth.law=learned.")
+        raise ValueError(f"growth.law={spec.law!r}: a size prior needs growth.law=learned.")
     if ensemble is None and spec.population is not None:
         ensemble = load_ensemble(spec.population)
     known = ensemble is not None
@@ -141,7 +140,7 @@ def _seen(
             except ValueError as error:
                 raise ValueError(f"timeline {timeline.name}: {error}") from error
     seen = visible(timeline, day, spec, known=known)
-    if seen.unit == "mm2":  # volumes may be of other organs; a packaged prior checks them itself
+    if seen.unit == "mm2":  # volumes: checked by `forecast_size` with a packaged prior
         check_brain(seen)
     return seen
 
@@ -149,8 +148,8 @@ def _seen(
 def _bootstrapped(
     timelines: Sequence[SizeSeries], days: Sequence[float], spec: GrowthSpec
 ) -> list[SizeForecast | Exception]:
-    """Without a population: the paper's parametric bootstrap."""
-    # The slice's name, not its place in a list, seeds it: results survive a reordered cohort.
+    """Forecasts without a population prior, by the paper's parametric bootstrap."""
+    # The seed comes from the slice's name, so the order of the cohort does not change results.
     rngs = [np.random.default_rng([spec.seed, zlib.crc32(t.name.encode())]) for t in timelines]
     found = bootstraps(timelines, spec, rngs=rngs)
     return [
@@ -184,10 +183,10 @@ def _of_bootstrap(
 def _fallen_back(
     pair: tuple[SizeSeries, float], spec: GrowthSpec, error: DegenerateSeriesError
 ) -> SizeForecast | Exception:
-    """The forecast of the simpler law that the spec names, if it names one."""
+    """The forecast by `spec.fallback`, or the error if the spec has no fallback."""
     if spec.fallback is None or spec.fallback == spec.law:
         return error
-    logger.warning("%s Falling back to law %s.", error, spec.fallback)
+    logger.warning("%s Falling back to growth model %s.", error, spec.fallback)
     simpler = dataclasses.replace(
         spec, law=spec.fallback, population=None, fallback=None, bounds={}, fixed={}, tied={}
     )

@@ -1,17 +1,17 @@
-"""Features of one series for a learned size forecast: readings checked and merged first.
+"""Features of one series for a learned size forecast; readings on one day are averaged first.
 
-The features of a forecast from the last seen visit to `day` (logs are of size + floor):
+The features of a forecast from the last used visit to `day` (logs are of size + floor):
 
     log_size      log of the last size          log_days     log of the days ahead
     below_peak    last log - largest log        above_low    last log - smallest log
     log_visits    log of the number of visits   last_change  last log - the one before
     companion     log of the other compartment - last log, and companion_change, its last change
-    since_rt      asinh of days since the end of radiotherapy over 60 (negative: it is to come)
+    since_rt      asinh of days since the end of radiotherapy over 60 (negative before its end)
     since_surgery the same for the last operation before the visit
-    chemotherapy, immunotherapy   1 while it runs, 0.5 after its end, 0 before or without
+    chemotherapy, immunotherapy   1 during it, 0.5 after its end, 0 before it or without it
     age, idh_mutant, mgmt_methylated, grade
 
-What is not known is NaN; the model puts the cohort's median in its place.
+An unknown feature is NaN; the residual model replaces it by the cohort's median.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ COVARIATES = ("since_surgery", "chemotherapy", "immunotherapy", "age", "idh_muta
 COMPANION = ("companion", "companion_change")
 FEATURES = ("log_size", "log_days", "below_peak", "above_low", "log_visits", "last_change",
             *COMPANION, "since_rt", *COVARIATES)  # fmt: skip
-_TIME_SCALE = 60.0  # days; where asinh turns from linear to logarithmic
+_TIME_SCALE = 60.0  # days; asinh is linear below it and logarithmic above it
 _UNKNOWN = ("", "unknown", "indeterminate", "nan", "none", "na", "n/a")
 
 
 def merged(readings: tuple[SizeReading, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Days and sizes, one a day: a day with several readings has their mean."""
+    """Days and sizes, one reading a day: several readings on a day give their mean."""
     days = np.array([v.day for v in readings], float)
     sizes = np.array([v.size for v in readings], float)
     known, which, counts = np.unique(days, return_inverse=True, return_counts=True)
@@ -45,7 +45,7 @@ def merged(readings: tuple[SizeReading, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class History:
-    """A series with one reading a day, ready for features; sizes in the series' unit."""
+    """A series with one reading a day; sizes in the series' unit."""
 
     series: SizeSeries
     days: np.ndarray  # (V,)
@@ -55,14 +55,14 @@ class History:
 
     @classmethod
     def of(cls, series: SizeSeries) -> History:
-        """The first companion by name is used: one other compartment is what cohorts have."""
+        """From a series; of several companions the first by name is used."""
         companions = [series.companions[k] for k in sorted(series.companions)]
         other = merged(companions[0]) if companions else (np.zeros(0), np.zeros(0))
         return cls(series, *merged(series.visits), *other)
 
     @property
     def slow(self) -> bool:
-        """The tumour is known to have an IDH mutation or a grade below 4: such grow slowly."""
+        """The tumour has a known IDH mutation or a known grade below 4: it grows slowly."""
         _, idh_mutant, _, grade = _covariates(self.series)
         return idh_mutant == 1 or grade < 4
 

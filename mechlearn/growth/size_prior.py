@@ -1,8 +1,8 @@
-"""A size forecast that learns from a cohort, and what it keeps of the cohort: a prior.
+"""Size prior: a forecast of sizes whose parameters are learned from a cohort.
 
-Members: the residual model (growth model, history, covariates -> change of the log size) and the
-cohort ratio. Their mixture is weighted by the scores of held-out patients and corrected by those
-patients' ranks. All quantiles are exact: no random number, and no dependence on a name.
+It mixes two members: the residual model (growth model, history, covariates -> change of the log
+size) and the cohort ratio. The weight of the mixture comes from scores on held-out patients, its
+calibration from their ranks. All quantiles are exact: they use no random numbers.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from mechlearn.records.sizes import UNITS
 __all__ = ["BASELINES", "MECHANISTIC", "SizePrior"]
 
 BASELINES = ("cohort_ratio", "carry_forward")
-MECHANISTIC = ("gompertz_change", "gompertz_spread")  # beside `FEATURES`
-NEAREST_SLOW = 0.3  # log units; of tumours with an IDH mutation or of a grade below 4
-USUAL_ZERO = 0.3  # `zero_stays` before a cohort is seen: it hangs on who measured
+MECHANISTIC = ("gompertz_change", "gompertz_spread")  # features in addition to `FEATURES`
+NEAREST_SLOW = 0.3  # log units; for tumours with an IDH mutation or a grade below 4
+USUAL_ZERO = 0.3  # prior mean of `zero_stays`, which depends on the segmentation method
 HEADROOM = 1.5  # upper limit of forecasts, in units of the largest size of cohort and series
 _FORMAT, _VERSION = "mechlearn size prior", 1
 _REMEDY = (
@@ -46,22 +46,23 @@ _PAST_POINTS, _FUTURE_POINTS = 16, 24
 
 @dataclass(frozen=True)
 class SizePrior:
-    """What a cohort taught.
+    """Parameters of a learned size forecast.
 
     Attributes:
         unit: of the sizes.
-        floor, companion_floor: sizes that stand for "nothing".
+        floor, companion_floor: sizes added before a logarithm is taken.
         ceiling: largest size of the cohort.
         gompertz: growth model.
         residual: learned change of the log size.
-        ratio: the baseline, member of the mixture.
+        ratio: cohort ratio, the baseline and second member of the mixture.
         weight: of the residual model in the mixture.
-        ranks: level -> level of the mixture at which held-out patients lie, at `LEVELS`.
-        nearest: the median moves towards "no change" by so much (log units), at most to it; by
-            `NEAREST_SLOW` at least where the tumour is of a slow kind.
+        ranks: calibration: levels of the mixture that are read at `LEVELS`.
+        nearest: the distribution is shifted so that its median moves towards "no change" by this
+            amount (log units), at most to it; at least by `NEAREST_SLOW` for slow tumours.
         zero_stays: share of readings of 0 that are followed by another 0.
         features: which of `FEATURES` and `MECHANISTIC` are used.
         about: cohort, numbers of patients and readings, source, held-out scores.
+        name: name of the forecast: `learned` or one of `BASELINES`.
     """
 
     unit: str
@@ -80,7 +81,8 @@ class SizePrior:
     name: str = LEARNED
 
     def baseline(self, name: str) -> SizePrior:
-        """`cohort_ratio`, or `carry_forward` with the cohort's interval, of the same cohort."""
+        """A baseline from the same cohort: `cohort_ratio`, or `carry_forward` with the cohort's
+        intervals."""
         one_of("baseline", name, BASELINES)
         ratio = self.ratio.centred if name == "carry_forward" else self.ratio
         return replace(self, ratio=ratio, weight=0.0, ranks=LEVELS, nearest=0.0, name=name)
@@ -93,13 +95,13 @@ class SizePrior:
             day: days since the patient's first visit.
 
         Raises:
-            ValueError: no visit before `day`; another unit; what no tumour of the brain can be.
+            ValueError: no visit before `day`; another unit; a value that `check_dates` refuses.
         """
         check_dates(series, day)
         if series.unit != self.unit:
             raise ValueError(
-                f"series {series.name}: unit={series.unit}; this prior knows {self.unit}. "
-                "Give sizes in that unit, or fit a prior to series in yours."
+                f"series {series.name}: unit={series.unit}; this prior needs {self.unit}. "
+                "Give sizes in that unit, or fit a prior to series in your unit."
             )
         history = History.of(series.before(day))
         last = float(history.days[-1])
@@ -121,7 +123,7 @@ class SizePrior:
         return f"{about.get('cohort', 'unnamed cohort')}, {about.get('n_patients', '?')} patients"
 
     def sizes(self, history: History, days: np.ndarray) -> np.ndarray:
-        """Equally likely sizes, ascending, (T, L) on days (T,) after all of a history's visits."""
+        """Equally likely sizes (T, L), ascending, on days (T,) after the last visit."""
         changes = self.changes(history, history.days.size, days)
         last = math.log(history.sizes[-1] + self.floor)
         limit = HEADROOM * max(self.ceiling, float(history.sizes.max()))
@@ -130,7 +132,7 @@ class SizePrior:
         return self._unseen(sizes) if history.sizes[-1] == 0 else sizes
 
     def _unseen(self, sizes: np.ndarray) -> np.ndarray:
-        """After a reading of 0: another 0 at least as often as in the cohort."""
+        """After a reading of 0: set the probability of another 0 to at least `zero_stays`."""
         none = round(self.zero_stays * LEVELS.size)
         if self.name != LEARNED or none == LEVELS.size:
             return sizes if self.name != LEARNED else np.zeros_like(sizes)
@@ -141,13 +143,13 @@ class SizePrior:
         ])  # fmt: skip
 
     def changes(self, history: History, n: int, days: np.ndarray) -> np.ndarray:
-        """Equally likely changes of the log size, ascending, (T, L), from the first n readings."""
+        """Equally likely changes of the log size (T, L), ascending, from the first n readings."""
         rows = feature_rows(history, n, days, self.floor, self.companion_floor, self.gompertz)
         learned = self.residual.changes(rows[:, columns(self.features)], LEVELS)
         return np.stack([self.mixed(row, self.ratio.changes, slow=history.slow) for row in learned])
 
     def mixed(self, learned: np.ndarray, ratio: np.ndarray, *, slow: bool) -> np.ndarray:
-        """Ascending changes (L,) of the mixture of both members (L,), corrected."""
+        """Ascending changes (L,) of the mixture of both members (L,), calibrated."""
         mixed = mixture([learned, ratio], [self.weight, 1 - self.weight])
         mixed = np.interp(self.ranks, LEVELS, mixed)
         middle = float(np.median(mixed))
@@ -155,12 +157,12 @@ class SizePrior:
         return mixed - math.copysign(min(abs(middle), most), middle)
 
     def save(self, path: str | Path) -> Path:
-        """Write as JSON: parameters alone, no patient's row."""
+        """Write as JSON: parameters only, no patient's row."""
         write_json(Path(path), self.plain())
         return Path(path)
 
     def plain(self) -> dict[str, Any]:
-        """All of it as plain content; log ratios are rounded to 0.01."""
+        """All attributes as JSON values; log ratios are rounded to 0.01."""
         return {
             "format": _FORMAT, "version": _VERSION, "unit": self.unit, "about": dict(self.about),
             "floor": _short(self.floor), "companion_floor": _short(self.companion_floor),
@@ -175,7 +177,7 @@ class SizePrior:
 
     @classmethod
     def of(cls, held: Mapping[str, Any], *, source: str) -> SizePrior:
-        """From what `plain` gave; ValueError, naming `source`, for anything else."""
+        """From the result of `plain`; a ValueError that names `source` for other content."""
         file = FileEntries.of(held, source, _REMEDY)
         file.equal("format", _FORMAT)
         file.equal("version", _VERSION)
@@ -185,7 +187,7 @@ class SizePrior:
         features = file.words("features")
         for name in features:
             if name not in (*FEATURES, *MECHANISTIC):
-                raise file.wrong("features", name, "is no feature of this version")
+                raise file.wrong("features", name, "is not a feature of this version")
         return cls(
             file.choice("unit", UNITS), file.number("floor", 0, above=True),
             file.number("companion_floor", 0, above=True), file.number("ceiling", 0, above=True),
@@ -228,7 +230,7 @@ def _short(value: float) -> float:
 
 
 def columns(features: Sequence[str]) -> list[int]:
-    """Places of features in a row of `feature_rows`."""
+    """Column indices of features in `feature_rows`."""
     return [(*FEATURES, *MECHANISTIC).index(name) for name in features]
 
 
@@ -236,7 +238,7 @@ def feature_rows(
     history: History, n: int, days: np.ndarray, floor: float, companion_floor: float,
     gompertz: GompertzDiffusion,
 ) -> np.ndarray:
-    """(T, F) features of forecasts to days (T,), the growth model's forecast behind the others."""
+    """Features (T, F) of forecasts to days (T,); the growth model's come last."""
     seen, logs = history.days[:n], np.log(history.sizes[:n] + floor)
     rows = []
     for day in days:

@@ -1,4 +1,4 @@
-"""What a size prior takes from forecasts of held-out patients: its weight and ranks."""
+"""Weight and calibration ranks of a size prior, from forecasts of held-out patients."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mechlearn.growth.size_history import History
 __all__ = ["HeldOut"]
 
 _WEIGHTS = np.linspace(0.0, 1.0, 21)
-_UNCORRECTED_PATIENTS = 20.0  # weight of the mixture's own ranks, in patients
+_UNCORRECTED_PATIENTS = 20.0  # weight of the uncorrected ranks, in patients
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Forecasts of the last visits by models that never saw the patient.
+    """Forecasts of the last visits by models fitted without the patient.
 
     learned, ratio (S, L): quantiles of the change of the log size by both members; truth (S,): the
-    change; share (S,): 1 a patient; floor: of the log sizes.
+    observed change; share (S,): weights whose sum over a patient is 1; floor: of the log sizes.
     """
 
     histories: Sequence[History]
@@ -33,16 +33,16 @@ class HeldOut:
     floor: float
 
     def weight(self, usual: float, usual_patients: float) -> float:
-        """Weight of the residual model with the least mean CRPS (of the log and relative, both in
-        multiples of the cohort ratio's), drawn towards the usual one."""
+        """Weight of the residual model with the least mean CRPS (of the log size and relative,
+        both over those of the cohort ratio), with a penalty towards the usual weight."""
         scores = np.array([self._scores(self._mixed(w)) for w in _WEIGHTS])
         relative = (scores / np.maximum(scores[0], 1e-12)).mean(axis=1)
         pull = usual_patients / (self.share.sum() + usual_patients)
         return float(_WEIGHTS[np.argmin(relative + pull * (_WEIGHTS - usual) ** 2)])
 
     def ranks(self, weight: float) -> np.ndarray:
-        """Where held-out patients lie in the mixture, at `LEVELS`: (n + 1) places, as in conformal
-        prediction, drawn towards the mixture's own ranks where patients are few."""
+        """Quantiles at `LEVELS` of the held-out patients' ranks in the mixture, with (n + 1)
+        positions as in conformal prediction; shrunk towards uniform ranks in small cohorts."""
         place = np.array([
             (np.searchsorted(m, z, "left") + np.searchsorted(m, z, "right")) / 2 / m.size
             for m, z in zip(self._mixed(weight), self.truth, strict=True)
@@ -60,7 +60,7 @@ class HeldOut:
         return np.array([mixture([a, b], [weight, 1 - weight]) for a, b in both])
 
     def _scores(self, changes: np.ndarray) -> np.ndarray:
-        """Sums of the CRPS of the log and relative."""
+        """Sums of the CRPS of the log size and of the relative CRPS."""
         sums = np.zeros(2)
         for i, (history, z) in enumerate(zip(self.histories, changes, strict=True)):
             last, largest = float(history.sizes[-1]), float(history.sizes[:-1].max())

@@ -1,4 +1,4 @@
-"""Fit a size prior to a cohort: growth model, residual model, mixture, ranks held out."""
+"""Fit a size prior to a cohort: growth model, residual model, mixture weight, calibration."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from mechlearn.records import SizeSeries
 
 __all__ = ["LearnedSpec", "fit_size_prior"]
 
-# By compartment: tiny enhancing volumes would grow in the median otherwise. Chosen by
-# cross-validation over patients; a choice within each fold was too noisy.
+# By compartment: without the shift the median forecast of very small enhancing volumes grows.
+# Chosen by cross-validation over patients; a choice within each fold was too noisy.
 NEAREST = {"whole": 0.05, "flair": 0.05, "enhancing": 0.2, "core": 0.2}
-# The other compartment did not help where constants were chosen on other patients.
+# The other compartment gave no gain where constants were chosen on other patients.
 _USED = tuple(f for f in (*FEATURES, *MECHANISTIC) if f not in COMPANION)
 _FEWEST_PATIENTS = 5
-_ZERO_SERIES = 4.0  # weight of the usual share of zeros that stay, in series
+_ZERO_SERIES = 4.0  # weight of `USUAL_ZERO`, in series
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class LearnedSpec:
         features: of `size_history.FEATURES` and `size_prior.MECHANISTIC`; by default all but those
             of the other compartment.
         max_gap: largest distance, in visits, of the pairs that the change is fitted to.
-        last_share: share of a patient's weight on the pairs that end at the last visit. Series
-            end where the disease progresses, and it is the next last visit that is forecast.
-        nearest: the median moves towards "no change" by so much (log units), at most to it; None
-            takes that of the compartment in `NEAREST`.
-        usual_weight, usual_patients: weight of the residual model in the mixture that is believed
-            before the cohort is seen, as if so many patients spoke for it.
-        stack: False keeps the residual model alone.
-        n_folds, seed: of the held-out patients behind weight and ranks.
+        last_share: share of a series' weight on its last pair of visits. Series often end with
+            progression, and the forecast is of the last visit.
+        nearest: shift of the median towards "no change" (log units), at most to it; None takes that
+            of the compartment in `NEAREST`.
+        usual_weight, usual_patients: prior mean of the residual model's weight in the mixture, and
+            the strength of this prior in patients.
+        stack: False uses the residual model alone.
+        n_folds, seed: of the cross-fitting that gives weight and ranks.
     """
 
     features: tuple[str, ...] = _USED
@@ -85,15 +85,15 @@ def fit_size_prior(
     cohort: Sequence[SizeSeries], spec: LearnedSpec | None = None, *,
     about: Mapping[str, Any] | None = None,
 ) -> SizePrior:
-    """Learn from a cohort what becomes of a size.
+    """Fit a size prior to a cohort.
 
     Args:
         cohort: series with all their visits, in one unit; those with one day only are left out.
-        spec: how.
-        about: stands in the prior, beside the numbers of patients and readings.
+        spec: settings; the defaults if None.
+        about: provenance, stored with the numbers of patients and readings.
 
     Returns:
-        The prior, fitted to all patients; weight and ranks come from patients held out in turn.
+        The prior, fitted to all patients; weight and ranks come from cross-fitting over patients.
 
     Raises:
         ValueError: fewer than five patients with two visits; different units.
@@ -173,7 +173,7 @@ def _pairs(
 
 
 def _balance(share: list[float], final: list[bool], start: int, last_share: float) -> None:
-    """Scale the weights of one series to 1, `last_share` of it on the last pair."""
+    """Scale the weights of one series to the sum 1, with `last_share` on the last pair."""
     last = [i for i in range(start, len(share)) if final[i]]
     rest = [i for i in range(start, len(share)) if not final[i]]
     for places, total in ((last, last_share if rest else 1.0), (rest, 1.0 - last_share)):
@@ -192,9 +192,9 @@ def _residual(rows: _Rows, spec: LearnedSpec) -> ResidualModel:
 def _stacked(
     prior: SizePrior, histories: Sequence[History], rows: _Rows, spec: LearnedSpec
 ) -> SizePrior:
-    """Weight and ranks from forecasts of patients that were held out in turn.
+    """The prior with weight and ranks from forecasts by cross-fitting over patients.
 
-    The floor and the growth model's five numbers are those of all patients.
+    The floor and the five parameters of the growth model are those of all patients.
     """
     patients = np.array([h.series.patient for h in histories])
     fold = patient_folds(patients, min(spec.n_folds, np.unique(patients).size), spec.seed)
@@ -217,7 +217,7 @@ def _stacked(
 
 
 def _zero_stays(histories: Sequence[History]) -> float:
-    """Share of zeros before the last visit that a zero follows there, drawn towards the usual one
-    where there are few."""
+    """Share of series with a zero at the second to last visit that also have one at the last,
+    shrunk towards `USUAL_ZERO` where there are few."""
     stays = [float(h.sizes[-1] == 0) for h in histories if h.sizes[-2] == 0]
     return (_ZERO_SERIES * USUAL_ZERO + sum(stays)) / (_ZERO_SERIES + len(stays))

@@ -1,6 +1,7 @@
-"""What runs the fits: all of a batch at once, or one by one through lmfit. Both minimise the same.
+"""Solvers of fits: all fits of a batch at once, or one by one through lmfit.
 
-An engine takes a batch and its tasks and returns, for every task, the best of its starts.
+Both minimise the same objective. An engine takes a batch and its tasks and returns, for every task,
+the best fit over its starts.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from mechlearn.growth.levenberg_marquardt import minimise
 
 __all__ = ["ENGINES", "Engine", "Fits", "minimise_lmfit", "solve_batched", "solve_lmfit"]
 
-_INSIDE = 0.01  # share of the range by which a start keeps away from a bound
-_CHUNK = 8192  # problems solved at once: what stays in a processor's cache
+_INSIDE = 0.01  # least distance of a start from a bound, as a share of the range
+_CHUNK = 8192  # problems solved at once: their arrays fit into the processor's cache
 _MAX_EVALUATIONS = 1000
 
 
@@ -32,7 +33,7 @@ class Fits:
     converged: np.ndarray
 
 
-# (batch, tasks, tolerance) -> best of the starts of every task
+# (batch, tasks, tolerance) -> best fit of every task
 Engine = Callable[[Batch, Tasks, float], Fits]
 
 
@@ -45,7 +46,8 @@ def _prepared(batch: Batch, tasks: Tasks) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _best(x: np.ndarray, cost: np.ndarray, converged: np.ndarray) -> Fits:
-    """Of (N, K) solutions the converged one of least cost; failing that, the least."""
+    """Of (N, K) fits the converged one with the least cost; if none has converged, the one with
+    the least cost."""
     rank = np.where(converged, cost, np.inf)
     rank[~converged.any(axis=1)] = cost[~converged.any(axis=1)]
     best = np.argmin(np.where(np.isnan(rank), np.inf, rank), axis=1)
@@ -62,7 +64,7 @@ def _model(
 def solve_batched(
     batch: Batch, tasks: Tasks, tolerance: float = 1e-8, *, max_iterations: int = _MAX_EVALUATIONS
 ) -> Fits:
-    """All tasks and starts by Levenberg-Marquardt, in blocks that fit a processor's cache."""
+    """All tasks and starts by Levenberg-Marquardt, in blocks of `_CHUNK`."""
     starts, low, high = _prepared(batch, tasks)
     n, k, p = starts.shape
     valid = np.isfinite(low).all(1) & np.isfinite(high).all(1) & (low <= high).all(1)
@@ -107,14 +109,14 @@ def minimise_lmfit(
     batch: Batch, tasks: Tasks, task: int, start: np.ndarray, low: np.ndarray, high: np.ndarray,
     tolerance: float, *, natural: bool = False,
 ) -> lmfit.minimizer.MinimizerResult:
-    """One fit, as lmfit reports it; its parameters are the coordinates of the law's.
+    """One fit as lmfit's result; its parameters are coordinates of the growth model's.
 
-    lmfit's default, Levenberg-Marquardt with sine-transformed bounds, has no gradient on a bound
-    and crawls towards one for thousands of steps; it also refuses fewer visits than parameters.
+    lmfit's default method is not used: Levenberg-Marquardt with sine-transformed bounds has no
+    gradient on a bound, converges to it very slowly, and refuses fewer visits than parameters.
 
     Returns:
-        lmfit's result, its Minimizer as the attribute `minimizer`; with `natural` the natural
-        values stand beside those on a log scale.
+        lmfit's result, with its Minimizer as the attribute `minimizer`; with `natural` it also
+        holds the natural values of parameters on a log scale.
     """
     which, law = np.array([task]), batch.law
     tied = batch.problems[int(tasks.rows[task])].tied
@@ -125,7 +127,7 @@ def minimise_lmfit(
         return r[0], jac[0]
 
     minimizer = lmfit.Minimizer(lambda p: model(p)[0], params, max_nfev=_MAX_EVALUATIONS)
-    with np.errstate(all="ignore"):  # lmfit's error bars of what the visits leave open
+    with np.errstate(all="ignore"):  # lmfit's standard errors of parameters that are not identified
         found = minimizer.least_squares(
             Dfun=lambda p: model(p)[1] @ tie_slopes(p, law), ftol=tolerance, xtol=tolerance,
             x_scale="jac",

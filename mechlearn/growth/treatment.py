@@ -1,4 +1,4 @@
-"""Radiotherapy as the laws see it: when a course starts, and how hard it hits."""
+"""Courses of radiotherapy for growth models: start days and biologically effective doses."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def radiotherapy(
     fractions: int | None = None,
     duration_days: float = RT_DURATION_DAYS,
 ) -> Radiotherapy | None:
-    """The course, None where neither date is known.
+    """The course; None where neither day is known.
 
-    Where only the end is known the start is set `duration_days` before it, as was done for the
-    paper's figures.
+    Where only the end is known, the start is `duration_days` before it, as in the paper's figures.
     """
     if start_day is None and end_day is None:
         return None
@@ -43,7 +42,7 @@ def effect_gy(course: Radiotherapy, *, alpha_beta_gy: float) -> float:
     Linear-quadratic model (Fowler 1989): the surviving fraction is exp(-alpha * effect).
 
     Raises:
-        ValueError: dose or number of fractions is not known.
+        ValueError: the dose or the number of fractions is not known.
     """
     if course.dose_gy is None or course.fractions is None:
         raise ValueError(
@@ -59,8 +58,8 @@ def effect_gy(course: Radiotherapy, *, alpha_beta_gy: float) -> float:
 class Courses:
     """Courses as arrays that broadcast against days: one entry a course, in order.
 
-    starts: days on the law's clock, +inf for one that a series of a batch does not have;
-    effects_gy: biologically effective doses, used by the linear-quadratic surviving fraction alone.
+    starts: days since the first visit, +inf for a course that a series of a batch lacks;
+    effects_gy: biologically effective doses, for the linear-quadratic surviving fraction only.
     """
 
     starts: tuple[np.ndarray, ...] = ()
@@ -71,7 +70,7 @@ class Courses:
         cls, courses: Sequence[Radiotherapy], *, origin_day: float = 0.0,
         alpha_beta_gy: float | None = None,
     ) -> Courses:
-        """Of one series. Without `alpha_beta_gy` doses are not looked at."""
+        """From the courses of one series. Without `alpha_beta_gy` doses are not used."""
         starts = tuple(np.asarray(c.start_day - origin_day, float) for c in courses)
         if alpha_beta_gy is None:
             return cls(starts, tuple(np.ones(()) for _ in courses))
@@ -80,7 +79,7 @@ class Courses:
 
     @classmethod
     def stack(cls, several: Sequence[Courses]) -> Courses:
-        """Of many series: arrays (S, 1), padded with courses that never start."""
+        """From many series: arrays (S, 1), padded with courses that never start."""
         most = max((len(c.starts) for c in several), default=0)
 
         def column(name: str, k: int, missing: float) -> np.ndarray:

@@ -93,5 +93,5 @@ def test_a_learned_forecast_is_for_series_of_sizes(composed: Callable[..., DictC
 def test_a_learned_forecast_needs_a_cohort(composed: Callable[..., DictConfig]) -> None:
     alone = ("growth=learned", "growth.population=null")
     cfg = composed("evaluate", "+experiment=growth_fits", *alone)
-    with pytest.raises(ValueError, match="it learns from a cohort"):
+    with pytest.raises(ValueError, match="needs a prior from a cohort"):
         growth_spec(cfg)

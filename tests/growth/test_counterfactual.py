@@ -182,7 +182,7 @@ def test_law_without_radiotherapy_is_refused(law):
 
 def test_pool_without_radiotherapy_is_refused():
     ensemble = Ensemble((member("exponential"),))
-    with pytest.raises(ValueError, match="exponential.*does not know radiotherapy"):
+    with pytest.raises(ValueError, match="exponential.*does not include radiotherapy"):
         what_if(series(), 240, spec=WITH_POOL, courses=[], ensemble=ensemble)
 
 

@@ -38,7 +38,7 @@ POPULATION = [
     ("laws.0.floor", math.nan, r"laws\[0\].floor=nan: must be a finite number above 0"),
     ("laws.0.mean.1", math.inf, r"laws\[0\].mean=.*must be finite numbers"),
     ("laws.0.covariance.0.1", 50.0, r"laws\[0\].covariance=.*symmetric and positive"),
-    ("laws.1.law", "logistic_rt", r"laws\[1\].parameters|names a growth model twice"),
+    ("laws.1.law", "logistic_rt", r"laws\[1\].parameters|must not name a growth model twice"),
 ]
 PRIOR = [
     ("floor", 0, "floor=0: must be a finite number above 0"),
@@ -46,7 +46,7 @@ PRIOR = [
     ("ranks.5", 1.5, "ranks=.*must be finite numbers from 0 to 1"),
     ("ranks.5", 0.9, "ranks=.*must ascend"),
     ("ratio", ["a"], "ratio=.*must be 400 numbers"),
-    ("features.0", "shoe_size", "features='shoe_size': is no feature"),
+    ("features.0", "shoe_size", "features='shoe_size': is not a feature"),
     ("gompertz.noise", -1.0, r"gompertz.noise=-1.0: must be a finite number above 0"),
     ("residual.width.2", 0.0, "residual.width=.*must be finite numbers above 0"),
     ("residual.location", [1.0, 2.0], "residual.location=.*must be 17 numbers"),

@@ -120,8 +120,8 @@ def test_vanished_tumour_is_fitted():
 @pytest.mark.parametrize(
     ("areas", "days", "message"),
     [
-        ([400.0], [0], r"p1/z070: 1 visit\(s\); law ode needs at least 2.*carry_forward"),
-        ([400.0, 410, 390], [5, 5, 5], "p1/z070: all 3 visits are on day 5.*Mend the dates"),
+        ([400.0], [0], r"p1/z070: 1 visit\(s\); growth model ode needs at least 2.*carry_forward"),
+        ([400.0, 410, 390], [5, 5, 5], "p1/z070: all 3 visits are on day 5.*Correct the dates"),
         ([0.0, 400, 500], [0, 30, 60], "p1/z070: area 0 at the first visit.*Start the series"),
         ([0.0, 0, 0], [0, 30, 60], "p1/z070: area 0 at the first visit.*carry_forward"),
     ],

@@ -165,10 +165,10 @@ def test_fixed_parameter_is_not_profiled():
 
 def test_report_names_slice_verdicts_and_a_remedy():
     text = identifiability(series(days=[0, 30, 60, 90], noise=0.02), "ode").text()
-    assert "timeline p1/z070: law ode, 4 visit(s) for 6 parameter(s)" in text
+    assert "timeline p1/z070: growth model ode, 4 visit(s) for 6 parameter(s)" in text
     assert "identified" in text
     assert "flat" in text
-    assert "remedy: a simpler growth.law" in text
+    assert "remedy: use a simpler growth.law" in text
     assert "growth.population" in text
 
 
@@ -203,7 +203,7 @@ def test_parameter_of_another_law_is_refused():
 )
 def test_what_has_no_profile_is_refused(law, change):
     spec = GrowthSpec(engine="lmfit", **change)
-    with pytest.raises(ValueError, match="profiles need a law that is fitted, without ties"):
+    with pytest.raises(ValueError, match="profiles need a growth model that is fitted, without"):
         profile(series(), law, "initial_area", spec=spec)
 
 

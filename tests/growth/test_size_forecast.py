@@ -115,7 +115,7 @@ def test_fallback_is_used_and_named(areas, caplog):
     with caplog.at_level(logging.WARNING):
         result = forecast(timeline(areas), 30.0 * (len(areas) - 1), spec=spec)
     assert result.law == "carry_forward"
-    assert "Falling back to law carry_forward" in caplog.text
+    assert "Falling back to growth model carry_forward" in caplog.text
 
 
 def test_day_before_the_first_visit_is_refused():
