@@ -33,6 +33,12 @@
   nv.addColormap("outline", blue);
   nv.addColormap("later", red);
   nv.opts.multiplanarShowRender = 0; // never a 3D rendering beside the planes
+  // NiiVue computes gradients for 3D rendering at every change: half of the time without a GPU.
+  // An empty viewport skips their pixels.
+  for (const shader of [nv.blurShader, nv.sobelFirstOrderShader]) {
+    const { use } = shader;
+    shader.use = (gl) => { gl.viewport(0, 0, 0, 0); use.call(shader, gl); };
+  }
 
   const decoded = new Map();
   async function image(key, colormap, low) {
