@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.orientations import io_orientation, ornt_transform
 
+from mechlearn.data.dicom_series import headers_by_series, not_a_volume
 from mechlearn.data.nifti_input import open_volume
 from mechlearn.extras import explained
 from mechlearn.records import CONTRASTS, Patient
@@ -37,6 +38,8 @@ WORDS = {  # of series descriptions, in the order in which they are tried
     "t2w": r"t2",
     "t1n": r"t1|mprage|bravo|spgr",
 }  # fmt: skip
+HARMLESS = "Patient Position|manufacturer|Instance Number"  # notes of dcm2niix
+MADE_UP = r"_(Eq|Tilt|ROI)"  # what dcm2niix interpolates or cuts out beside the series itself
 OTHER = r"adc|dwi|diff|swi|perf|t2\*|t2star|localizer|scout|survey|subtract"
 
 
@@ -101,16 +104,18 @@ def convert_series(folder: Path, path: Path) -> Path:
     """Write one DICOM series as NIfTI; says so in the log.
 
     Raises:
-        ValueError: no DICOM, several series, or one that dcm2niix cannot convert.
+        ValueError: no DICOM, several series, one that dcm2niix cannot convert, or one whose slices
+            are no volume: `dicom_series.not_a_volume`.
     """
     with tempfile.TemporaryDirectory() as place:
-        found = _dcm2niix(folder, Path(place))
+        found, _ = _dcm2niix(folder, Path(place))
         if len(found) != 1:
             names = ", ".join(sorted(_description(f) or f.name for f in found))
             raise ValueError(
                 f"{folder}: holds {len(found)} DICOM series or parts ({names}). Give the folder of "
                 "one whole series."
             )
+        _refuse(found[0], folder, headers_by_series(folder))
         _keep(found[0], path, folder)
     return path
 
@@ -124,11 +129,12 @@ def convert_folder(folder: Path, out: Path) -> Mapping[Path, Path]:
         Converted file -> source.
 
     Raises:
-        ValueError: a contrast that no series, or more than one, seems to be; no segmentation.
+        ValueError: a contrast that no series, or more than one, seems to be, or whose slices are
+            no volume; no segmentation.
     """
     chosen: dict[Path, Path] = {}
     with tempfile.TemporaryDirectory() as place:
-        found = _dcm2niix(folder, Path(place))
+        found, said = _dcm2niix(folder, Path(place))
         told = {path: _description(path) for path in found}
         named = {c: [p for p, words in told.items() if _contrast(words) == c] for c in CONTRASTS}
         wrong = [
@@ -138,10 +144,12 @@ def convert_folder(folder: Path, out: Path) -> Mapping[Path, Path]:
         if wrong:
             raise ValueError(
                 f"{folder}: one series a contrast is needed, found for {'; '.join(wrong)} (of: "
-                f"{', '.join(sorted(told.values()))}). Give a table of visits whose cells name "
-                "the folder of each series; see docs/own-data.md."
+                f"{', '.join(sorted(filter(None, told.values())))}{said}). Give a table of visits "
+                "whose cells name the folder of each series; see docs/own-data.md."
             )
+        headers = headers_by_series(folder)
         for contrast, (path,) in named.items():
+            _refuse(path, folder, headers)
             chosen[_keep(path, out / f"{contrast}.nii.gz", folder)] = folder
     _labels(folder, out / "t2f.nii.gz", out / "seg.nii.gz")
     return chosen
@@ -154,21 +162,37 @@ def _contrast(words: str) -> str | None:
     return next((c for c, pattern in WORDS.items() if re.search(pattern, lower)), None)
 
 
-def _dcm2niix(folder: Path, out: Path) -> list[Path]:
-    """NIfTI files of all series of a folder, each with its JSON."""
+def _dcm2niix(folder: Path, out: Path) -> tuple[list[Path], str]:
+    """NIfTI files of all series of a folder, each with its JSON; and the last complaint."""
     with explained():
         import dcm2niix
     given = ["-z", "y", "-b", "y", "-ba", "y", "-m", "y", "-d", "9", "-w", "2"]
     command = [dcm2niix.bin, *given, "-f", "%s_%j", "-o", str(out), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(out.glob("*.nii.gz"))
+    lines = (done.stdout + done.stderr).splitlines()
+    faults = [line for line in lines if re.search("error|warning|not valid", line, re.IGNORECASE)
+              and not re.search(HARMLESS, line)]  # fmt: skip
+    said = f"; dcm2niix: {faults[-1]}" if faults and done.returncode else ""
+    found = sorted(p for p in out.glob("*.nii.gz") if not re.search(MADE_UP, p.name))
     if not found:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "rror" in line]
+        raise ValueError(f"{folder}: dcm2niix found no image series{said}. Give the folder of a "
+                         "DICOM series.")  # fmt: skip
+    return found, said
+
+
+def _refuse(path: Path, folder: Path, headers: Mapping[str, Sequence[tuple[Path, Any]]]) -> None:
+    """Refuse a converted series whose slices make no volume."""
+    uid = path.name.partition("_")[2].removesuffix(".nii.gz").partition("_")[0]
+    series = headers.get(uid) or [pair for found in headers.values() for pair in found]
+    why = not_a_volume([header for _, header in series])
+    shape = nib.Nifti1Image.from_filename(path).shape
+    if why is None and len(shape) != 3:
+        why = f"it has {shape[3]} images of each slice (echoes, time points or directions)"
+    if why is not None:
         raise ValueError(
-            f"{folder}: dcm2niix found no image series ({'; '.join(said[-2:]) or 'no DICOM'}). "
-            "Give the folder of a DICOM series."
+            f"{folder}: series {_description(path) or path.name}: {why}. Give a series of one MR "
+            "volume, complete."
         )
-    return found
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -193,8 +217,8 @@ def _labels(folder: Path, scan: Path | None, path: Path) -> Path:
     """A DICOM SEG as labels on the grid of a scan: the label is the number of the segment."""
     with explained():
         import highdicom as hd
-        import pydicom
-    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and _modality(pydicom, p) == "SEG"]
+    found = [path for series in headers_by_series(folder).values() for path, header in series
+             if header.get("Modality") == "SEG"]  # fmt: skip
     if len(found) != 1:
         raise ValueError(
             f"{folder}: holds {len(found)} DICOM segmentations, expected one. Segment the scan "
@@ -234,11 +258,3 @@ def _reordered(file: Path, scan: Path, path: Path) -> Path:
     nib.save(made, path)
     log.info("axes put in the order of the DICOM: %s -> %s", file, path.name)
     return path
-
-
-def _modality(pydicom: Any, path: Path) -> str:
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])
-    except pydicom.errors.InvalidDicomError:
-        return ""
-    return str(header.get("Modality", ""))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 import mechlearn as ml
-from mechlearn.data.dicom import convert_folder, convert_patient
+from mechlearn.data.dicom import convert_folder, convert_patient, convert_series
 from mechlearn.data.dicom_seg import write_contours
 from mechlearn.data.model_grid import reorient
 from mechlearn.data.patients import patients_of_table
@@ -195,3 +198,139 @@ def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
     visit = ml.records.Visit("v", 0.0, {"t2f": tmp_path / "empty"})
     with pytest.raises(ValueError, match="dcm2niix found no image series"):
         convert_patient(ml.Patient.from_visits("P", [visit]), tmp_path / "out")
+
+
+@pytest.fixture
+def flair(study: Path, tmp_path: Path) -> Callable[..., Path]:
+    """flair(change) -> a copy of the series; change(dataset, k) of each file, None: no file."""
+
+    def made(change: Callable[[Any, int], Any], folder: Path = tmp_path / "series") -> Path:
+        folder.mkdir(parents=True)
+        for k, file in enumerate(sorted((study / "T2_FLAIR_tra").iterdir())):
+            if (dataset := change(pydicom.dcmread(file), k)) is not None:
+                dataset.save_as(folder / file.name)
+        return folder
+
+    return made
+
+
+def set_to(**values: Any) -> Callable[[Any, int], Any]:
+    """A change of attributes; a tuple has a value a file, None deletes."""
+
+    def change(dataset: Any, k: int) -> Any:
+        for name, value in values.items():
+            if value is None:
+                delattr(dataset, name)
+            else:
+                setattr(dataset, name, value[k] if isinstance(value, tuple) else value)
+        return dataset
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, k: d.compress(pydicom.uid.RLELossless) or d,
+        set_to(InstanceNumber=(5, 2, 9, 1, 12, 3, 7, 4, 11, 6, 8, 10)),
+        set_to(InstanceNumber=1),
+        set_to(RescaleSlope="1", RescaleIntercept="-3"),
+    ],
+    ids=["compressed", "numbers in another order", "numbers all equal", "rescaled"],
+)
+def test_slices_of_any_make_lie_where_the_dicom_lies(
+    flair: Callable[..., Path], tmp_path: Path, change: Callable[[Any, int], Any]
+) -> None:
+    folder = flair(change)
+    (folder / "README.txt").write_text("not DICOM")
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(50))
+    made = convert_series(folder, tmp_path / "made.nii.gz")
+    np.testing.assert_allclose(bright(nib.load(made)), truth(), atol=1e-3)
+
+
+def planes_of_a_localizer(dataset: Any, k: int) -> Any:
+    dataset.ImageOrientationPatient = [[1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]][k % 2]
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda d, k: None if k == 5 else d, "its slices are 5.0 to 10.0 mm apart"),
+        (planes_of_a_localizer, "its slices are not parallel"),
+        (set_to(Modality="CT"), "its modality is CT, not MR"),
+        (set_to(ImagePositionPatient=None, ImageOrientationPatient=None), "its slices have no place"),
+        (lambda d, k: d if k == 0 else None, "it has one slice"),
+    ],
+    ids=["missing slice", "localizer", "CT", "screen shot", "one slice"],
+)
+def test_what_is_no_mr_volume_is_refused(
+    flair: Callable[..., Path], tmp_path: Path, change: Callable[[Any, int], Any], why: str
+) -> None:
+    with pytest.raises(ValueError, match=f"series (T2 FLAIR tra|4_.*): {why}"):
+        convert_series(flair(change), tmp_path / "made.nii.gz")
+
+
+def test_several_images_of_each_slice_are_refused(
+    flair: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = flair(set_to(EchoTime=10))
+
+    def second(dataset: Any, k: int) -> Any:
+        dataset.EchoTime, dataset.EchoNumbers, dataset.InstanceNumber = 90, 2, 13 + k
+        dataset.SOPInstanceUID = pydicom.uid.generate_uid()
+        return dataset
+
+    flair(second, folder / "second")
+    with pytest.raises(ValueError, match="2 images of each slice"):
+        convert_series(folder, tmp_path / "made.nii.gz")
+
+
+def test_a_damaged_file_is_named(flair: Callable[..., Path], tmp_path: Path) -> None:
+    folder = flair(set_to())
+    file = folder / "005.dcm"
+    file.write_bytes(file.read_bytes()[:-300])
+    with pytest.raises(ValueError, match=r"not large enough .*005\.dcm"):
+        convert_series(folder, tmp_path / "made.nii.gz")
+
+
+def test_contours_need_no_pixels_of_their_series(flair: Callable[..., Path], study: Path,
+                                                 tmp_path: Path) -> None:  # fmt: skip
+    """A folder of several series, compressed in a way that nothing here can decode."""
+
+    def packed(dataset: Any, _: int) -> Any:
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+        dataset.PixelData = pydicom.encaps.encapsulate([b"unknown"])
+        return dataset
+
+    folder = tmp_path / "visit"
+    flair(set_to(ImagePositionPatient=tuple([0, 0, 5 * k] for k in range(SHAPE[2])),
+                 SeriesInstanceUID=pydicom.uid.generate_uid()), folder / "elsewhere")
+    reference = flair(packed, folder / "flair")
+    masks = np.zeros(SHAPE)
+    masks[6:10, 5:9, 3:6] = 1.0
+    path = write_contours(reorient(masks, oblique()), oblique(), folder, tmp_path / "out.dcm",
+                          levels=(0.5,))  # fmt: skip
+    made = hd.seg.segread(path)
+    uid = pydicom.dcmread(reference / "000.dcm", stop_before_pixels=True).SeriesInstanceUID
+    assert {s.SeriesInstanceUID for s in made.ReferencedSeriesSequence} == {uid}
+    volume = made.get_volume(combine_segments=True).astype(np.uint8).to_nibabel()
+    np.testing.assert_allclose(bright(volume, 0.5), truth(), atol=1e-2)
+
+
+def test_a_multi_frame_scan_of_a_real_scanner(tmp_path: Path) -> None:
+    """Philips' enhanced MR from nibabel's own tests, its pixels zero: grid in and contours out."""
+    source = Path(nib.__file__).parent / "nicom/tests/data/philips_mprage.dcm.gz"
+    if not source.is_file():
+        pytest.skip("this nibabel came without the files of its tests")
+    folder = tmp_path / "series"
+    folder.mkdir()
+    (folder / "scan.dcm").write_bytes(gzip.decompress(source.read_bytes()))
+    scan = nib.load(convert_series(folder, tmp_path / "scan.nii.gz"))
+    mask = np.zeros(scan.shape)
+    mask[20:24, 100:103, 50:52] = 1.0
+    path = write_contours(reorient(mask, scan.affine), scan.affine, folder, tmp_path / "out.dcm",
+                          levels=(0.5,))  # fmt: skip
+    made = hd.seg.segread(path).get_volume(combine_segments=True).astype(np.uint8).to_nibabel()
+    expected = nib.Nifti1Image(mask.astype(np.uint8), scan.affine)
+    np.testing.assert_allclose(bright(made, 0.5), bright(expected, 0.5), atol=1e-2)
