@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, overload
 from mechlearn import records
 from mechlearn.checks import one_of
 from mechlearn.data import patients
+from mechlearn.data.dicom import convert_patient
 from mechlearn.data.patients_table import known_patient
 from mechlearn.evaluation.forecast_day import days_of
 from mechlearn.evaluation.volume_forecast import (
@@ -54,22 +55,26 @@ class Patient(records.Patient):
 
     @classmethod
     def from_csv(
-        cls, path: str | Path, name: str | None = None, *, patients_table: str | Path | None = None
-    ) -> Patient:
-        """Read a patient of a manifest (a row a visit, paths to NIfTI) or a table of volumes.
+        cls, path: str | Path, name: str | None = None, *,
+        patients_table: str | Path | None = None, nifti: str | Path | None = None,
+    ) -> Patient:  # fmt: skip
+        """Read a patient of a manifest (a row a visit, paths to files) or a table of volumes.
 
         Args:
             path: CSV file; its columns are in docs/own-data.md.
             name: which patient; None where the file holds one.
             patients_table: CSV of covariates and treatments, one row a patient; they sharpen the
                 size forecast.
+            nifti: folder into which cells that name the folder of a DICOM series are converted.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a row that breaks a rule, several patients and no name, an unknown name.
+            ValueError: a row that breaks a rule, several patients and no name, an unknown name; as
+                `data.dicom.convert_patient`.
         """
         found = patients.one_of_patients(patients.patients_of_table(path), name, str(path))
-        return cls._of(known_patient(found, patients_table))
+        found = known_patient(found, patients_table)
+        return cls._of(found if nifti is None else convert_patient(found, Path(nifti)).patient)
 
     @classmethod
     def from_bids(
@@ -96,20 +101,24 @@ class Patient(records.Patient):
 
     @classmethod
     def from_folder(
-        cls, folder: str | Path, name: str | None = None, *, label_scheme: str | None = None
-    ) -> Patient:
+        cls, folder: str | Path, name: str | None = None, *, label_scheme: str | None = None,
+        nifti: str | Path | None = None,
+    ) -> Patient:  # fmt: skip
         """Read one visit from a folder with its contrasts and segmentation, as day 0.
 
         Args:
             folder: NIfTI files named as BraTS, UCSF, UPENN or LUMIERE name them.
             name: of the patient; None for the folder's name.
             label_scheme: None where the labels say it themselves; see `data.patients`.
+            nifti: folder into which a folder of DICOM series is converted.
 
         Raises:
-            FileNotFoundError, ValueError: as `data.patients.visit_folder`.
+            FileNotFoundError, ValueError: as `data.patients.patient_of_folder`.
         """
-        visit = patients.visit_folder(folder, label_scheme=label_scheme)
-        return cls(name or Path(folder).expanduser().resolve().name, (visit,))
+        made = patients.patient_of_folder(
+            folder, name, label_scheme=label_scheme, nifti=None if nifti is None else Path(nifti)
+        )
+        return cls._of(made.patient)
 
     @classmethod
     def from_visits(cls, name: str, visits: Sequence[Visit], **known: Any) -> Patient:

@@ -15,13 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from mechlearn import records
-from mechlearn.api import Forecast, Patient, forecast
+from mechlearn.api import Forecast, forecast
 from mechlearn.checks import one_of
 from mechlearn.config.forecast_files import RESULT, Finished, finished_before, write_forecast
 from mechlearn.config.growth_config import course_change, growth_spec, prior_note
 from mechlearn.config.specs import output_dir, sampler_spec, typed_command, typed_words
-from mechlearn.data.dicom import Converted, convert_folder, convert_patient, holds_dicom
-from mechlearn.data.patients import one_of_patients, patients_of_records, patients_of_table
+from mechlearn.data.dicom import Converted, convert_patient, holds_dicom
+from mechlearn.data.patients import (
+    one_of_patients,
+    patient_of_folder,
+    patients_of_records,
+    patients_of_table,
+)
 from mechlearn.data.patients_table import known_patient
 from mechlearn.evaluation.finished import code_digest, fingerprint
 from mechlearn.evaluation.forecast_day import days_of, split_days
@@ -148,10 +153,7 @@ def open_volume_patient(cfg: DictConfig, dicom: Path) -> Converted:
     if source is not None and not str(source).strip():
         raise ValueError("patient=: is empty. Give a table of visits, or the folder of one visit.")
     if source is not None and (folder := Path(str(source)).expanduser()).is_dir():
-        if any(folder.glob("*.nii*")) or not holds_dicom(folder):
-            return Converted(Patient.from_folder(folder, name))
-        series = convert_folder(folder, dicom)
-        return Converted(Patient.from_folder(dicom, name or folder.resolve().name), series)
+        return patient_of_folder(folder, name, nifti=dicom)
     if source is not None:
         found, where = patients_of_table(str(source)), str(source)
     else:

@@ -33,7 +33,7 @@ def open_volume(path: Path, open_image: Callable[[Path], Any] = nib.load) -> nib
     if open_image is nib.load and path.is_dir():
         raise ValueError(
             f"{path}: is a folder, expected NIfTI. The forecast command converts folders of DICOM; "
-            "in Python, use mechlearn.data.dicom.convert_patient."
+            'in Python, give Patient.from_csv(..., nifti="FOLDER") a folder for the NIfTI files.'
         )
     if open_image is nib.load and not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Restore it or mend its path.")

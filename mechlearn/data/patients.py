@@ -12,7 +12,7 @@ import numpy as np
 
 from mechlearn.data.courses import courses
 from mechlearn.data.day_cells import first_dates
-from mechlearn.data.dicom import holds_dicom
+from mechlearn.data.dicom import Converted, convert_folder, holds_dicom
 from mechlearn.data.labels import SCHEMES
 from mechlearn.data.manifest import VisitRecord, read_manifest
 from mechlearn.data.nifti_input import open_volume
@@ -22,6 +22,7 @@ from mechlearn.records import Patient, Treatment, Visit
 
 __all__ = [
     "one_of_patients",
+    "patient_of_folder",
     "patients_of_records",
     "patients_of_table",
     "record_of",
@@ -166,6 +167,29 @@ def one_of_patients(found: Sequence[Patient], name: str | None, where: str) -> P
     return found[names.index(name)]
 
 
+def patient_of_folder(
+    folder: str | Path, name: str | None = None, *, label_scheme: str | None = None,
+    nifti: Path | None = None,
+) -> Converted:
+    """The patient of a folder with one visit, NIfTI or DICOM.
+
+    Args:
+        folder: see `visit_folder`; or all DICOM series of the visit with a DICOM SEG.
+        name: of the patient; None for the folder's name.
+        label_scheme: see `visit_folder`.
+        nifti: folder for the NIfTI files made from DICOM; None refuses DICOM.
+
+    Raises:
+        FileNotFoundError, ValueError: as `visit_folder` and `data.dicom.convert_folder`.
+    """
+    folder = Path(folder).expanduser()
+    source, series = folder, {}
+    if nifti is not None and not any(folder.glob("*.nii*")) and holds_dicom(folder):
+        source, series = nifti, dict(convert_folder(folder, nifti))
+    visit = visit_folder(source, label_scheme=label_scheme)
+    return Converted(Patient(name or folder.resolve().name, (visit,)), series)
+
+
 def visit_folder(
     folder: str | Path, *, label_scheme: str | None = None, session: str = "v0", day: float = 0.0
 ) -> Visit:
@@ -195,8 +219,8 @@ def visit_folder(
     others = [p for p in folder.iterdir() if p.name.endswith((".nii", ".nii.gz")) and p != seg]
     if seg is None and holds_dicom(folder):
         raise ValueError(
-            f"{folder}: holds DICOM files. The forecast command converts them; in Python, use "
-            "mechlearn.data.dicom.convert_folder and give the folder of NIfTI that it writes."
+            f"{folder}: holds DICOM files. The forecast command converts them; in Python, give "
+            'Patient.from_folder(..., nifti="FOLDER") a folder for the NIfTI files made from them.'
         )
     if seg is None or (others and not images):
         raise ValueError(

@@ -24,6 +24,10 @@ __all__ = ["Scan", "Unreadable", "digest_of", "read_scan"]
 CHUNK = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER_BYTES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+A_FOLDER = (
+    "a folder, expected NIfTI (the forecast command and prepare align= convert folders of DICOM; "
+    "in Python, Patient.from_csv(..., nifti=FOLDER) does)"
+)
 FILE_MISSING = Check(
     "missing file", "error", "every file of a visit is there and can be read",
     "Restore the file, mend its path, or drop the visit.",
@@ -135,7 +139,7 @@ def _bytes_of(path: Path) -> tuple[bytes, str]:
     """(decompressed bytes, what ended them early or '')."""
     name = path.name.lower()
     if not path.is_file():
-        raise Unreadable(FILE_MISSING, "a folder" if path.is_dir() else "no such file")
+        raise Unreadable(FILE_MISSING, A_FOLDER if path.is_dir() else "no such file")
     if not name.endswith((".nii", ".nii.gz")):
         raise Unreadable(NOT_NIFTI, f"the name ends in {path.suffix or 'nothing'}")
     try:
