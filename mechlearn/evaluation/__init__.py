@@ -1,1 +1,1 @@
-"""Plain functions that do one whole piece of work each and give back one flat row."""
+"""Evaluations: functions that score forecasts and generations and return one flat row a job."""

@@ -1,7 +1,7 @@
-"""Masks of many methods against the true one, each beside a baseline: how much better, how surely.
+"""Masks of several methods against the true mask, with paired differences to a baseline.
 
-rows = [{"patient": ..., **agreement(masks, truth, spacing_mm)}, ...]     # one a slice
-beside(rows, baseline="dilation")                                            # one row of all
+    rows = [{"patient": ..., **agreement(masks, truth, spacing_mm)}, ...]    # one row a slice
+    beside(rows, baseline="dilation")                                        # one row in all
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ def beside(
 
     Args:
         rows: one a slice: `patient` and the keys of `agreement`.
-        baseline: the method that the others are set against.
-        seed: of the bootstrap, which resamples whole patients.
-        n_resamples: of it.
+        baseline: the method that the others are compared with.
+        seed: of the bootstrap, which resamples patients.
+        n_resamples: number of bootstrap samples.
 
     Returns:
-        A method's `dice_<m>_mean`, `hd95_<m>_mm_mean`, `hd95_<m>_mm_median`,
-        `hd95_<m>_mm_n_undefined`; and over the slices that it shares with the baseline
-        `dice_<m>_gain` (method minus baseline) and `hd95_<m>_mm_gain` (baseline minus method), so
-        that more is better, each with `_low` and `_high` (95%) and `_share_better`, `_share_worse`.
-        A gain in HD95 is None where any distance is undefined: its mean would forget it.
+        For every method `dice_<m>_mean`, `hd95_<m>_mm_mean`, `hd95_<m>_mm_median` and
+        `hd95_<m>_mm_n_undefined`. Over the slices that have both, `dice_<m>_gain` (method minus
+        baseline) and `hd95_<m>_mm_gain` (baseline minus method), both positive where the method is
+        better, with `_low` and `_high` (95%), `_share_better` and `_share_worse`. A gain in HD95 is
+        None if any distance is undefined, because a mean without it would be too small.
 
     Raises:
         ValueError: no row has the baseline.
@@ -95,7 +95,7 @@ def _gain(rows: Sequence[Row], key: str, other: str, *, seed: int, n_resamples: 
 
 
 def table(summary: Row, methods: Sequence[str]) -> str:
-    """The figures of `beside` as a Markdown table, a line a method."""
+    """The numbers of `beside` as a Markdown table, one line a method."""
     lines = [
         "| method | Dice | gain on the baseline (95%) | slices better | HD95, mm "
         "| nearer than the baseline, mm (95%) | slices better / worse |",
@@ -118,7 +118,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def interval(summary: Row, key: str, digits: int) -> str:
-    """A gain of `beside` and its 95% interval in words; "-" where it is not known."""
+    """A gain of `beside` and its 95% interval as text; "-" where it is undefined."""
     gain = summary.get(f"{key}_gain")
     if gain is None:
         return "-"

@@ -1,8 +1,8 @@
-"""Growth maps of the default order and of every baseline on one slice, all from one size forecast.
+"""Growth maps of the arrival map and of every baseline on one slice, from one size forecast.
 
     p(v) = P(size >= arrival(v))
 
-Each method is an order of pixels, so that all of them get the same sizes and differ in place alone.
+Each method is an arrival map, so all methods use the same sizes and differ only in location.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def baseline_maps(
     """Probability of tumour by method, (H, W) in [0, 1], initial tumour included.
 
     Args:
-        reference: the last scan, with a tumour in its brain.
+        reference: the last scan, with a tumour.
         forecast: of the slice's area, mm2.
-        order: of `arrival_order`, see `sampler_spec.SamplerSpec.order`.
-        below_percentile: samples above it are left out, for every method.
+        order: name of the order behind `arrival_order`, see `sampler_spec.SamplerSpec.order`.
+        below_percentile: samples above this percentile are left out, for every method.
     """
     kept = sizes_below(forecast, below_percentile)
     arrivals = arrival_maps_of(reference, kept, order=order)
@@ -57,8 +57,8 @@ def arrival_maps_of(
     """Arrival maps in mm2 by the names of `BASELINE_MAPS`; arguments as in `baseline_maps`.
 
     Dilation, heat kernel and Fisher-KPP stay in the brain. `arrival_order` is the order that
-    samplers use, fitted to phantoms unless `order` says otherwise; it and `travel_time` are taken
-    in space and cut, where the slice knows its surroundings.
+    samplers use, by default the one fitted to phantoms. `arrival_order` and `travel_time` are
+    computed in 3D and cut at the slice where the slice has its surroundings, otherwise in 2D.
     """
     brain, spacing = reference.brain, reference.spacing_mm
     present = reference.tumour & brain

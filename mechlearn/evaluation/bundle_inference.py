@@ -1,7 +1,7 @@
-"""From NIfTI to NIfTI: what an exported MONAI bundle runs.
+"""Inference of an exported MONAI bundle, from NIfTI to NIfTI.
 
-configs/inference.json of a bundle names these classes, so that the bundle prepares, samples and
-writes by the same code as everything else here.
+configs/inference.json of a bundle names these classes, so a bundle prepares, samples and writes
+with the code of the package.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = ["GuidedInference", "InferenceResult", "SizeRequest", "prepare_spec", 
 
 log = logging.getLogger(__name__)
 SLICES = ("largest", "tumour")
-OEDEMA = 2  # the canonical label that a tumour without parts is given
+OEDEMA = 2  # canonical label of a tumour without compartments
 
 
 @dataclass(frozen=True)
 class SizeRequest:
-    """The tumour size that is asked for: one of the three.
+    """The requested tumour size: exactly one of the three attributes.
 
     Attributes:
         multiple: of the present size. area_mm2: in the slice. fraction: of the brain's area.
@@ -54,7 +54,7 @@ class SizeRequest:
         given = {k: v for k, v in vars(self).items() if v is not None}
         if len(given) != 1:
             raise ValueError(
-                f"size {given or 'not given'}: ask for it by one of multiple, area_mm2, fraction."
+                f"size {given or 'not given'}: give exactly one of multiple, area_mm2, fraction."
             )
         for key, value in given.items():
             positive(key, float(value))
@@ -63,15 +63,16 @@ class SizeRequest:
         """The guidance target in one slice.
 
         Args:
-            present: tumour over brain area at present.
+            reference: the slice.
+            present: its tumour area over brain area.
 
         Raises:
-            ValueError: a multiple of nothing, or more tumour than brain.
+            ValueError: a multiple where there is no tumour, or a size larger than the brain.
         """
         if self.multiple is not None and present <= 0:
             raise ValueError(
-                f"slice {reference.slice_id}: multiple={self.multiple:g} of no tumour is empty. "
-                "Choose slices with a tumour, or ask by area_mm2 or fraction."
+                f"slice {reference.slice_id}: multiple={self.multiple:g}, but there is no tumour. "
+                "Choose slices with a tumour, or give area_mm2 or fraction."
             )
         if self.fraction is not None:
             wanted = self.fraction
@@ -81,15 +82,15 @@ class SizeRequest:
             wanted = float(self.multiple or 0.0) * present
         if wanted > 1:
             raise ValueError(
-                f"slice {reference.slice_id}: {wanted:.2f} times the brain's area asked for "
-                f"({reference.brain_area_mm2:.0f} mm2). Ask for less."
+                f"slice {reference.slice_id}: the requested size is {wanted:.2f} times the brain's "
+                f"area ({reference.brain_area_mm2:.0f} mm2). Give a smaller size."
             )
         return GuidanceTarget(wanted)
 
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """One scan's generations: z -> Generation, a row a slice, and the files written."""
+    """Generations of one scan by z, one row a slice, and the files written."""
 
     name: str
     generations: Mapping[int, Generation]
@@ -98,7 +99,7 @@ class InferenceResult:
 
 
 def prepare_spec(model: LoadedModel) -> PrepareSpec:
-    """How slices are prepared for a model; every slice with brain in it is kept."""
+    """Preparation settings of a model; every slice with brain is kept."""
     low, high = model.intensity["percentiles"]
     return PrepareSpec(
         size=model.size, pixel_mm=model.pixel_mm, percentiles=(low, high), min_brain_mm2=0.0,
@@ -107,10 +108,10 @@ def prepare_spec(model: LoadedModel) -> PrepareSpec:
 
 
 def _guided(models: ModelBundle) -> GuidedSampler:
-    """The bundle's sampler; ValueError for one that needs labels, which a bundle has not."""
+    """The bundle's sampler; ValueError for label conditioning, which a bundle does not support."""
     if not isinstance(models.sampler, GuidedSampler):
         raise ValueError(
-            "sampler.guidance=labels: an exported bundle has no label conditioning. Take "
+            "sampler.guidance=labels: an exported bundle has no label conditioning. Use "
             "sampler=placed or sampler=fast."
         )
     return models.sampler
@@ -127,7 +128,7 @@ def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
 
 
 def read_mask(models: ModelBundle, reference: AxialSlice) -> np.ndarray:
-    """Where the guide sees tumour on the clean slice, (H, W) bool; ValueError for a regressor."""
+    """The guide's segmentation of the clean slice, (H, W) bool; ValueError for a regressor."""
     sampler = _guided(models)
     image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
     brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
@@ -135,24 +136,24 @@ def read_mask(models: ModelBundle, reference: AxialSlice) -> np.ndarray:
 
 
 class GuidedInference:
-    """Redraws slices of scans with a tumour of another size and writes them as NIfTI.
+    """Generates slices of scans with another tumour size and writes them as NIfTI.
 
     Args:
         models: denoiser, guide and sampler.
-        dataset: scans: mappings of `image` and perhaps `brain_mask`, `seg`, `label_scheme`, `name`
-            (see `data.single_scan.scan_record`).
-        size: that is asked for.
+        dataset: scans: mappings with `image` and optionally `brain_mask`, `seg`, `label_scheme`,
+            `name` (see `data.single_scan.scan_record`).
+        size: the requested size.
         output_dir: receives NAME-CONTRAST.nii.gz, NAME-generated.npz and NAME-table.csv a scan.
-        dataset_dir: where relative paths of the dataset start.
-        slices: `largest` (most tumour), `tumour` (each with tumour), z or several; from 0, the
-            lowest. The segmentation says where tumour is, or else the guide.
-        min_area_mm2: tumour that a slice must have to count where the guide says it; it sees a
-            little everywhere.
+        dataset_dir: folder of relative paths in the dataset.
+        slices: `largest` (most tumour), `tumour` (all with tumour), or one or several z, counted
+            from 0, the lowest. Tumour is found by the segmentation or, without one, by the guide.
+        min_area_mm2: least tumour area of a slice where the guide finds the tumour, because a guide
+            predicts a small area in every slice.
         seed: of the sampler.
         fill: other slices of the files: `background` or `source`.
 
     Raises:
-        ValueError: `slices` or `fill` unknown.
+        ValueError: unknown `slices` or `fill`.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class GuidedInference:
         fill: str = "background",
     ) -> None:
         if isinstance(slices, str):
-            one_of("slices", slices, SLICES, remedy="Or give numbers.")
+            one_of("slices", slices, SLICES, remedy="Or give slice numbers.")
         one_of("fill", fill, ("background", "source"))
         self.models, self.dataset, self.size = models, dataset, size
         self.output_dir, self.dataset_dir = Path(output_dir), Path(dataset_dir)
@@ -183,10 +184,10 @@ class GuidedInference:
         """One scan; errors are those of `scan_record`, `prepare` and `SizeRequest.target`."""
         with tempfile.TemporaryDirectory() as scratch:
             store, with_labels = self._prepare(scan, Path(scratch))
-            return self._redraw(store, with_labels)
+            return self._generate(store, with_labels)
 
     def _prepare(self, scan: Mapping[str, Any], scratch: Path) -> tuple[SliceStore, bool]:
-        given = {k: self._placed(v) if k in ("image", "seg", "brain_mask") else v
+        given = {k: self._resolved(v) if k in ("image", "seg", "brain_mask") else v
                  for k, v in scan.items() if v is not None}  # fmt: skip
         if "image" not in given:
             raise ValueError("image: no scan given. Give --image FILE, NIfTI.")
@@ -200,27 +201,27 @@ class GuidedInference:
         )  # fmt: skip
         return store, scan.get("seg") is not None
 
-    def _placed(self, value: Any) -> Any:
-        """Relative paths start at dataset_dir."""
+    def _resolved(self, value: Any) -> Any:
+        """Resolve relative paths against dataset_dir."""
         if isinstance(value, Mapping):
-            return {k: self._placed(v) for k, v in value.items() if v is not None}
+            return {k: self._resolved(v) for k, v in value.items() if v is not None}
         if isinstance(value, str | Path):
             return self.dataset_dir / value
-        return [self._placed(v) for v in value]
+        return [self._resolved(v) for v in value]
 
-    def _redraw(self, store: SliceStore, with_labels: bool) -> InferenceResult:
+    def _generate(self, store: SliceStore, with_labels: bool) -> InferenceResult:
         (name,) = store.patients()
         (visit,) = store.visits(name)
         chosen = self._choose(store, with_labels)
         made: dict[int, Generation] = {}
         rows: list[Row] = []
-        for reference, present in tracked(chosen, f"redraw {name}", log=log):
+        for reference, present in tracked(chosen, f"generate {name}", log=log):
             target = self.size.target(reference, present)
             (out,) = generate(self.models.sampler, reference, [target], seed=self.seed)
             made[reference.z] = out
             rows.append(_row(reference, present, out, with_labels))
-            log.info("%(slice_id)s: %(present_mm2).0f mm2, asked for %(target_mm2).0f mm2, the "
-                     "guide reads %(generated_guide_mm2).0f mm2", rows[-1])  # fmt: skip
+            log.info("%(slice_id)s: %(present_mm2).0f mm2, target %(target_mm2).0f mm2, guide's "
+                     "prediction %(generated_guide_mm2).0f mm2", rows[-1])  # fmt: skip
         images = {z: g.image.numpy() for z, g in made.items()}
         fill: Any = self.fill
         files = write_scans(visit, images, self.output_dir, stem=name, fill=fill)
@@ -241,8 +242,8 @@ class GuidedInference:
             absent = sorted(set(wanted) - set(by_z))
             if absent:
                 raise ValueError(
-                    f"slices={absent}: no brain there; the scan has it in slices {min(by_z)} to "
-                    f"{max(by_z)}, counted from 0, the lowest."
+                    f"slices={absent}: no brain in them; the brain is in slices {min(by_z)} to "
+                    f"{max(by_z)}, counted from 0, the lowest. Give slices in this range."
                 )
             rows = [by_z[z] for z in sorted(set(wanted))]
         read = [store.read(row, surroundings=with_labels) for row in rows]
@@ -254,8 +255,7 @@ class GuidedInference:
         if not found:
             raise ValueError(
                 f"slices={self.slices}: no slice with more than {least:g} mm2 of tumour "
-                f"({'segmentation' if with_labels else 'as the guide reads it'}). Give slices by "
-                "number."
+                f"({'by the segmentation' if with_labels else 'by the guide'}). Give slice numbers."
             )
         if self.slices == "largest":
             return [max(found, key=lambda pair: pair[1] * pair[0].brain_area_mm2)]
@@ -264,7 +264,7 @@ class GuidedInference:
     def _measured(self, reference: AxialSlice, with_labels: bool) -> tuple[AxialSlice, float]:
         if with_labels:
             return reference, reference.tumour_fraction
-        if self.models.sampler.spec.ordered:  # it needs to know where the tumour is
+        if self.models.sampler.spec.ordered:  # the order needs a tumour mask
             labels = np.where(read_mask(self.models, reference), OEDEMA, 0).astype(np.uint8)
             reference = replace(reference, labels=labels)
             return reference, reference.tumour_fraction
@@ -288,6 +288,6 @@ def _row(reference: AxialSlice, present: float, made: Generation, with_labels: b
 
 
 def _write_arrays(path: Path, images: Mapping[int, np.ndarray]) -> Path:
-    """z (S,) and image (S, C, H, W) float32 in [-1, 1], as the sampler gave them."""
+    """Write z (S,) and image (S, C, H, W), float32 in [-1, 1], as the sampler returned them."""
     stacked = np.stack(list(images.values()))
     return write_arrays(path, {"z": np.array(list(images)), "image": stacked})

@@ -1,4 +1,4 @@
-"""Which slices an evaluation works on: first visits, and pairs of consecutive visits."""
+"""Selection of the slices of an evaluation: first visits, and pairs of consecutive visits."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ def _first_visit(job: Job, patient: str) -> list[AxialSlice]:
 
 
 def visit_pairs(job: Job) -> list[tuple[AxialSlice, AxialSlice]]:
-    """(reference, follow-up): slices of consecutive visits that change enough, by patient in turn.
+    """(reference, follow-up): slices of consecutive visits that change by `task.min_change` or more
+    and grow by `task.min_growth`; at most `task.slices`, spread over the patients.
 
     Raises:
-        ValueError: no pair changes so much.
+        ValueError: no pair changes enough.
     """
     task = job.task
     groups: dict[str, list[tuple[SliceRow, SliceRow]]] = {patient: [] for patient in job.patients}
@@ -50,8 +51,8 @@ def visit_pairs(job: Job) -> list[tuple[AxialSlice, AxialSlice]]:
     if not chosen:
         raise ValueError(
             f"task.min_change={task.min_change:g}, task.min_growth={task.min_growth}: no pair of "
-            f"consecutive visits of {len(job.patients)} patients in split {task.split} changes so "
-            "much. Ask for less, or give task.multiples for patients of one visit."
+            f"consecutive visits of {len(job.patients)} patients in split {task.split} changes "
+            "enough. Lower these values, or give task.multiples for patients with one visit."
         )
     store = job.slices
     return [(store.read(before, surroundings=True), store.read(after)) for before, after in chosen]

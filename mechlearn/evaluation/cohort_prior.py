@@ -1,4 +1,4 @@
-"""What a cohort teaches about growth before a patient is seen: a file for `growth.population`."""
+"""Fit a population prior or a size prior to a cohort: a file for `growth.population`."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ _GROUPED = ("crps_relative", "crps_log", "nrmse")
 class SizeComparison:
     """Scores of every model on every held-out visit.
 
-    `crps_relative`, `width` and `winkler` are divided by the largest size seen before; they are
-    undefined where that is 0. `crps_log` is of log(size + floor). Failures are counted; the scores
-    of all models are taken over the visits that all of them could forecast.
+    `crps_relative`, `width` and `winkler` are divided by the largest size before the held-out
+    visit; they are undefined where that is 0. `crps_log` is the CRPS of log(size + floor). Failures
+    are counted. The scores of all models are taken over the visits that all models could forecast.
     """
 
     rows: tuple[Row, ...]
@@ -40,11 +40,11 @@ class SizeComparison:
         return len({r["patient"] for r in self.rows})
 
     def failed(self, model: str) -> int:
-        """How many held-out visits the model could not forecast."""
+        """Number of held-out visits that the model could not forecast."""
         return sum(r["failed"] is not None for r in self.rows if r["model"] == model)
 
     def values(self, model: str, score: str, tasks: set[str] | None = None) -> dict[str, float]:
-        """Held-out visit -> score, where all models have one."""
+        """Held-out visit -> score, for visits that all models could forecast."""
         bad = {r["task"] for r in self.rows if r["failed"] is not None}
         return {
             r["task"]: float(r[score]) for r in self.rows
@@ -53,8 +53,8 @@ class SizeComparison:
         }  # fmt: skip
 
     def summary(self, *, seed: int = 0) -> Row:
-        """One flat row: `<score>_<model>`, its interval over patients, and for the two CRPS the
-        ratio to the cohort ratio's and the interval of the difference."""
+        """One flat row: `<score>_<model>` with its interval over patients; for both CRPS also the
+        ratio to that of the cohort ratio, and the difference with its interval."""
         out: Row = {"n_patients": self.n_patients,
                     "n_held_out": len({r["task"] for r in self.rows})}  # fmt: skip
         for model in self.models:
@@ -93,26 +93,27 @@ class SizeComparison:
         return found.low, found.estimate, found.high
 
     def table(self, *, seed: int = 0) -> str:
-        """The text: all models and scores, then by days ahead and by number of visits seen."""
+        """The scores as text: all models, then by days ahead and by number of visits used."""
         row = self.summary(seed=seed)
         cells = [
             [name, *(_cell(row, f"{score}_{name}") for score in SCORES)] for name in self.models
         ]
         failed = [
-            f"{name}: {count} of {row['n_held_out']} could not be forecast and count for no model"
+            f"{name}: {count} of {row['n_held_out']} visits could not be forecast and are left "
+            "out for all models"
             for name in self.models if (count := row[f"n_failed_{name}"])
         ]  # fmt: skip
         return "\n".join([
-            f"{row['n_held_out']} held-out visits of {row['n_patients']} patients, each forecast "
-            "without its patient; brackets: 95% over patients",
+            f"{row['n_held_out']} held-out visits of {row['n_patients']} patients; models of a "
+            "cohort are fitted to other patients; brackets: 95% intervals over patients",
             "", *_aligned(["model", *(head for _, head in SCORES.values())], cells), *failed,
             "", *self._differences(row),
             "", *self._by("horizon_days", "days ahead"),
-            "", *self._by("n_seen", "visits seen"),
-            "", "CRPS rel., width (median) and Winkler score are parts of the largest size seen; "
-            "CRPS log is of log size; nRMSE is a median.",
-            "95% intervals have no guarantee (corrected by held-out patients, then refitted to "
-            "all, or not corrected): coverage is what they held.",
+            "", *self._by("n_seen", "visits used"),
+            "", "CRPS rel., width (median) and Winkler score are divided by the largest size of "
+            "the visits used; CRPS log is of log size; nRMSE is a median.",
+            "95% intervals have no coverage guarantee; the column coverage is the share of "
+            "held-out sizes inside them.",
         ])  # fmt: skip
 
     def _differences(self, row: Row) -> list[str]:
@@ -144,7 +145,7 @@ class SizeComparison:
 
 
 def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
+    """Lines of a table: the first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     return [
         "  ".join(
@@ -156,7 +157,7 @@ def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _groups(found: dict[str, float]) -> Sequence[tuple[str, set[str]]]:
-    """Up to three groups of held-out visits with about as many in each."""
+    """Up to three groups of held-out visits of about equal size."""
     cuts = np.unique(np.quantile(list(found.values()), [1 / 3, 2 / 3]))
     edges = [-np.inf, *cuts.tolist(), np.inf]
     out = []

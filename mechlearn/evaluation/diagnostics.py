@@ -1,4 +1,4 @@
-"""What guidance did to a picture besides growing the tumour."""
+"""Changes of a generated image inside and outside the tumour."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ __all__ = ["picture_row"]
 
 
 def picture_row(reference: AxialSlice, image: np.ndarray) -> Row:
-    """What became of a reference slice in a generation, (C, H, W): flat keys.
+    """Scores of a generated image, (C, H, W) in [-1, 1], against its reference slice, as flat keys.
 
-    `ssim_inside`, `ssim_outside` of the doubled tumour (and per contrast), `alteration_*` = 1 -
-    SSIM; `drift_outside`: mean absolute change there, of a range of 2; `change_inside_share` of
-    all change in the brain; `hyperintense_fraction` of the brain brighter on FLAIR than anything
-    in the reference; `changed_outside_brain_fraction` of the background's pixels.
+    Inside and outside refer to `tumour_region` (the tumour grown to twice its area).
+    `ssim_inside`, `ssim_outside`: also per contrast; `alteration_*` = 1 - SSIM; `drift_outside`:
+    mean absolute change outside; `change_inside_share`: share of the change in the brain that lies
+    inside; `hyperintense_fraction`: share of the brain that is brighter on FLAIR than the brightest
+    pixel of the reference; `changed_outside_brain_fraction`: share of the background's pixels that
+    changed.
     """
     brain = reference.brain
     background = max(int((~brain).sum()), 1)
@@ -44,7 +46,7 @@ def picture_row(reference: AxialSlice, image: np.ndarray) -> Row:
 
 
 def _hyperintense(reference: AxialSlice, image: np.ndarray) -> float | None:
-    """None without FLAIR."""
+    """Share of the brain brighter on FLAIR than the reference's maximum; None without FLAIR."""
     if "t2f" not in reference.contrasts:
         return None
     at = reference.contrasts.index("t2f")

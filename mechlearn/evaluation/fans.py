@@ -1,4 +1,4 @@
-"""Forecasts with their curves, kept for a picture."""
+"""Forecasts with their curves in a file, for figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["load_fans", "save_fans"]
 
 
 def save_fans(path: str | Path, forecasts: Sequence[SizeForecast]) -> Path:
-    """Write forecasts, their parameters left out, as one compressed NumPy archive."""
+    """Write forecasts without their parameters as one compressed NumPy archive."""
     cards = [
         {"name": f.name, "day": f.day, "law": f.law, "n_failed": f.n_failed,
          "population": f.population, "weights": dict(f.weights)}

@@ -1,8 +1,8 @@
-"""Jobs that need not run again: a row that bears the fingerprint of all that it depends on.
+"""Finished jobs: rows with the fingerprint of everything that they depend on.
 
-A sweep that was killed is started again with the same command and folder: cells with such a row
-return at once, the others run. The fingerprint holds one short digest a part (`task=1a2b3c4d
-sampler=...`), so that a job can say what changed.
+A stopped sweep is resumed with the same command and folder: cells with a finished row return at
+once, the others run. The fingerprint holds one short digest for each part (`task=1a2b3c4d
+sampler=...`), so a job can name the parts that have changed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 FILES = "files.json"  # beside the row
 FINGERPRINT = "fingerprint"  # the row's key
-# Whatever a number in a row is computed by; drawing, configuration and commands are not.
+# Packages whose code determines the numbers in a row.
 ROOMS = (
     "records", "growth", "spatial", "diffusion", "metrics", "data", "phantom", "models",
     "evaluation",
@@ -45,10 +45,10 @@ HELPERS = ("agreement.py", "checks.py", "files.py", "progress.py")
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """One line that changes with anything in `parts`: name=digest of each, in their order.
+    """One line with name=digest of every part, in their order.
 
     Args:
-        parts: name -> plain builtins.
+        parts: name -> builtins that JSON can hold.
     """
     return " ".join(f"{name}={_digest(value)}" for name, value in parts.items())
 
@@ -59,7 +59,7 @@ def _digest(value: Any) -> str:
 
 
 def content_digest(value: Any) -> str:
-    """Changes with any number, text or array in a record, however deep.
+    """Digest of a record with all its numbers, texts and arrays, at any depth.
 
     Args:
         value: builtins, arrays, and dataclasses of them.
@@ -94,7 +94,7 @@ def _feed(total: Any, value: Any) -> None:
 
 @cache
 def code_digest() -> str:
-    """Changes with the version and with any file of the rooms that compute rows."""
+    """Digest of the version and of all files in `ROOMS` and `HELPERS`."""
     root = Path(mechlearn.__file__).parent
     files = [path for room in ROOMS for path in (root / room).rglob("*")
              if path.suffix in (".py", ".json")]  # fmt: skip
@@ -111,10 +111,10 @@ def changed_parts(before: str, now: str) -> list[str]:
 
 
 def finished_row(folder: str | Path, mark: str) -> tuple[Row | None, str]:
-    """(the row of an equal job that ended well in `folder`, why there is none).
+    """(the row of a finished job with this fingerprint in `folder` or None, the reason for None).
 
     Raises:
-        ValueError: a `row.json` that is no row.
+        ValueError: `row.json` does not hold a row.
     """
     folder = Path(folder)
     if not (folder / ROW).is_file():
@@ -134,14 +134,14 @@ def finished_row(folder: str | Path, mark: str) -> tuple[Row | None, str]:
 
 
 def list_files(folder: str | Path) -> None:
-    """Write files.json: what the job left in `folder`, with digests; before its row is written."""
+    """Write files.json, the digests of the job's files in `folder`, before its row is written."""
     folder = Path(folder)
     kept = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path, folder)]
     write_json(folder / FILES, {p.relative_to(folder).as_posix(): _file_digest(p) for p in kept})
 
 
 def broken_files(folder: str | Path) -> list[str]:
-    """Names in files.json that are gone or hold something else; none where there is no list."""
+    """Files in files.json that are missing or have changed; empty without files.json."""
     folder = Path(folder)
     if not (folder / FILES).is_file():
         return []
@@ -151,7 +151,7 @@ def broken_files(folder: str | Path) -> list[str]:
 
 
 def _counts(path: Path, folder: Path) -> bool:
-    """Whether a file is a result: no log, no note of Hydra or W&B, no partial or lock file."""
+    """Whether a file is a result: not a log, a file of Hydra or W&B, a partial or a lock file."""
     parts = path.relative_to(folder).parts
     hidden = any(part.startswith(".") or part == "wandb" for part in parts)
     return not hidden and path.suffix not in (".log", ".lock") and path.name not in (
@@ -165,5 +165,5 @@ def _file_digest(path: Path) -> str:
 
 
 def start(folder: str | Path) -> None:
-    """Take away the row of an earlier, different job: if this one is killed it must not count."""
+    """Remove the row of an earlier, different job, so that a stopped job has no row."""
     (Path(folder) / ROW).unlink(missing_ok=True)

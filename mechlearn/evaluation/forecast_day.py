@@ -10,7 +10,7 @@ from mechlearn.records import Patient
 
 __all__ = ["LATEST_DAY", "day_of", "days_of", "split_days"]
 
-LATEST_DAY = 36_525.0  # a hundred years: a date written as a number is refused
+LATEST_DAY = 36_525.0  # a hundred years: larger numbers are dates
 
 
 def split_days(text: str | float | Iterable[str | float]) -> list[str]:
@@ -26,16 +26,16 @@ def split_days(text: str | float | Iterable[str | float]) -> list[str]:
 
 
 def days_of(days: Sequence[float | str], patient: Patient) -> list[float]:
-    """`day_of` each, ascending; ValueError for none or one that stands twice."""
+    """`day_of` for every day, ascending; ValueError for no day or a day given twice."""
     found = sorted(
         day_of(day, patient.visits[-1].day, patient.name, first_date=patient.first_date)
         for day in days
     )
     if not found:
-        raise ValueError("day: no day is given. Give one such as 120 or +60.")
+        raise ValueError("day: no day is given. Give a day such as 120 or +60.")
     if len(set(found)) < len(found):
         raise ValueError(
-            f"day={list(days)}: a day stands twice (days {', '.join(f'{d:g}' for d in found)} "
+            f"day={list(days)}: a day is given twice (days {', '.join(f'{d:g}' for d in found)} "
             f"since the first visit of {patient.name}). Give each once."
         )
     return found
@@ -44,17 +44,18 @@ def days_of(days: Sequence[float | str], patient: Patient) -> list[float]:
 def day_of(
     day: float | str, last: float | None, patient: str, *, first_date: dt.date | None = None
 ) -> float:
-    """`120` or `"120"` is that day; `"+60"` is 60 days after the last visit; or an ISO date.
+    """The day as a number: `120` is this day, `"+60"` is 60 days after the last visit, and an ISO
+    date is converted.
 
     Args:
         day: as given by the user.
         last: day of the last visit, None where it is not known.
-        patient: named in errors.
-        first_date: date of the first visit, where it is known.
+        patient: name of the patient, for errors.
+        first_date: date of the first visit, None where it is not known.
 
     Raises:
-        ValueError: not a number of days, beyond a hundred years, `+` without a dated visit, or a
-            date where the first visit has none.
+        ValueError: not a number of days, more than a hundred years, `+` where the last visit has no
+            day, or a date where the date of the first visit is not known.
 
     Example:
         >>> day_of("+60", 30.0, "P01")
@@ -67,7 +68,7 @@ def day_of(
         if first_date is None:
             raise ValueError(
                 f"day={text}: the visits of {patient} are given in days, so a date cannot be "
-                "placed among them. Give days since the first visit, or dates in the column day."
+                "converted. Give days since the first visit, or give dates in the column day."
             )
         return float((date - first_date).days)
     try:

@@ -1,8 +1,8 @@
-"""The gain of a guide: it makes `sampler.scale` mean the same for every guide and grid.
+"""The gain of a guide: a factor of s_ct that makes `sampler.scale` comparable between guides.
 
-R may be steep or flat in the image; eq. (2) multiplies its slope by s_ct. The gain is measured on
-validation slices so that 50k, the paper's choice, is the smallest scale at which guided growth,
-measured from the image, has closed most of the gap to its target.
+Eq. (2) multiplies the gradient of the guide R by s_ct, and the norm of this gradient depends on
+guide and grid. The gain is measured on validation slices: with it, 50k (the paper's scale) is the
+smallest scale at which the size measured from the image has closed most of the gap to the target.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from mechlearn.records import AxialSlice, GuidanceTarget
 __all__ = ["EVALUATION", "GainResult", "measure_gain"]
 
 log = logging.getLogger(__name__)
-REFINEMENTS = 3  # halvings of a decade in log scale: to a factor of 1.33
-ANSWERS = 0.2  # of the request, in the reading of a guide that steers
-BREAKS = 1.1  # of it: a guide that reads more than was asked for looks at a picture falling apart
-LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1: from far too weak
+REFINEMENTS = 3  # bisections of a decade on a log scale: to a factor of 1.33
+ANSWERS = 0.2  # least response in the guide's prediction, as a share of the requested growth
+BREAKS = 1.1  # a larger response in the guide's prediction means a degraded image
+LADDER = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9)  # s_ct on a 1 mm grid with gain 1
 
 
 @dataclass(frozen=True)
 class GainResult:
-    """gain, and its data: scales (K,), measured response and the guide's prediction (K,).
+    """The gain, and the data behind it: scales (K,), responses (K,) measured from the image and
+    claimed by the guide's prediction.
 
-    A response is the share of the requested growth that was achieved, median over slices.
+    A response is the achieved share of the requested growth, median over slices.
     """
 
     gain: float
@@ -49,10 +50,10 @@ class GainResult:
 def _climb(
     respond: Callable[[float], tuple[float, float]], closed: float
 ) -> list[tuple[float, float, float]]:
-    """(scale, measured, claimed) up the ladder until the response is there or breaks down.
+    """(scale, measured, claimed) for rising scales, until the response is reached or falls.
 
-    Where the guide has been satisfied twice, more scale no longer means more guidance: what is
-    measured beyond that is a picture falling apart.
+    The search also stops after two scales at which the guide's prediction reached its target: at
+    larger scales the image degrades.
     """
     seen: list[tuple[float, float, float]] = []
     for scale in LADDER:
@@ -65,20 +66,20 @@ def _climb(
 
 
 def _best_response(seen: Sequence[tuple[float, float, float]], guide: str) -> float:
-    """The largest measured response of a whole picture; ValueError for a guide that does not
-    steer growth."""
+    """The largest measured response among images that are not degraded; ValueError for a guide
+    that does not control growth."""
     kept = [m for _, m, claimed in seen if claimed <= BREAKS]
     best, word = max(kept, default=0.0), max(claimed for _, _, claimed in seen)
     if best < 0.1:
         raise ValueError(
-            f"guide {guide}: at no scale up to {LADDER[-1]:g} do tumours grow by a tenth of "
-            "what is asked for. Train the guide or the denoiser longer."
+            f"guide {guide}: up to scale {LADDER[-1]:g} tumours grow by less than a tenth of the "
+            "requested growth. Train the guide or the denoiser longer."
         )
     if word < ANSWERS:
         raise ValueError(
-            f"guide {guide}: pictures change ({best:.0%} of the request is measured), but its own "
-            f"reading answers by {word:.0%} at most; what is measured is no growth that it steers. "
-            "Train the guide longer."
+            f"guide {guide}: the measured growth is {best:.0%} of the request, but the guide's "
+            f"prediction changes by at most {word:.0%} of it, so the guide does not control the "
+            "growth. Train the guide longer."
         )
     return best
 
@@ -93,14 +94,18 @@ def measure_gain(
     closed: float = 0.8,
     device: str = "cpu",
 ) -> GainResult:
-    """Climb a ladder of scales on validation slices until tumours grow as asked, then refine.
+    """Raise the scale on validation slices until tumours grow as requested, then refine it.
 
     Args:
-        slices: validation slices with a tumour. multiple: target over initial size.
-        closed: response that counts as "about right"; the best one where none reaches it.
+        denoiser, guide: the pair.
+        slices: validation slices with a tumour.
+        spec: sampler settings.
+        multiple: target size over initial size.
+        closed: response to reach; the largest one where none reaches it.
+        device: of the models.
 
     Raises:
-        ValueError: the guide never makes tumours grow, or does not see that they do: the gain is
+        ValueError: tumours do not grow, or the guide's prediction does not respond: the gain is
             undefined.
     """
     unit = replace(guide, card={**guide.card, "gain": 1.0})
@@ -127,7 +132,7 @@ def measure_gain(
 
 
 def _response(sampler: GuidedSampler, item: AxialSlice, multiple: float) -> tuple[float, float]:
-    """(measured, claimed) growth over requested growth for one slice."""
+    """(measured, claimed) growth of one slice, both over the requested growth."""
     flair = flair_threshold_of(item)
     before = flair.fraction(item.image)
     gap = (multiple - 1) * before
@@ -148,7 +153,7 @@ class GuideSlices:
 
 
 def _cases(job: Job) -> list[GuideSlices]:
-    """The validation slices of the guide.
+    """The guide with its validation slices, as one case.
 
     Raises:
         ValueError: packaged or exported weights, which are not rewritten; a sampler without s_ct.
@@ -163,7 +168,7 @@ def _cases(job: Job) -> list[GuideSlices]:
     if spec.guidance != "paper":
         raise ValueError(
             f"sampler.guidance={spec.guidance}: a gain scales s_ct of eq. (2), which this guidance "
-            "does not use. Take sampler=fast."
+            "does not use. Use sampler=fast."
         )
     return [GuideSlices(Path(source).name, tuple(first_visits(job)))]
 

@@ -1,4 +1,4 @@
-"""How well sizes are forecast: every last visit held out (section 3.2), beside simple baselines."""
+"""Evaluation of size forecasts of held-out last visits (section 3.2), with simple baselines."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ __all__ = ["CROSS_FIT", "EVALUATION", "quiet_fits"]
 
 log = logging.getLogger(__name__)
 
-CROSS_FIT = "cross_fit"  # in place of a population: the cohort's own, patients apart
+CROSS_FIT = "cross_fit"  # value of growth.population: cross-fit on the cohort
 FANS = "fans.npz"
 COMPARISON = "comparison.csv"
-TABLE = "comparison.txt"  # the same, for readers
-N_EXAMPLES = 6  # forecasts kept for a picture
+TABLE = "comparison.txt"  # the same as text
+N_EXAMPLES = 6  # forecasts kept for a figure
 _BLOCK = 32  # slices between two reports of progress
 
 Made = SizeForecast | Exception
@@ -51,7 +51,7 @@ Groups = Sequence[tuple["Ensemble | SizePrior | None", list[int]]]
 
 @dataclass(frozen=True)
 class Cohort:
-    """All series of a job: one case, because fits of many series run together."""
+    """All series of a job as one case, because fits of many series run as one batch."""
 
     name: str
     series: tuple[SizeSeries, ...]
@@ -60,7 +60,7 @@ class Cohort:
 
 
 def cases(job: Job) -> list[Cohort]:
-    """The whole cohort, by name, so that the order of a file has no effect."""
+    """The cohort as one case, its series sorted by name."""
     cohort = job.cohort
     if not cohort.timelines:
         raise ValueError("growth_fits: no series to forecast. Check task.series or task.split.")
@@ -68,15 +68,17 @@ def cases(job: Job) -> list[Cohort]:
 
 
 def score(job: Job, case: Cohort) -> Scored:
-    """Hold out the last visit of every series and forecast it; fit all visits as well.
+    """Hold out the last visit of every series and forecast it; also fit all visits.
 
-    Beside the growth model stand carry_forward, linear and exponential, each as the paper fits
-    (least squares and a bootstrap of the same noise; without enough visits the last one is carried
-    forward). With growth.population=cross_fit populations come from these very series, patients
-    apart, and are kept in `populations/`. The held-out visit is never seen, whatever the setup.
+    The baselines carry_forward, linear and exponential are fitted as in the paper (least squares
+    and a bootstrap with the same noise; with too few visits, carry_forward). With
+    growth.population=cross_fit the priors are cross-fitted on these series, with folds over
+    patients, and kept in `populations/`. A forecast never uses the held-out visit, whatever
+    `growth.setup` is.
 
     Raises:
-        ValueError: a series named twice; a population of another unit, or of these very patients.
+        ValueError: two series with one name; a population of another unit, or fitted to these
+            patients.
     """
     series, unit, task = case.series, case.unit, job.task
     cross_fit = None
@@ -115,14 +117,14 @@ def score(job: Job, case: Cohort) -> Scored:
 
 
 def summarise(job: Job, done: Done) -> Row:
-    """Scores over slices with 95% intervals that resample patients, by number of visits, and
-    Wilcoxon tests against each baseline; and the table beside the cohort's baselines."""
+    """Scores over slices with 95% intervals that resample patients, by number of visits, Wilcoxon
+    tests against each baseline, and the comparison with the cohort's baselines."""
     row = summarise_fits([*done.rows, *done.skipped], unit=job.cohort.unit, seed=job.growth.seed)
     return row | _compared(job)
 
 
 def _beside(job: Job, series: Sequence[SizeSeries], made: Mapping[str, Sequence[Made]]) -> None:
-    """Keep the scores of the forecasts beside the cohort's baselines for the table."""
+    """Write the scores of the forecasts and of the cohort's baselines to `comparison.csv`."""
     from mechlearn.evaluation.size_comparison import beside_baselines  # imports this module
 
     found = beside_baselines(series, made, n_folds=job.task.folds, seed=job.seed)
@@ -130,7 +132,7 @@ def _beside(job: Job, series: Sequence[SizeSeries], made: Mapping[str, Sequence[
 
 
 def _compared(job: Job) -> Row:
-    """The forecast beside its baselines: a table for the terminal and its rows in a file."""
+    """Compare the forecast with its baselines: writes the table, returns its summary."""
     from mechlearn.evaluation.size_comparison import compare  # imports this module
 
     series, task, growth = job.cohort, job.task, job.growth
@@ -153,7 +155,7 @@ def _compared(job: Job) -> Row:
 
 
 def figures(job: Job, done: Done) -> Mapping[str, Figure]:
-    """Forecasts with their curves, and scores beside baselines; none where nothing was forecast."""
+    """Figures of forecasts with their curves, and of the scores; none without a forecast."""
     from mechlearn.report.growth_figures import Fan, fans_figure, scores_figure
 
     if not done.rows:
@@ -173,7 +175,7 @@ def figures(job: Job, done: Done) -> Mapping[str, Figure]:
 
 
 def _with_cohort(job: Job, done: Done) -> list[Row]:
-    """The rows with the scores of the baselines that know the cohort, where these were compared."""
+    """The rows with the scores of the cohort's baselines, where `comparison.csv` exists."""
     path = job.out_dir / COMPARISON
     found = [row for row in read_table(path) if row["holdout"] == 1] if path.is_file() else []
     scores: dict[str, Row] = {}
@@ -187,7 +189,7 @@ def _populations(
     series: Sequence[SizeSeries], growth: GrowthSpec, cross_fit: CrossFit | None, unit: str,
     folder: Path,
 ) -> tuple[GrowthSpec, Groups]:
-    """(spec, which population forecasts which slices)."""
+    """(spec, pairs of a population and the indices of the series that it forecasts)."""
     if growth.law == LEARNED:
         return growth, learned_groups(series, growth.population, cross_fit)
     if cross_fit is not None:
@@ -199,7 +201,7 @@ def _populations(
         ensemble = load_ensemble(growth.population)
         if ensemble.unit != unit:
             raise ValueError(
-                f"growth.population={growth.population}: a population of sizes in {ensemble.unit}, "
+                f"growth.population={growth.population}: fitted to sizes in {ensemble.unit}, but "
                 f"the series are in {unit}. Use growth.population=cross_fit or null."
             )
         check_unseen(ensemble, (t.patient for t in series))
@@ -208,7 +210,7 @@ def _populations(
 
 @dataclass(frozen=True)
 class _Method:
-    """One way of forecasting, with the population of every slice."""
+    """A forecast method: growth settings, and populations with the series that they forecast."""
 
     spec: GrowthSpec
     groups: Groups
@@ -239,7 +241,7 @@ class _Method:
 
 @contextmanager
 def quiet_fits() -> Iterator[None]:
-    """Warnings of hundreds of fits would hide the progress; failures stand in the table."""
+    """Suppress the warnings of single fits; failures are in the table."""
     growth = logging.getLogger("mechlearn.growth")
     before = growth.level
     growth.setLevel(logging.ERROR)
@@ -261,7 +263,7 @@ class _Steps:
 def _examples(
     series: Sequence[SizeSeries], made: Sequence[Made], count: int
 ) -> list[SizeForecast]:
-    """`count` forecasts spread over the patients: of each the slice with the largest tumour."""
+    """`count` forecasts spread over the patients; slices with larger tumours come first."""
     by_patient: dict[str, list[tuple[float, SizeForecast]]] = {}
     for t, m in zip(series, made, strict=True):
         if isinstance(m, SizeForecast):

@@ -1,6 +1,6 @@
-"""Scores of growth forecasts: one row a slice, and one row of them all.
+"""Scores of growth forecasts: one row a slice, and one summary row.
 
-A key is `<score>`, then `_<baseline>` for a baseline's, then the unit where it has one.
+A key is `<score>`, then `_<baseline>` for a baseline, then the unit where there is one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mechlearn.records import SizeForecast, SizeSeries
 __all__ = ["BASELINES", "VISITS", "key_of", "slice_row", "summarise_fits"]
 
 BASELINES = ("carry_forward", "linear", "exponential")
-VISITS = (4, 5, 6, 7)  # all visits of a slice, the held-out one among them
+VISITS = (4, 5, 6, 7)  # number of visits of a slice, including the held-out one
 Made = SizeForecast | Exception
 
 
@@ -35,8 +35,8 @@ def slice_row(
     Args:
         timeline: with all its visits.
         made: baseline, or "" for the growth model -> (forecast without the last visit, fit of
-            all visits); an exception stands for one that could not be made.
-        law: name of what "" is.
+            all visits); an exception in place of one that failed.
+        law: name of the growth model.
         unit: of the sizes.
 
     Returns:
@@ -93,26 +93,27 @@ def _scores(
 
 
 def _r_squared(made: SizeForecast, timeline: SizeSeries) -> float | None:
-    """Of the median curve at the visits that were fitted."""
+    """R^2 of the median curve at the fitted visits."""
     middle = np.median(made.curves, axis=0)
     return r_squared(np.interp(timeline.days, made.curve_days, middle), timeline.sizes)
 
 
 def _same_sign(predicted: float, true: float) -> bool | None:
-    """Whether both changes go one way; None where one of them is none."""
+    """Whether both changes have the same sign; None if one of them is 0."""
     return None if predicted == 0 or true == 0 else (predicted > 0) == (true > 0)
 
 
 def summarise_fits(rows: Sequence[Row], *, unit: str, seed: int = 0) -> Row:
-    """One row of many slices.
+    """One summary row of many slices.
 
-    `<score>_median` and `_mean` are over slices, `_low` and `_high` their 95% interval when
-    patients are resampled, `_patients` the median (or mean) of the patients' own. A slice whose
-    tumour vanished has no nRMSE, for no method; it is counted. R^2 compares models that were fitted
-    alike: a curve drawn with a population passes through its measurements.
+    `<score>_median` and `_mean` are over slices, `_low` and `_high` their 95% interval over
+    resampled patients, `_patients` the median (or mean) of the patients' medians (or means). A
+    slice whose true size is 0 has no nRMSE for any method; it is counted in `n_undefined_nrmse`.
+    R^2 is comparable only between models that were fitted in the same way: a curve under a
+    population prior passes near its measurements.
 
     Args:
-        rows: of `slice_row`.
+        rows: results of `slice_row`.
         unit: of the sizes.
         seed: of the resampling.
     """
@@ -163,7 +164,7 @@ def _method(rows: Sequence[Row], baseline: str, unit: str, seed: int) -> Row:
 def _clustered(
     rows: Sequence[Row], score: str, statistic: str, baseline: str, name: str, seed: int
 ) -> Row:
-    """A statistic over slices, its interval, and the same of the patients' own."""
+    """A statistic over slices, its interval, and the statistic of the patients' statistics."""
     known = [(r["patient"], r.get(key_of(score, baseline))) for r in rows]
     known = [(p, float(v)) for p, v in known if v is not None]
     keys = [key_of(f"{name}{end}", baseline) for end in ("", "_low", "_high", "_patients")]
@@ -183,7 +184,7 @@ def _clustered(
 
 
 def _compare(rows: Sequence[Row], baseline: str) -> Row:
-    """Wilcoxon signed rank of the model against a baseline; below zero the model is better."""
+    """Wilcoxon signed-rank test of model minus baseline; negative: the model is better."""
     out: Row = {}
     for score in ("nrmse", "crps_relative"):
         ours, theirs = score, key_of(score, baseline)

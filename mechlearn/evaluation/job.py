@@ -1,4 +1,4 @@
-"""One evaluation job: what is asked, of which models, on which data, into which folder."""
+"""One evaluation job: task, models, data and output folder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CohortSeries", "Job", "visit_marks"]
 
-NO_EFFECT = ("batch_size",)  # of the sampler, on a row
-# Keys of a task that choose cases: what is chosen counts by its content.
+NO_EFFECT = ("batch_size",)  # keys of the sampler that do not change a row
+# Keys of a task that choose cases: the fingerprint of a case holds the content of the case instead.
 SELECTION = ("split", "patients", "slices", "count", "min_growth", "min_area_mm2", "min_change",
              "series", "companion", "patients_table")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class CohortSeries:
-    """Series of sizes of one cohort; `about` says where they come from, for the row."""
+    """Series of sizes of one cohort; `about` is their provenance, for the row."""
 
     timelines: tuple[SizeSeries, ...]
     unit: str = "mm2"
@@ -38,21 +38,21 @@ class CohortSeries:
 
 @dataclass(frozen=True)
 class Job:
-    """What an evaluation works on.
+    """Inputs of an evaluation.
 
     Attributes:
         task: the keys of `task.`.
         out_dir: receives row, table, figures and finished cases.
-        growth: how sizes are forecast.
+        growth: settings of the size forecast.
         seed: of sampling, folds and resampling.
         models: None for an evaluation of sizes alone.
         drawer: the sampler; None takes that of `models`.
-        device: for evaluations that build samplers of their own.
+        device: for evaluations that build samplers themselves.
         store, patients: slices of the chosen patients.
-        series: of an evaluation of sizes.
-        about: where the data come from, for the row.
-        command: as typed, for files that say where they come from.
-        data: what the row depends on, where there is no `store`.
+        series: for an evaluation of sizes.
+        about: provenance of the data, for the row.
+        command: as typed, for the provenance in written files.
+        data: content for the fingerprint, where there is no `store`.
     """
 
     task: TaskSpec
@@ -93,21 +93,21 @@ class Job:
 
     @property
     def identity(self) -> Row:
-        """What stands in the row: where the data come from, which models, which sampler."""
+        """Keys of the row that identify data, models and sampler."""
         if self.models is not None:
             return {**self.models.row, **self.about}
         if self.drawer is None:
             return self.about
-        from mechlearn.evaluation.model_pair import sampler_row  # torch: not for sizes alone
+        from mechlearn.evaluation.model_pair import sampler_row  # imports torch
 
         return {**sampler_row(self.drawer), **self.about}
 
     def option(self, name: str) -> Any:
-        """A key of this evaluation alone, `task.options.<name>`; KeyError where it is not set."""
+        """Value of `task.options.<name>`, a key of this evaluation only; KeyError if missing."""
         return self.task.options[name]
 
     def _settings(self, task: dict[str, Any]) -> dict[str, Any]:
-        """All but the data that a row depends on; files that a key names count by content."""
+        """Settings that a row depends on; a path is replaced by the digest of its file."""
         parts: dict[str, Any] = {"task": [task, _plain(self.growth), self.seed]}
         if self.models is not None or self.drawer is not None:
             sampler = _plain(self.sampler.spec)
@@ -119,13 +119,13 @@ class Job:
 
     @property
     def mark(self) -> str:
-        """The fingerprint of the row: one short digest a part."""
+        """The fingerprint of the row: one short digest for every part."""
         data = self.data if self.store is None else visit_marks(self.store, self.patients)
         return fingerprint({**self._settings(_plain(self.task)), "data": data})
 
     @property
     def case_mark(self) -> str:
-        """The fingerprint of what every case depends on beside its own data."""
+        """The fingerprint of all settings that a case depends on; its data are not part of it."""
         task = {k: v for k, v in _plain(self.task).items() if k not in SELECTION}
         return fingerprint(self._settings(task))
 
@@ -137,7 +137,7 @@ def _plain(spec: Any) -> dict[str, Any]:
 
 
 def _by_content(value: Any) -> Any:
-    """The same builtins, with the digest of its content for every path of a file."""
+    """The same builtins, with every path of a file replaced by the digest of its content."""
     if isinstance(value, Mapping):
         return {str(k): _by_content(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -148,7 +148,7 @@ def _by_content(value: Any) -> Any:
 
 
 def visit_marks(store: SliceStore, patients: tuple[str, ...]) -> list[str]:
-    """What is read of these patients, whatever else the store holds: a line a visit."""
+    """Lines that identify the stored data of these patients: one a visit."""
     lines = [repr(store.card())]
     for patient in patients:
         split = store.splits.get(patient)

@@ -1,4 +1,4 @@
-"""What a forecast starts from: the last visit's scan, or its mask on the tissue of a template."""
+"""The last visit of a patient, the start of a forecast: its scan, or its mask on a template."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from mechlearn.spatial.volume_arrival import FrontSpec
 __all__ = ["TEMPLATE", "LastVisit", "last_visit"]
 
 NO_MAP = "{}. There is no growth map: give the images and segmentation of the last visit for one."
-TEMPLATE = "template"  # name of the picture that stands in for a scan
+TEMPLATE = "template"  # contrast name of the image that replaces a scan
 SAME_BRAIN = 0.8  # least Dice with the template; 16 brains of BraTS have .87 to .96
-BRIGHTNESS = {"white": 1.0, "grey": 0.7, "csf": 0.2}  # of that picture, as in a T1
+BRIGHTNESS = {"white": 1.0, "grey": 0.7, "csf": 0.2}  # of this image, as in a T1
 
 
 @dataclass(frozen=True, eq=False)
 class LastVisit:
-    """One visit to grow from.
+    """The data of the last visit.
 
     Attributes:
-        scan: images, labels and brain; without images, `TEMPLATE` or the brain mask as a picture;
-            None where sizes alone are known, or no brain.
+        scan: images, labels and brain; without images the template or the brain mask is the image;
+            None where only sizes are known, or the brain is unknown.
         contrasts: names of the images of `scan`.
-        speed: (Z, H, W), relative speed of the front; None where the images tell it.
+        speed: (Z, H, W), relative speed of the front; None where it is computed from the images.
         warnings: sentences for the reader.
     """
 
@@ -45,17 +45,17 @@ class LastVisit:
 
     @property
     def images(self) -> dict[str, np.ndarray]:
-        """Contrast -> image of the visit's own files."""
+        """Contrast -> image; without the template."""
         volumes = () if self.scan is None else self.scan.volumes
         pairs = zip(self.contrasts, volumes, strict=True)
         return {name: image for name, image in pairs if name != TEMPLATE}
 
 
 def last_visit(patient: Patient) -> LastVisit:
-    """The last visit of a patient, read.
+    """Read the last visit of a patient.
 
     Raises:
-        ValueError: files that do not fit, a segmentation without a tumour.
+        ValueError: files that do not match, a segmentation without a tumour.
     """
     visit = patient.visits[-1]
     if visit.seg is None:
@@ -64,10 +64,10 @@ def last_visit(patient: Patient) -> LastVisit:
     if visit.images:
         contrasts = tuple(visit.images)
         scan = read_visit(record, contrasts)
-        _tumour_there(patient, scan.labels)
+        _check_tumour(patient, scan.labels)
         return LastVisit(scan, contrasts)
     labels, affine = read_labels(record)
-    _tumour_there(patient, labels)
+    _check_tumour(patient, labels)
     brain = None
     if visit.brain_mask is not None:
         read = read_aligned({"seg": visit.seg, "brain_mask": visit.brain_mask})
@@ -78,7 +78,7 @@ def last_visit(patient: Patient) -> LastVisit:
 def _on_template(
     labels: np.ndarray, affine: np.ndarray, brain: np.ndarray | None
 ) -> LastVisit:
-    """A mask on the template's tissue, or in its own brain mask where it lies in no atlas."""
+    """A mask with the template's tissue, or with its brain mask where it is not in MNI space."""
     try:
         tissue = template_tissue(labels.shape, canonical_affine(affine, labels.shape))
         share = inside_template(whole_tumour(labels), tissue)
@@ -91,16 +91,16 @@ def _on_template(
             words = f"The last visit has no images; {why}".rstrip(".")
             return LastVisit(warnings=(NO_MAP.format(words),))
         scan = SourceVisit(brain[None].astype(np.float32), labels, brain, affine)
-        words = ("The last visit has no images and no tissue of a template: the tumour grows at "
-                 "one speed in the whole brain mask. Give images for tissue.")
+        words = ("The last visit has no images, and the template does not match: the tumour grows "
+                 "with one speed in the whole brain mask. Give images, which show the tissue.")
         return LastVisit(scan, (TEMPLATE,), None, (words,))
     spec = FrontSpec()
     held = tissue.brain if brain is None else brain
     speed = np.where(tissue.brain, tissue.speed(grey=spec.grey, csf=spec.csf), spec.grey)
     words = (
-        f"The last visit has no images: the tissue is that of the MNI152 template, in whose brain "
-        f"{share:.0%} of the tumour lies. Ventricles and gyri of this patient may lie elsewhere, "
-        "and if the file is not registered to MNI152 or SRI24, the map is wrong: then give images."
+        f"The last visit has no images: the map uses the tissue of the MNI152 template, and "
+        f"{share:.0%} of the tumour lies in its brain. Ventricles and gyri of this patient may "
+        "differ. If the file is not registered to MNI152 or SRI24, the map is wrong: give images."
     )
     scan = SourceVisit(_picture(tissue)[None], labels, held, affine)
     return LastVisit(scan, (TEMPLATE,), np.where(held, speed, 0.0), (words,))
@@ -111,11 +111,11 @@ def _picture(tissue: TemplateTissue) -> np.ndarray:
     return np.asarray(shown, np.float32)
 
 
-def _tumour_there(patient: Patient, labels: np.ndarray) -> None:
+def _check_tumour(patient: Patient, labels: np.ndarray) -> None:
     visit = patient.visits[-1]
     if not whole_tumour(labels).any():
         raise ValueError(
-            f"patient {patient.name}: visit {visit.session} shows no tumour ({visit.seg} holds no "
-            "label but 0 or a cavity), so there is no place to grow from. Forecast from a visit "
-            "with a tumour, or forecast the size alone."
+            f"patient {patient.name}: visit {visit.session} has no tumour (the only labels in "
+            f"{visit.seg} are 0 and the cavity), so there is no growth map. Forecast from a visit "
+            "with a tumour, or forecast only the size."
         )

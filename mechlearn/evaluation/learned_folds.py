@@ -1,4 +1,4 @@
-"""The size priors of an evaluation: the packaged one, a file's, or one a fold of the cohort."""
+"""The size priors of an evaluation: packaged, from a file, or cross-fitted on the cohort."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ __all__ = ["learned_groups"]
 def learned_groups(
     series: Sequence[SizeSeries], source: str | None, cross_fit: CrossFit | None
 ) -> list[tuple[SizePrior, list[int]]]:
-    """(prior, series that it may forecast): with a cross-fit, priors of the other patients.
+    """(prior, indices of the series that it forecasts).
 
-    Without one, the prior that `source` names, of every series' own compartment.
+    With a cross-fit, one prior a fold, fitted to the patients of the other folds. Without one, the
+    prior that `source` names, for the compartment of every series.
     """
     if cross_fit is None:
         found: dict[str, list[int]] = {}

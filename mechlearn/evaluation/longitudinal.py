@@ -45,7 +45,7 @@ def score(job: Job, item: LongitudinalSlice) -> Scored:
         ValueError, RuntimeError: one visit only; a series that cannot be fitted.
     """
     if len(item.slices) < 2:
-        raise ValueError("one visit only: none can be held out")
+        raise ValueError("only one visit: none can be held out")
     seen, truth = LongitudinalSlice(item.slices[:-1], item.courses), item.slices[-1]
     made = forecast_slice(job.sampler, seen, truth.day, growth=job.growth, maps=job.task.maps,
                           seed=job.seed, follow_up=truth)  # fmt: skip

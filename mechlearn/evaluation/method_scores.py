@@ -1,4 +1,4 @@
-"""One row from many slices: scores by method, tests over slices and over patients."""
+"""Summary row of many slices: scores by method, tests over slices and over patients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROBABILITIES = ("brier", "ece", "average_precision")
 
 
 def summarise(rows: Sequence[Row]) -> Row:
-    """Scores over slices; a value that a slice lacks is left out of a mean and counted.
+    """Scores over slices; undefined values are left out of means, and undefined HD95 are counted.
 
     Args:
         rows: of `slice_forecast.forecast_slice` with a known truth.
@@ -69,7 +69,7 @@ def _method(rows: Sequence[Row], method: str) -> Row:
 
 
 def _compare(rows: Sequence[Row], a: str, b: str) -> Row:
-    """Wilcoxon signed rank of HD95, a against b, over slices and over patients' medians."""
+    """Wilcoxon signed-rank test of HD95, a against b, over slices and over patients' medians."""
     first, second = f"hd95_{a}_mm", f"hd95_{b}_mm"
     paired = [r for r in rows if first in r and second in r]
     if not paired:

@@ -1,9 +1,9 @@
-"""Folders of growth forecasts by any program: which maps belong to which held-out visits.
+"""Folders of growth forecasts by any program: the maps and sizes of held-out visits.
 
     my_model/
       P01/120.nii.gz   probability map in [0, 1] or mask, in the space of the patient's last visit
-      P02.nii.gz       of the patient's last day in the table (PREDICT-GBM's /mlcube_io1)
-      sizes.csv        patient, day, median_mm3 and perhaps low_mm3, high_mm3 (95%)
+      P02.nii.gz       for the patient's last day in the table (PREDICT-GBM's /mlcube_io1)
+      sizes.csv        patient, day, median_mm3; optional low_mm3, high_mm3 (95% interval)
 
 See `docs/enter-your-model.md`.
 """
@@ -29,15 +29,15 @@ SIZES = "sizes.csv"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One visit to be forecast: paths of its segmentation and of the last visit's.
+    """One held-out visit: paths of its segmentation and of that of the last visit before it.
 
     Attributes:
         patient: name.
-        day: of the held-out visit; None where the table gives none.
-        truth, last: segmentations.
+        day: of the held-out visit; None where the table has no day.
+        truth, last: segmentations of the held-out visit and of the last visit before it.
         brain: brain mask or skull-stripped image, `template`, or '' for unknown.
         cavity: label of the resection cavity, None where there is none.
-        is_last: whether no later visit of the patient is held out.
+        is_last: whether it is the last held-out visit of the patient.
     """
 
     patient: str
@@ -55,7 +55,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class SizeEntry:
-    """A model's own forecast of the volume, mm3; the 95% interval where it gives one."""
+    """A model's forecast of the volume in mm3, with its 95% interval where given."""
 
     median: float
     low: float | None = None
@@ -63,19 +63,20 @@ class SizeEntry:
 
 
 def read_held_out(path: str | Path, *, cavity: int | None = None) -> list[HeldOut]:
-    """The visits to be forecast, from a manifest of visits or from a table of cases.
+    """The held-out visits, from a manifest of visits or from a table of cases.
 
-    A manifest (its columns are in `data.manifest`) holds out every visit but a patient's first; the
-    visit before it is the last one seen. A table of cases has the columns patient, truth, last and
-    perhaps day and brain; paths are relative to it.
+    With a manifest (columns in `data.manifest`) every visit except a patient's first is held out,
+    and the visit before it is its last visit. A table of cases has the columns patient, truth, last
+    and optionally day and brain; paths are relative to the table.
 
     Args:
         path: the CSV.
-        cavity: label of the resection cavity in a table of cases; a manifest knows its own.
+        cavity: label of the resection cavity in a table of cases; a manifest gives it by its label
+            scheme.
 
     Raises:
-        FileNotFoundError: no such table, or a file in it.
-        ValueError: columns of neither form, or no patient with two visits.
+        FileNotFoundError: a missing table, or a missing file in it.
+        ValueError: columns of neither format, or no patient with two visits.
     """
     path = Path(path)
     if "seg" in header_of(path, what="cases"):
@@ -128,10 +129,10 @@ def _from_cases(path: Path, cavity: int | None) -> list[HeldOut]:
 
 
 def map_path(folder: Path, case: HeldOut) -> Path | None:
-    """The model's map of a held-out visit, None where it gives none.
+    """The model's map of a held-out visit; None where there is none.
 
-    `<patient>/<day>` first; `<patient>` alone, or `Patient-<patient>`'s number as PREDICT-GBM
-    writes it, is of the patient's last visit.
+    `<patient>/<day>` is tried first. `<patient>`, or the patient's name without `Patient-` as
+    PREDICT-GBM writes it, is the map of the patient's last visit.
     """
     names = [] if case.day is None else [f"{case.patient}/{case.day:g}"]
     if case.is_last:
@@ -144,11 +145,11 @@ def map_path(folder: Path, case: HeldOut) -> Path | None:
 
 
 def read_sizes(folder: str | Path) -> dict[tuple[str, float], SizeEntry]:
-    """(patient, day) -> size of a model's `sizes.csv`; empty without that file.
+    """(patient, day) -> size from a model's `sizes.csv`; empty without this file.
 
     Raises:
-        ValueError: a column is missing, a cell is no number, or an interval that does not hold its
-            median.
+        ValueError: a column is missing, a cell is not a number, or a median lies outside its
+            interval.
     """
     path = Path(folder) / SIZES
     if not path.is_file():
@@ -166,6 +167,6 @@ def read_sizes(folder: str | Path) -> dict[tuple[str, float], SizeEntry]:
             raise ValueError(f"{where}: day and median_mm3 are needed. Fill them in.")
         if (low is not None and low > median) or (high is not None and high < median):
             raise ValueError(f"{where}: low_mm3={low}, median_mm3={median}, high_mm3={high}: the "
-                             "interval must hold the median.")  # fmt: skip
+                             "median must lie in the interval.")  # fmt: skip
         out[cells["patient"], day] = SizeEntry(median, low, high)
     return out

@@ -1,4 +1,4 @@
-"""Several models' folders scored on the same held-out visits, beside the same baselines."""
+"""Scores of several models' folders on the same held-out visits, with the same baselines."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ModelScores:
     """Scores of models and baselines.
 
     Attributes:
-        rows: one a visit, method and size: `patient`, `day`, `method`, `size` (`own`; `true`; or
-            the model at whose size a baseline was taken) and `scored_case.METRICS`.
-        sizes: one a visit and model: `size_error` = |V / V_true - 1| of its median or, without
-            sizes of its own, of its mask; `covered` and `width` (over V_true) of its interval.
-        failures: (model, visit, why) of every visit that a model has no usable map for.
-        models: their names. n_cases: visits held out.
+        rows: one a visit, method and size: `patient`, `day`, `method`, `size` (`own`, `true`, or
+            for a baseline the model whose size it has) and `scored_case.METRICS`.
+        sizes: one a visit and model: `size_error` = |V / V_true - 1| of its median or, without a
+            `sizes.csv`, of its mask; `covered` and `width` (over V_true) of its interval.
+        failures: (model, visit, reason) of every visit without a usable map.
+        models: names of the models. n_cases: number of held-out visits.
     """
 
     rows: tuple[Row, ...]
@@ -55,25 +55,25 @@ def score_models(
     threshold: float = 0.5,
     progress: Callable[[str], None] | None = None,
 ) -> ModelScores:
-    """Score folders of forecasts on the visits they have maps for; the others are failures.
+    """Score folders of forecasts. A visit without a map of a model is a failure of this model.
 
     Args:
-        folders: one a model, named by its last part, see `model_entries`. A visit counts where any
-            model gives a map for it, and a patient's last visit always.
+        folders: one a model, see `model_entries`; the folder's name is the model's name. A visit is
+            scored if any model has a map of it, or if it is the patient's last.
         cases: of `model_entries.read_held_out`.
         threshold: probability from which a voxel counts as tumour.
         progress: called with the name of each visit.
 
     Raises:
-        FileNotFoundError: a folder that is not there.
-        ValueError: two models of one name, or no map at all.
+        FileNotFoundError: a missing folder.
+        ValueError: two models with one name, or no map at all.
     """
     models = _named(folders)
     counted = [c for c in cases if c.is_last or any(map_path(f, c) for f in models.values())]
     if not any(map_path(f, c) for f in models.values() for c in counted):
         first = counted[0]
         raise ValueError(
-            f"{next(iter(models.values()))}: no map of any held-out visit. Expected "
+            f"{next(iter(models.values()))}: no map of any held-out visit. Give files such as "
             f"{first.patient}/{'DAY' if first.day is None else format(first.day, 'g')}.nii.gz or "
             f"{first.patient}.nii.gz."
         )
@@ -109,7 +109,7 @@ def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
             raise FileNotFoundError(f"{folder}: no such folder. Give a folder of maps.")
         name = folder.resolve().name
         if name in out:
-            raise ValueError(f"{folder}: a second model called {name}. Rename its folder.")
+            raise ValueError(f"{folder}: two models are called {name}. Rename a folder.")
         out[name] = folder
     return out
 
@@ -123,7 +123,8 @@ def _score(case: HeldOut, path: Path, threshold: float) -> list[Row]:
 
 
 def _renamed(scored: Sequence[Row], case: HeldOut, name: str, *, with_baselines: bool) -> list[Row]:
-    """The model's rows under its name; baselines at its size, and once at the true size."""
+    """The rows of a model under its name, and of baselines at its size; the other baseline rows
+    only with `with_baselines`, because they are the same for all models."""
     out = []
     for row in scored:
         ours = row["method"] == PREDICTION
@@ -155,8 +156,8 @@ def _size_row(
 def table_of(rows: Sequence[Row], scores: Sequence[str] = METRICS) -> list[Row]:
     """Means over visits with intervals that resample patients, one row a method and size.
 
-    Keys: method, size, n, and each score with `_low`, `_high` and `_empty`, the visits without a
-    value, which are left out of its mean.
+    Keys: method, size, n, and each score with `_low`, `_high` and `_empty` (the number of visits
+    without a value, which are left out of the mean).
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

@@ -1,7 +1,7 @@
 """One cell of the grid over noise level and regressor scale (section 3.1, Fig. 2).
 
-From a reference slice towards a tumour size: that known at the next visit, over pairs of visits, or
-multiples of its own where there is no follow-up.
+Generates from a reference slice with a target size: the true size at the next visit for pairs of
+visits, or multiples of its size where there is no follow-up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["EVALUATION", "Example", "GridCase", "load_examples", "multiples_of",
 EXAMPLES = "examples.npz"
 IMAGES = ("reference", "generated", "follow_up")
 SCALARS = ("slice_id", "ratio_requested", "has_follow_up")
-LEAST_REQUEST = 0.1  # of the initial size: the share of a smaller change is measurement noise
+LEAST_REQUEST = 0.1  # of the initial size: `requested_share` of a smaller change is too noisy
 MEANS = (
     "ssim_", "size_error_", "dice", "flair_threshold_dice", "drift_outside", "change_inside_share",
     "alteration_", "tumour_change", "hyperintense_fraction",
@@ -46,12 +46,12 @@ MEDIANS = (
 
 @dataclass(frozen=True)
 class GridCase:
-    """A reference slice, the sizes it is guided to, and what really came where that is known."""
+    """A reference slice, its target sizes, and the true follow-up where there is one."""
 
     reference: AxialSlice
     targets: tuple[GuidanceTarget, ...]
     follow_up: AxialSlice | None = None
-    n_pictures: int = 0  # generations whose pictures are kept
+    n_pictures: int = 0  # generations whose images are kept
 
     @property
     def slice_id(self) -> str:
@@ -64,10 +64,10 @@ class GridCase:
 
 @dataclass(frozen=True)
 class Example:
-    """One generation's pictures: images (C, H, W) in [-1, 1], masks (H, W).
+    """Images of one generation: images (C, H, W) in [-1, 1], masks (H, W).
 
     `follow_up` and `target_tumour` are the true next scan and its mask; without a next scan, the
-    reference and its mask dilated to the target. `ratio_requested`: target over initial size.
+    reference and its mask dilated to the target size. `ratio_requested`: target over initial size.
     """
 
     slice_id: str
@@ -88,8 +88,8 @@ def next_visits(pairs: Sequence[tuple[AxialSlice, AxialSlice]]) -> list[GridCase
 
 
 def multiples_of(slices: Sequence[AxialSlice], factors: Sequence[float]) -> list[GridCase]:
-    """Slices -> cases whose targets are multiples of their own size; more than the brain is left
-    out."""
+    """Slices -> cases whose targets are multiples of their size; targets above the brain's area
+    are left out."""
     return [
         GridCase(s, tuple(GuidanceTarget(f * s.tumour_fraction) for f in factors
                           if f * s.tumour_fraction <= 1.0))
@@ -98,8 +98,8 @@ def multiples_of(slices: Sequence[AxialSlice], factors: Sequence[float]) -> list
 
 
 def cases(job: Job) -> list[GridCase]:
-    """Pairs of visits, or the first visits where `task.multiples` are given; pictures are kept of
-    the first `task.examples` generations."""
+    """Pairs of visits, or the first visits where `task.multiples` is given; the images of the
+    first `task.examples` generations are kept."""
     if job.task.multiples:
         found = multiples_of(first_visits(job), job.task.multiples)
     else:
@@ -108,7 +108,7 @@ def cases(job: Job) -> list[GridCase]:
 
 
 def with_pictures(cases: Sequence[GridCase], count: int) -> list[GridCase]:
-    """The same cases; pictures are kept of their first `count` generations in all."""
+    """The same cases; the images of their first `count` generations in total are kept."""
     out = []
     for case in cases:
         n = min(len(case.targets), count)
@@ -120,8 +120,8 @@ def with_pictures(cases: Sequence[GridCase], count: int) -> list[GridCase]:
 def score(job: Job, case: GridCase) -> Scored:
     """One row a target: similarity to the input, achieved size, agreement with the follow-up.
 
-    Sizes are measured on FLAIR; `_guide_` marks what the guide predicts, and `_no_change`,
-    `_dilation` and `_growth_order` what the baselines reach.
+    Sizes are measured on FLAIR; `_guide_` marks predictions of the guide, and `_no_change`,
+    `_dilation` and `_growth_order` mark baselines.
 
     Raises:
         ValueError: the reference has no tumour.
@@ -134,7 +134,7 @@ def score(job: Job, case: GridCase) -> Scored:
 
 
 def summarise(job: Job, done: Done) -> Row:
-    """Means and medians of the cell; writes `examples.npz`, which pictures of a sweep take."""
+    """Means and medians of the cell; writes `examples.npz` for the figures of a sweep."""
     kept = list(done.arrays())
     if kept:
         arrays = {key: np.concatenate([one[key] for one in kept]) for key in kept[0]}
@@ -148,7 +148,7 @@ def summarise(job: Job, done: Done) -> Row:
 
 
 def _at_size(case: GridCase, made: Generation) -> np.ndarray:
-    """The initial mask dilated (or eroded) to the size that was asked for."""
+    """The initial mask dilated (or eroded) to the target size."""
     reference = case.reference
     pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
     return dilation(reference.tumour, reference.brain, pixels, spacing_mm=reference.spacing_mm)
@@ -174,9 +174,9 @@ def _score(case: GridCase, made: Generation, flair: FlairThreshold, order: str) 
 def _masks(
     case: GridCase, made: Generation, flair: FlairThreshold, order: str
 ) -> dict[str, np.ndarray]:
-    """The tumour outlined in the generation, as it is and at the size asked for, and baselines.
+    """Masks of the generation, at its measured size and at the target size, and of the baselines.
 
-    The baseline `growth_order` takes the order that the sampler uses.
+    The baseline `growth_order` uses the order of the sampler.
     """
     reference, image = case.reference, made.image.numpy()
     pixels = round(made.target.tumour_fraction * float(reference.brain.sum()))
@@ -192,7 +192,7 @@ def _masks(
 def _sizes(
     reference: AxialSlice, image: np.ndarray, made: Generation, flair: FlairThreshold
 ) -> Row:
-    """Requested against achieved; ratios compare FLAIR measurements, so their bias cancels."""
+    """Requested and achieved sizes; ratios are of two FLAIR measurements, so their bias cancels."""
     before, after = flair.fraction(reference.image), flair.fraction(image)
     wanted = made.target.tumour_fraction
     asked = wanted / reference.tumour_fraction
@@ -219,7 +219,7 @@ def _sizes(
 
 
 def _summary(table: Sequence[Row]) -> Row:
-    """Means, and medians of ratios; HD95 as a median in which an undefined one is the worst."""
+    """Means, and medians of ratios; for HD95 the median with undefined values as the largest."""
     out: Row = {}
     for key in table[0]:
         values = [r.get(key) for r in table]
@@ -234,7 +234,7 @@ def _summary(table: Sequence[Row]) -> Row:
 
 
 def _beside_dilation(table: Sequence[Row]) -> Row:
-    """Gains of the generations on dilation, with intervals over patients; empty without truth."""
+    """Gains over dilation, with intervals over patients; empty without a follow-up."""
     if "dice_dilation" not in table[0]:
         return {}
     found = beside(table, baseline="dilation")
@@ -254,7 +254,7 @@ def _example(case: GridCase, made: Generation, flair: FlairThreshold) -> Example
 
 
 def _packed(examples: Sequence[Example]) -> dict[str, np.ndarray]:
-    """Field -> its values of all examples, images in half precision."""
+    """Field -> values of all examples, images in half precision."""
     arrays: dict[str, np.ndarray] = {}
     for key in Example.__dataclass_fields__:
         values = np.array([getattr(e, key) for e in examples])
@@ -263,7 +263,7 @@ def _packed(examples: Sequence[Example]) -> dict[str, np.ndarray]:
 
 
 def load_examples(folder: str | Path) -> list[Example]:
-    """The pictures that a grid job kept in `folder`; empty where there are none."""
+    """The images that a grid job kept in `folder`; empty where there are none."""
     path = Path(folder) / EXAMPLES
     if not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""One patient, one day: how much and where, slice by slice."""
+"""Forecast of one patient on one day: sizes, growth maps and scans of several slices."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 class ForecastResult:
     """The forecast of one patient.
 
-    session is the last visit that was seen: planes go back to its NIfTI grid by (session, z).
-    skipped holds (slice, reason) for slices that could not be forecast.
+    session is the last visit before `day`: (session, z) identifies a plane of its NIfTI grid.
+    skipped holds (slice, reason) of slices that could not be forecast.
     """
 
     patient: str
@@ -47,7 +47,7 @@ class ForecastResult:
         return {s.reference.z: s.growth_map.probability for s in self.slices}
 
     def masks(self) -> dict[int, np.ndarray]:
-        """z -> forecast tumour (H, W) bool: the initial mask and what the map adds."""
+        """z -> forecast tumour (H, W) bool: the initial mask and the thresholded growth map."""
         return {s.reference.z: s.placements["dynamic"].mask for s in self.slices}
 
     def scans(self) -> dict[int, np.ndarray]:
@@ -55,7 +55,7 @@ class ForecastResult:
         return {s.reference.z: s.median_generation.image.numpy() for s in self.slices}
 
     def table(self) -> list[Row]:
-        """One short row a slice, for the screen and the page."""
+        """One short row a slice, for the terminal and the page."""
         keys = ("slice_id", "area_last_mm2", "forecast_median_mm2", "forecast_low_mm2",
                 "forecast_high_mm2", *WHAT_IF, "generated_mm2", "ssim_outside", "area_true_mm2",
                 "hd95_dynamic_mm", "hd95_no_change_mm", "hd95_dilation_forecast_mm",
@@ -85,14 +85,14 @@ def run_forecast(
         patient: name in the store.
         day: days since the first visit.
         sampler: guided sampler.
-        growth: how areas are fitted.
-        maps: how growth maps are made; by default `presets.MAPS["forecast"]`.
+        growth: settings of the size forecast.
+        maps: settings of the growth maps; by default `presets.MAPS["forecast"]`.
         count: number of slices, from `choose_slices`.
-        zs: these slices instead.
-        truth_within_days: the first visit on or after `day` is shown as the truth if it lies at
-            most this much later. It is never fitted.
+        zs: slices to use in place of `choose_slices`.
+        truth_within_days: the first visit on or after `day` is the truth if it lies at most this
+            number of days after it. It is never used for the forecast.
         seed: of the sampler.
-        what_if: other courses of radiotherapy, whose sizes are forecast beside the actual ones'.
+        what_if: other courses of radiotherapy, for a counterfactual forecast of the sizes.
 
     Raises:
         KeyError: no such patient or slice in the store.
@@ -115,7 +115,7 @@ def run_forecast(
             done.append(forecast_slice(sampler, series, day, growth=growth, maps=maps, seed=seed,
                                        follow_up=follow_up, what_if=what_if))
         except RefusedChangeError:
-            raise  # the courses are the patient's: no other slice will be answered
+            raise  # the courses are the same for all slices of the patient
         except (ValueError, RuntimeError) as error:
             log.warning("slice %s is left out: %s", series.slice_id, error)
             skipped.append((series.slice_id, str(error)))
@@ -141,19 +141,19 @@ def _split_visits(visits: Sequence[StoredVisit], day: float, within: float
     if not seen:
         raise ValueError(
             f"patient {visits[0].patient}: no visit before day {day:g}; the first is on day "
-            f"{dated[0][0]:g}. Ask for a later day."
+            f"{dated[0][0]:g}. Give a later day."
         )
     later = [v for d, v in dated if day <= d <= day + within]
     return seen, later[0] if later else None
 
 
 def choose_slices(store: SliceStore, patient: str, *, session: str, count: int = 3) -> list[int]:
-    """Equally spaced tumour slices of one visit, the one with the largest area among them.
+    """Equally spaced tumour slices of one visit, including the one with the largest area.
 
     Only slices that all visits of the patient have are considered.
 
     Raises:
-        ValueError: the visit shows no tumour.
+        ValueError: the visit has no tumour in these slices.
     """
     visit, common = store.visit(patient, session), set(store.common_zs(patient))
     areas = {z: visit.tumour_area_mm2(z) for z in visit.zs if z in common}
@@ -161,7 +161,7 @@ def choose_slices(store: SliceStore, patient: str, *, session: str, count: int =
     if not with_tumour:
         raise ValueError(
             f"patient {patient}: session {session} has no tumour in any slice that all visits "
-            "share. Check its segmentation."
+            "have. Check its segmentation."
         )
     chosen = equally_spaced(with_tumour, count)
     largest = max(with_tumour, key=lambda z: areas[z])

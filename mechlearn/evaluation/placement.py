@@ -1,4 +1,4 @@
-"""Where growth was put: masks and probabilities of growth maps and baselines against the truth."""
+"""Masks and probabilities of growth maps and baselines on one slice, and their scores."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ METHODS = BASELINES + MAPS
 
 @dataclass(frozen=True)
 class Placement:
-    """One method's prediction on a slice: masks with and without the initial tumour, a probability.
+    """One method's prediction on a slice.
 
-    mask (H, W) bool holds the initial mask; alone (H, W) bool is a growth map's own mask, None for
-    a baseline; probability (H, W) of growth outside the initial mask, None where there is none.
+    mask (H, W) bool includes the initial mask; alone (H, W) bool is the mask of a growth map
+    without the initial mask, None for a baseline; probability (H, W) of growth outside the initial
+    mask, None where the method has none.
     """
 
     mask: np.ndarray
@@ -44,16 +45,15 @@ def place(
     threshold: float = 0.5,
     order: str = "phantom",
 ) -> dict[str, Placement]:
-    """Growth maps and baselines from one reference slice; those of `_true` need the true area.
+    """Predictions of growth maps and baselines from one reference slice.
 
     Args:
         reference: the last scan.
-        maps: `dynamic` and perhaps `static` growth maps over it.
-        forecast_area_mm2: what dilation, heat kernel and growth order grow to.
-        true_area_mm2: of the follow-up, for the baselines that know it.
+        maps: `dynamic` and optionally `static` growth maps of it.
+        forecast_area_mm2: area of the baselines dilation, heat kernel and growth order.
+        true_area_mm2: area of the follow-up, for the baselines `_true`; None leaves them out.
         threshold: probability from which a pixel counts as grown.
-        order: of growth, for the baseline of that name: the one that the sampler uses
-            (`SamplerSpec.order`).
+        order: of the baseline growth order: that of the sampler (`SamplerSpec.order`).
     """
     initial, brain = reference.tumour, reference.brain
     area_px = _pixels(forecast_area_mm2, reference)
@@ -91,7 +91,7 @@ def score(placements: Mapping[str, Placement], reference: AxialSlice, truth: np.
 
     Args:
         placements: by method.
-        reference: the slice they start from.
+        reference: the last scan.
         truth: true follow-up mask, (H, W) bool.
     """
     row: Row = {}

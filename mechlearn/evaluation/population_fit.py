@@ -1,4 +1,4 @@
-"""What a cohort says about growth before a patient is seen: fitted, kept, and cross-fitted."""
+"""Population priors of a cohort: fit, file, and cross-fit over patients."""
 
 from __future__ import annotations
 
@@ -36,21 +36,20 @@ __all__ = ["CrossFit", "check_unseen", "cross_fitted", "fingerprint_of", "in_ord
 log = logging.getLogger(__name__)
 
 FILE = "population.json"
-_FEW_SERIES = 40  # fewer are fitted faster in this process than others are started
-_SIXTY_EIGHT = (0.1587, 0.8413)  # what one standard deviation holds of a normal distribution
+_FEW_SERIES = 40  # with fewer series one process is faster than several
+_SIXTY_EIGHT = (0.1587, 0.8413)  # levels of -1 and +1 standard deviation of a normal distribution
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Populations from the cohort that is forecast, without ever seeing a patient they forecast.
+    """Settings of a cross-fit: each fold of patients is forecast by priors fitted to the others.
 
     Attributes:
-        n_folds: groups of patients; each is forecast by a population of the others. At most one a
-            patient.
-        laws: of a pooled forecast; a forecast by one law takes that law alone.
+        n_folds: number of folds; at most the number of patients.
+        laws: growth models of a pooled forecast; a forecast by one model uses this model alone.
         seed: of folds and fits.
-        floor: size that stands for "nothing", in the cohort's unit; None: from the others.
-        alpha_beta_gy: where laws count doses instead of fitting a surviving fraction.
+        floor: size added before a logarithm, in the cohort's unit; None: estimated.
+        alpha_beta_gy: where growth models depend on the dose; None for a surviving fraction.
     """
 
     n_folds: int = 5
@@ -64,7 +63,8 @@ class CrossFit:
 
 
 def in_order(timelines: Sequence[SizeSeries]) -> tuple[SizeSeries, ...]:
-    """By slice, so that no result depends on the order of a file; ValueError for a name twice."""
+    """Sorted by name, so that no result depends on the order of a file; ValueError for two series
+    with one name."""
     ordered = tuple(sorted(timelines, key=lambda t: t.name))
     for one, other in zip(ordered, ordered[1:], strict=False):
         if one.name == other.name:
@@ -77,31 +77,31 @@ def run_population(
     unit: str = "mm2", floor: float | None = None, n_folds: int = 5, seed: int = 0,
     alpha_beta_gy: float | None = None, about: Mapping[str, Any] | None = None,
 ) -> Row:
-    """Fit a population to a cohort and write it to `out_dir/population.json`.
+    """Fit population priors to a cohort and write them to `out_dir/population.json`.
 
     Args:
         timelines: slices of the cohort with all their visits, of at least 3 patients.
-        out_dir: receives the file that `growth.population` takes.
-        laws: which laws; those that know radiotherapy are left out where no slice has any.
+        out_dir: receives the file for `growth.population`.
+        laws: growth models; those with radiotherapy are left out where no slice has a course.
         unit: of the sizes, mm2 or mm3.
-        floor: size that stands for "nothing", in that unit; None: from the cohort.
-        n_folds: cross-fits behind weights and calibration.
+        floor: size added before a logarithm, in this unit; None: estimated from the cohort.
+        n_folds: folds of the cross-fit that gives weights and calibration.
         seed: of folds, starts and draws.
-        alpha_beta_gy: where laws count doses instead of fitting a surviving fraction.
-        about: provenance, stored with the population, beside marks of its patients.
+        alpha_beta_gy: where growth models depend on the dose; None for a surviving fraction.
+        about: provenance, stored with the population and with hashes of its patients' names.
 
     Returns:
-        The row: by law its weight, measurement noise `sigma`, model error `tau_per_sqrt_day`,
-        and the bias and width of its held-out errors in its own standard deviations (0 and 1 if
-        they were right without correction).
+        The row: for every growth model its weight, measurement noise `sigma`, model error
+        `tau_per_sqrt_day`, and bias and width of its held-out errors in its standard deviations
+        (0 and 1 for a calibrated forecast).
 
     Raises:
-        ValueError: no series, a slice named twice, fewer than 3 patients with two visits, or
-            laws of radiotherapy alone where there was none.
+        ValueError: no series, two slices with one name, fewer than 3 patients with two visits, or
+            only growth models with radiotherapy and no course.
     """
     series = in_order(timelines)
     if not series:
-        raise ValueError("population: no series to learn from. Check task.series or task.split.")
+        raise ValueError("population: no series in the cohort. Check task.series or task.split.")
     start = time.monotonic()
     ensemble = fit_ensemble(
         series, _resolved(laws, alpha_beta_gy, series), unit=unit, floor=floor, n_folds=n_folds,
@@ -129,21 +129,21 @@ def run_population(
 def _resolved(
     laws: Sequence[str], alpha_beta_gy: float | None, series: Sequence[SizeSeries]
 ) -> list[GrowthModel]:
-    """The laws, one of which at least the series can tell something about."""
+    """The growth models; ValueError if all need radiotherapy and no series has a course."""
     found = [get_growth_model(law) for law in laws]
     if not any(t.courses for t in series) and all(
         law.knows_radiotherapy for law in found
     ):
         raise ValueError(
             f"population of {', '.join(laws)}: no course of radiotherapy in {len(series)} series, "
-            "and all of these laws are about radiotherapy. Fill in rt_start_day, or add a law "
-            "without, such as exponential or gompertz."
+            "and all of these growth models include radiotherapy. Fill in rt_start_day, or add a "
+            "growth model without radiotherapy, such as exponential or gompertz."
         )
     return found if alpha_beta_gy is None else [law.linear_quadratic() for law in found]
 
 
 def _mark(patient: str) -> str:
-    """Tells whether a patient is among others without naming any."""
+    """Hash of a patient's name."""
     return hashlib.sha256(patient.encode()).hexdigest()[:12]
 
 
@@ -152,21 +152,21 @@ def _marks(series: Sequence[SizeSeries]) -> list[str]:
 
 
 def fingerprint_of(ensemble: Ensemble) -> str:
-    """Changes with anything in a population: a file may be made again under its name."""
+    """Digest of a population's content: a file may be made again with the same name."""
     with TemporaryDirectory() as folder:
         content = ensemble.save(Path(folder) / FILE).read_bytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def check_unseen(ensemble: Ensemble, patients: Iterable[str]) -> None:
-    """ValueError if a population was fitted to a patient that it is to be scored on."""
+    """ValueError if a population was fitted to one of the patients that it is scored on."""
     seen = set(ensemble.about.get("patients", ()))
     known = sorted({p for p in patients if _mark(p) in seen})
     if known:
         raise ValueError(
             f"growth.population ({ensemble.about.get('cohort', 'unnamed')}): was fitted to "
             f"{len(known)} of these patients ({', '.join(known[:3])}), so scores on them would "
-            "flatter it. Use growth.population=cross_fit, or another cohort's."
+            "be too good. Use growth.population=cross_fit, or a population of another cohort."
         )
 
 
@@ -186,8 +186,8 @@ def _member_row(member: Member) -> Row:
 
 
 def _table(ensemble: Ensemble) -> list[str]:
-    """What is typical of the cohort, one line a parameter: median and what 95% lie between."""
-    lines = [f"{'law':<20}{'parameter':<20}{'median':>10}{'2.5%':>10}{'97.5%':>10}  unit"]
+    """Median and 95% range of every parameter over the cohort, one line a parameter."""
+    lines = [f"{'growth model':<20}{'parameter':<20}{'median':>10}{'2.5%':>10}{'97.5%':>10}  unit"]
     for member in ensemble.members:
         units = {p.name: p.unit for p in member.population.law.parameters}
         name = f"{member.name} {member.weight:.0%}"
@@ -201,26 +201,26 @@ def _table(ensemble: Ensemble) -> list[str]:
 def cross_fitted(
     series: Sequence[SizeSeries], settings: CrossFit, *, unit: str, folder: Path
 ) -> list[tuple[Ensemble, list[int]]]:
-    """(population, slices that it may forecast): no patient is among those it was fitted to.
+    """(population, indices of the slices that it forecasts), one a fold of patients.
 
-    Each population is kept in `folder` as JSON; a second run takes those that are there, if they
-    are of the same series and settings.
+    Each population is fitted to the patients of the other folds and kept in `folder` as JSON. A
+    second run reads these files if they belong to the same series and settings.
 
     Args:
         series: the cohort, `in_order`.
-        settings: folds, laws, seed, floor.
+        settings: folds, growth models, seed, floor.
         unit: of the sizes.
         folder: receives `fold_<k>.json`.
 
     Raises:
-        ValueError: too few patients for any fold.
+        ValueError: fewer than two patients.
     """
     patients = [t.patient for t in series]
     count = min(settings.n_folds, len(set(patients)))
     if count < 2:
         raise ValueError(
-            "growth.population='cross_fit': one patient only; a population of the others needs "
-            "others. Use growth.population=phantom or null."
+            "growth.population='cross_fit': the cohort has only one patient; a cross-fit needs at "
+            "least two. Use growth.population=phantom or null."
         )
     fold = folds(patients, count, settings.seed)
     settings = dataclasses.replace(settings, n_folds=count)
@@ -233,7 +233,7 @@ def cross_fitted(
             about = {"cohort": f"cross-fit, fold {k + 1} of {count}", "fingerprint": mark}
             missing.append((path, others, settings, unit, about))
     _fit_folds(missing, len(series))
-    # As they were written, rounded: a resumed run gives the numbers of an unbroken one.
+    # Read from the files, which are rounded: a resumed run gives the same numbers.
     return [
         (load_ensemble(path), [i for i, f in enumerate(fold) if f == k])
         for k, path in enumerate(paths)
@@ -244,8 +244,8 @@ _Fold = tuple[Path, list[SizeSeries], CrossFit, str, Mapping[str, Any]]
 
 
 def _fit_folds(missing: Sequence[_Fold], n_series: int) -> None:
-    """Fit and write the populations of some folds; those of many series in several processes."""
-    report = countdown("populations, patients apart", log=log)
+    """Fit and write the populations of some folds, in several processes for many series."""
+    report = countdown("cross-fitted populations", log=log)
     workers = min(os.cpu_count() or 1, len(missing))
     if workers < 2 or n_series < _FEW_SERIES:
         for done, fold in enumerate(missing, 1):
@@ -274,13 +274,13 @@ def _is_kept(path: Path, mark: str) -> bool:
         return False
     try:
         kept = load_ensemble(path)
-    except ValueError:  # of another version, or half a file: made again
+    except ValueError:  # of another version, or incomplete: fitted again
         return False
     return kept.about.get("fingerprint") == mark
 
 
 def _fingerprint(series: Sequence[SizeSeries], settings: CrossFit, unit: str) -> str:
-    """Changes with any setting, any visit and any course."""
+    """Digest of settings, visits and courses."""
     card = [mechlearn.__version__, unit, dataclasses.asdict(settings),
             [dataclasses.asdict(t) for t in series]]
     return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:16]

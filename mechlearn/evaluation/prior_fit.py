@@ -1,9 +1,9 @@
-"""Fit the growth prior: which pixels beside a tumour are tumour at the next visit.
+"""Fit the growth prior: which pixels near a tumour are tumour at the next visit.
 
     python -m mechlearn.evaluation.prior_fit STORE OUT.json
 
-Pairs of consecutive visits of the training patients whose slice grows by more than 10% from at
-least 100 mm2 are fitted by penalised logistic regression with an intercept a slice.
+The data are pairs of consecutive visits of the training patients, for slices that grow by more than
+10% from at least 100 mm2. The fit is a penalised logistic regression with one intercept a slice.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from mechlearn.spatial.order_prior import GrowthPrior, features
 __all__ = ["fit_prior", "fit_weights"]
 
 log = logging.getLogger(__name__)
-_REACH_MM = 40.0  # pixels further from the tumour are not fitted, unless it got there
+_REACH_MM = 40.0  # pixels further from the tumour are fitted only if the tumour reached them
 
 
 def fit_weights(
     x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, penalty: float = 1e-3, steps: int = 15
 ) -> np.ndarray:
-    """Logistic regression with a free intercept a group, by Newton's method.
+    """Logistic regression with an unpenalised intercept for each group, by Newton's method.
 
     Args:
         x: (N, K). y: (N,) bool. groups: (N,) int, 0 .. G - 1, sorted.
         penalty: of the squared weights of standardised columns, per sample.
-        steps: at most.
+        steps: largest number of Newton steps.
 
     Returns:
-        (K,) weights of the columns as given.
+        (K,) weights of the columns on their original scale.
 
     Raises:
-        ValueError: groups that are not sorted 0 .. G - 1, or are of one class alone.
+        ValueError: groups that are not sorted 0 .. G - 1, or that hold one class only.
     """
     count = np.bincount(groups)
     if (np.diff(groups) < 0).any() or (count == 0).any():
         raise ValueError("groups must be sorted and numbered 0 .. G - 1 without gaps.")
     share = np.bincount(groups, y) / count
     if ((share == 0) | (share == 1)).any():
-        raise ValueError("a group of one class has no finite intercept. Leave it out.")
+        raise ValueError("a group with one class has no finite intercept. Leave it out.")
     spread = x.std(0, dtype=float)
     spread = np.where(spread > 0, spread, 1.0)
     a = ((x - x.mean(0, dtype=float)) / spread).astype(np.float32)
@@ -70,7 +70,7 @@ def fit_weights(
         grad_c, h_c = (np.add.reduceat(v, starts) for v in (p - y, h))
         weighted = a * h[:, None]
         cross = np.add.reduceat(weighted, starts, axis=0)  # (G, K)
-        # The intercepts' block of the Hessian is diagonal: eliminate it.
+        # The Hessian's block of the intercepts is diagonal: eliminate it.
         schur = a.T @ weighted + ridge * np.eye(w.size) - cross.T @ (cross / h_c[:, None])
         step_w = np.linalg.solve(schur.astype(float), grad_w - cross.T @ (grad_c / h_c))
         step_c = (grad_c - cross @ step_w) / h_c
@@ -97,14 +97,17 @@ def fit_prior(
     penalty: float = 1e-3,
     seed: int = 0,
 ) -> GrowthPrior:
-    """Both sets of weights from (reference with surroundings, follow-up) pairs.
+    """Both sets of weights (3D and 2D features) from pairs of slices.
 
     Args:
-        pairs: growing slices.
-        about: what they are, kept in the prior.
-        pixels: drawn of each slice.
+        pairs: (reference with surroundings, follow-up) of growing slices.
+        about: provenance, kept in the prior.
+        pixels: number of pixels sampled in each slice.
         penalty: see `fit_weights`.
-        seed: of the drawing.
+        seed: of the sampling.
+
+    Raises:
+        ValueError: a slice without surroundings, or no slice that grows.
     """
     rng = np.random.default_rng(seed)
     sets: dict[str, list[np.ndarray]] = {"in_space": [], "in_plane": []}
@@ -135,7 +138,8 @@ def fit_prior(
     weights = {}
     for key, parts in sets.items():
         w = fit_weights(np.concatenate(parts), y, groups, penalty=penalty)
-        weights[key] = dict(zip(names[key], (-w).tolist(), strict=True))  # higher joins later
+        # A higher score means a later arrival.
+        weights[key] = dict(zip(names[key], (-w).tolist(), strict=True))
     about = {**about, "n_slices": len(grown), "n_patients": len({s.patient for s, _ in pairs}),
              "pixels_a_slice": pixels, "penalty": penalty, "seed": seed}  # fmt: skip
     return GrowthPrior(weights["in_space"], weights["in_plane"], about)
@@ -145,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("store", type=Path, help="slice store with follow-up visits")
     parser.add_argument("out", type=Path, help="JSON file to write")
-    parser.add_argument("--slices", type=int, default=5, help="of a pair of visits")
+    parser.add_argument("--slices", type=int, default=5, help="number a pair of visits")
     parser.add_argument("--min-area-mm2", type=float, default=100.0)
     parser.add_argument("--min-growth", type=float, default=0.10)
     parser.add_argument("--penalty", type=float, default=1e-3)

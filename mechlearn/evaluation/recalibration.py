@@ -1,7 +1,8 @@
 """Recalibration of growth probabilities on patients that are not scored.
 
-The observed frequency of tumour is made a rising function of the probability by isotonic regression
-(Zadrozny and Elkan 2002): the ranking of pixels stays, what a probability means is corrected.
+Isotonic regression fits the observed frequency of tumour as a non-decreasing function of the
+probability (Zadrozny and Elkan 2002). It corrects the probabilities and keeps the ranking of
+pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["Recalibration", "fit_recalibration"]
 
 @dataclass(frozen=True)
 class Recalibration:
-    """A rising step-wise linear function of probabilities: `levels` (K,) to `values` (K,)."""
+    """A non-decreasing, piecewise linear function that maps `levels` (K,) to `values` (K,)."""
 
     levels: np.ndarray
     values: np.ndarray
@@ -30,7 +31,7 @@ class Recalibration:
 def fit_recalibration(
     probabilities: Sequence[np.ndarray], truths: Sequence[np.ndarray]
 ) -> Recalibration:
-    """Fit on the pixels of all given slices.
+    """Fit on the pixels of all slices.
 
     Args:
         probabilities: one array a slice, in [0, 1].

@@ -1,7 +1,7 @@
-"""One job, one flat row: plain numbers, strings, booleans or None, written at once or not at all.
+"""The flat row of a job: numbers, strings, booleans or None, written atomically.
 
-A key carries its unit (`hd95_dynamic_mm`). An undefined value is None and, where it helps, the
-reason stands beside it under `<key>_reason`.
+A key ends with its unit (`hd95_dynamic_mm`). An undefined value is None, and `<key>_reason` can
+hold the reason.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 Row = dict[str, Any]
 ROW = "row.json"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a formula in a spreadsheet
 AS_TEXT = "'"
 FAILED = "failed.json"
 
@@ -62,7 +62,7 @@ def plain(key: str, value: Any) -> tuple[Any, str | None]:
 
 
 def plain_row(row: Mapping[str, Any]) -> Row:
-    """The row with builtins alone; reasons of undefined values beside them."""
+    """The row with builtin values only, and with the reasons of undefined values."""
     out: Row = {}
     for key, value in row.items():
         out[key], reason = plain(key, value)
@@ -72,7 +72,7 @@ def plain_row(row: Mapping[str, Any]) -> Row:
 
 
 def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:
-    """Write one row as JSON, atomically, keys in their order; removes `failed.json` beside it.
+    """Write one row as JSON, atomically, keys in their order; removes `failed.json` in its folder.
 
     Args:
         path: the file, or a folder that receives `row.json`.
@@ -89,7 +89,7 @@ def write_row(path: str | Path, row: Mapping[str, Any]) -> Path:
 
 
 def write_failure(folder: str | Path, error: BaseException) -> Path:
-    """Leave `failed.json` in `folder`: what `collect` reports for this cell."""
+    """Write `failed.json` to `folder`: `collect` reports its error for this cell."""
     content = {
         "error": f"{type(error).__name__}: {error}",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,16 +99,16 @@ def write_failure(folder: str | Path, error: BaseException) -> Path:
 
 
 def read_row(path: str | Path) -> Row:
-    """Read one row; ValueError naming the file if it is not a JSON object."""
+    """Read one row; a ValueError that names the file if it is not a JSON object."""
     path = Path(path)
     row = read_json(path, remedy="Delete it and run the job again.")
     if not isinstance(row, dict):
-        raise ValueError(f"{path}: holds a {type(row).__name__}, expected one flat JSON object.")
+        raise ValueError(f"{path}: holds a {type(row).__name__}; must be one flat JSON object.")
     return row
 
 
 def read_rows(folder: str | Path) -> list[Row]:
-    """Every `row.json` below `folder`, in order of path."""
+    """The rows of all `row.json` below `folder`, in order of their paths."""
     return [read_row(path) for path in sorted(Path(folder).rglob(ROW))]
 
 
@@ -116,13 +116,13 @@ def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]],
                 *, first: Sequence[str] = ()) -> Path:
     """Write rows as CSV, atomically; None is an empty cell.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it, which
-    `read_table` takes off again.
+    A text that a spreadsheet would read as a formula gets a leading apostrophe, which `read_table`
+    removes.
 
     Args:
         path: the CSV file.
-        rows: flat rows; a key that some rows lack is empty there.
-        first: keys that lead the columns; the others follow sorted.
+        rows: flat rows; a key that a row lacks gives an empty cell.
+        first: keys of the first columns; the others follow, sorted.
     """
     kept = [plain_row(row) for row in rows]
     keys = {key for row in kept for key in row}
@@ -140,7 +140,7 @@ def _as_text(value: Any) -> Any:
 
 
 def read_table(path: str | Path) -> list[Row]:
-    """Read a CSV of `write_table`: empty cells are None, numbers are numbers again."""
+    """Read a CSV of `write_table`: empty cells become None, numbers become numbers."""
     with Path(path).open(newline="") as file:
         return [{key: _typed(text) for key, text in row.items()} for row in csv.DictReader(file)]
 

@@ -1,4 +1,4 @@
-"""One runner for every evaluation: cases are scored, kept, resumed, counted and summarised.
+"""The runner of all evaluations: it scores, stores, resumes, counts and summarises cases.
 
 An evaluation is one file that declares `EVALUATION = Evaluation(cases=..., score=...)`; see
 `docs/adding-an-evaluation.md`. `size_response.py` is a short example.
@@ -38,13 +38,13 @@ SLICES, SIZES = "slices", "sizes"
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of one case.
+    """The result of one case.
 
     Attributes:
-        rows: one or more flat rows; each gets the case's `slice_id` and `patient` where it has none
-            of its own. A row with a `skipped` reason is counted and left out of the summary.
-        arrays: kept beside the rows, for the summary and for pictures.
-        extra: goes into the job's row as it is.
+        rows: one or more flat rows; the runner adds `slice_id` and `patient` of the case where they
+            are missing. A row with a `skipped` reason is counted and left out of the summary.
+        arrays: stored with the rows, for the summary and for figures.
+        extra: added to the job's row.
     """
 
     rows: Sequence[Row] = ()
@@ -54,12 +54,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Done:
-    """All that a job has scored.
+    """All cases that a job has scored.
 
     Attributes:
         rows: of the cases that could be scored. skipped: of the others, with the reason.
-        seconds: that the cases took, in this run or an earlier one.
-        paths: arrays of the cases that kept any, in their order.
+        seconds: time of all cases, in this run and in earlier ones.
+        paths: files with the arrays of the cases, in their order.
     """
 
     rows: list[Row]
@@ -68,7 +68,7 @@ class Done:
     paths: list[Path]
 
     def arrays(self) -> Iterator[dict[str, np.ndarray]]:
-        """What each case has kept, one case after another."""
+        """The arrays of every case, one case after the other."""
         for path in self.paths:
             with np.load(path) as held:
                 yield dict(held)
@@ -84,21 +84,21 @@ def _no_figures(job: Job, done: Done) -> Mapping[str, Figure]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation: how cases are chosen, how one is scored, how all are summarised and drawn.
+    """An evaluation: functions that choose cases, score one, summarise all, and draw figures.
 
     Attributes:
         cases: (job) -> cases. A case has `slice_id` (or `name`) and `patient`.
         score: (job, case) -> a row, several rows, or `Scored`. A ValueError leaves the case out,
             with its message as the reason.
-        summarise: (job, done) -> what goes into the job's row beside the counts. By default the
+        summarise: (job, done) -> keys of the job's row in addition to the counts. By default the
             mean of every number with an interval that resamples patients.
-        figures: (job, done) -> file name: figure, drawn from rows. Imports `report` itself.
+        figures: (job, done) -> {file name: figure}. The function imports `report` itself.
         reads: `slices`: models and the slices of `data`; `sizes`: series of sizes, no models.
-        table: file of all rows; empty for none. first: its leading columns.
-        resumes: finished cases are kept and not scored again. False where all cases are one
-            computation that keeps its own parts.
+        table: file of all rows; empty for none. first: its first columns.
+        resumes: finished cases are stored and not scored again. False where all cases are one
+            computation.
         left_out: exceptions of `score` that leave a case out.
-        text: file of the output folder that the terminal shows in place of the row's numbers.
+        text: file of the output folder that the terminal shows in place of the row.
     """
 
     cases: Callable[[Job], Sequence[Any]]
@@ -117,7 +117,7 @@ def load_evaluation(module: str) -> Evaluation:
     """The `EVALUATION` that a module declares.
 
     Raises:
-        ValueError: no such module, or none that declares one.
+        ValueError: no such module, or a module without `EVALUATION`.
     """
     remedy = ("Give task=sizes, or the module of an evaluation of your own "
               "(docs/adding-an-evaluation.md).")  # fmt: skip
@@ -137,18 +137,18 @@ def run(
 ) -> Row:
     """Score all cases and return the job's row.
 
-    Leaves `table` and figures in `job.out_dir`, and each finished case in its folder `cases`: a
-    run that was stopped goes on from there. A case is scored again when a setting, the code or
-    its own data has changed.
+    Writes the table and the figures to `job.out_dir`, and every finished case to its folder
+    `cases`, so that a stopped run can be resumed. A case is scored again when the settings, the
+    code or its data have changed.
 
     Args:
-        evaluation: what is done.
-        job: what it is done with.
-        cases: in place of those that `evaluation.cases` chooses.
+        evaluation: the evaluation.
+        job: its inputs.
+        cases: replace those that `evaluation.cases` chooses.
         rerun: score finished cases again.
 
     Raises:
-        ValueError: there is no case, two of one name, or none that could be scored.
+        ValueError: there is no case, two cases have one name, or no case could be scored.
     """
     name = job.task.name
     given = evaluation.cases(job) if cases is None else cases
@@ -174,14 +174,14 @@ def run(
         **evaluation.summarise(job, done), **job.identity,
     }  # fmt: skip
     for file, figure in evaluation.figures(job, done).items():
-        from mechlearn.report.style import save  # matplotlib: not for a row alone
+        from mechlearn.report.style import save  # imports matplotlib
 
         log.info("figure: %s", save(figure, job.out_dir / file))
     return row
 
 
 def name_of(case: Any) -> str:
-    """`slice_id` of a slice, `name` of a series."""
+    """`slice_id` of a slice or `name` of a series."""
     return str(getattr(case, "slice_id", None) or case.name)
 
 
@@ -204,7 +204,7 @@ def _check_cases(name: str, cases: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A finished case, as it stands in its file."""
+    """A finished case, as stored in its file."""
 
     rows: list[Row]
     extra: Row
@@ -214,7 +214,7 @@ class _Kept:
 
 
 def _scored(evaluation: Evaluation, job: Job, case: Any, mark: str, rerun: bool) -> _Kept:
-    """The finished case from its file, or scored now and kept."""
+    """The case from its file if it is finished; otherwise scored and stored."""
     file = job.out_dir / CASES / f"{_stem(case)}.json"
     arrays = file.with_suffix(".npz")
     if evaluation.resumes:
@@ -238,7 +238,7 @@ def _scored(evaluation: Evaluation, job: Job, case: Any, mark: str, rerun: bool)
 
 
 def _score(evaluation: Evaluation, job: Job, case: Any) -> tuple[Scored, bool]:
-    """(what was scored, whether the case is left out)."""
+    """(the result of a case, whether the case is left out)."""
     try:
         made = evaluation.score(job, case)
     except evaluation.left_out as error:

@@ -1,7 +1,7 @@
-"""One forecast of a growing tumour against the next visit, beside simple baselines.
+"""Scores of one forecast against the next visit, with those of simple baselines.
 
-Every baseline is taken to the size of the forecast and to the true size, so that how much and where
-are judged apart.
+Every baseline is scored at the size of the forecast and at the true size. This separates errors of
+size from errors of location.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mechlearn.spatial.volume_baselines import (
 
 __all__ = ["METRICS", "ForecastCase", "arrival_maps", "score_arrivals", "score_case", "scores_of"]
 
-COVERAGES_MM = {"coverage_15mm": 15.0, "coverage_5mm": 5.0}  # margins whose volume is covered
+COVERAGES_MM = {"coverage_15mm": 15.0, "coverage_5mm": 5.0}  # uniform margins of equal volume
 METRICS = ("dice", "hd95_mm", "surface_dice_2mm", "continuous_dice", "average_precision", "brier",
            "ece", *COVERAGES_MM)  # fmt: skip
 _ROOM_MM = 5.0
@@ -38,17 +38,17 @@ _ROOM_MM = 5.0
 
 @dataclass(frozen=True)
 class ForecastCase:
-    """A forecast (or none) and the two visits it lies between, arrays (Z, H, W) or (H, W).
+    """The last visit, the true follow-up and a forecast (or none), arrays (Z, H, W) or (H, W).
 
     Attributes:
         patient: name.
-        last, truth: whole tumour at the last visit and at the day that was forecast, bool.
-        brain: bool; all true where no brain is known.
-        cavity: resection cavity at the last visit, bool: closed to growth.
-        speed: relative speed of a front in each voxel; None for 1 in the brain.
+        last, truth: whole tumour at the last visit and on the forecast day, bool.
+        brain: bool; all true where the brain is not known.
+        cavity: resection cavity at the last visit, bool; tumours do not grow into it.
         spacing_mm: voxel size along each axis.
-        prediction: probability in [0, 1] or a mask as 0 and 1; None to score the baselines alone.
-        score: of a fitted order, which then is the order that is judged; None for the default.
+        speed: relative speed of a front in each voxel; None for 1 in the brain.
+        prediction: probability in [0, 1] or a mask as 0 and 1; None to score only baselines.
+        score: of a fitted order, which `arrival_order` then uses; None for the default order.
     """
 
     patient: str
@@ -67,15 +67,16 @@ class ForecastCase:
             if other is not None:
                 same_shape(name, other, "last", self.last)
         if not self.last.any():
-            raise ValueError(f"{self.patient}: the last visit has no tumour, so no baseline can "
-                             "grow. Leave this patient out, or give an earlier visit.")  # fmt: skip
+            raise ValueError(f"{self.patient}: the last visit has no tumour, so there are no "
+                             "baselines. Leave this patient out, or give an earlier "
+                             "visit.")  # fmt: skip
         if not self.truth.any():
-            raise ValueError(f"{self.patient}: the true follow-up has no tumour. Score a vanished "
-                             "tumour by its size alone.")  # fmt: skip
+            raise ValueError(f"{self.patient}: the true follow-up has no tumour. Score only the "
+                             "size for this patient.")  # fmt: skip
 
     @property
     def where(self) -> np.ndarray:
-        """Where the tumour can be: brain and last tumour without the cavity."""
+        """Voxels where tumour is possible: brain and last tumour, without the cavity."""
         return np.asarray((self.brain | self.last) & ~self.cavity)
 
     @property
@@ -86,7 +87,7 @@ class ForecastCase:
 
     @cached_property
     def treated_voxels(self) -> dict[str, int]:
-        """Voxels outside the last tumour within uniform margins, by name of COVERAGES_MM."""
+        """Numbers of voxels in uniform margins around the last tumour, by name of COVERAGES_MM."""
         out = {}
         for name, margin in COVERAGES_MM.items():
             grown = uniform_margin(self.last, self.where, self.spacing_mm, margin)
@@ -94,7 +95,7 @@ class ForecastCase:
         return out
 
     def cropped(self) -> ForecastCase:
-        """The same case in a box around all that counts."""
+        """The same case cropped to a box around brain, tumour and prediction."""
         held = self.where | self.truth
         if self.prediction is not None:
             held = held | (self.prediction > 0)
@@ -110,7 +111,7 @@ class ForecastCase:
 def arrival_maps(
     case: ForecastCase, size: float, *, spec: FrontSpec | None = None
 ) -> dict[str, ArrivalMap]:
-    """Arrival maps of all baselines and of the judged order, by name; `size` in mm3 (mm2)."""
+    """Arrival maps of all baselines and of `arrival_order`, by name; `size` in mm3 (mm2)."""
     labels = np.where(case.cavity, 4, np.where(case.last, 2, 0)).astype(np.uint8)
     anywhere = np.ones(case.last.shape, bool)
 
@@ -134,7 +135,7 @@ def _fitted(case: ForecastCase) -> ArrivalMap:
 
 
 def score_arrivals(case: ForecastCase, maps: Mapping[str, ArrivalMap], size: float) -> list[Row]:
-    """A row a map: its mask at `size`, its ranking of voxels as a probability-free score."""
+    """One row a map: scores of its mask at `size` and of its ranking of voxels."""
     return [
         {"method": name, **scores_of(case, arrival.mask(size), -_finite(arrival))}
         for name, arrival in maps.items()
@@ -150,8 +151,8 @@ def score_case(case: ForecastCase, *, threshold: float = 0.5) -> list[Row]:
 
     Returns:
         Rows with `patient`, `method`, `size` (`own`, `true` or `forecast`), `volume` (mm3 or mm2)
-        and `METRICS`; a metric that is undefined is None. `forecast` is the size of the
-        prediction's own mask; without a prediction, and for one that is empty, it is left out.
+        and `METRICS`; an undefined metric is None. `forecast` is the size of the prediction's mask;
+        there are no such rows without a prediction or with an empty mask.
     """
     case = case.cropped()
     voxel = float(np.prod(case.spacing_mm))
@@ -186,15 +187,15 @@ def scores_of(
 
     Args:
         case: the two visits.
-        mask: bool, the tumour at the day that was forecast.
-        ranking: higher is likelier, any range; None for the mask itself.
+        mask: bool, the tumour on the forecast day.
+        ranking: of voxels, in any range: a higher value means more likely; None for the mask.
         probability: in [0, 1]; None for the mask as 0 and 1.
     """
     p = mask.astype(float) if probability is None else probability
     order = p if ranking is None else ranking
     region = case.where & ~case.last
     spread = np.ptp(order)
-    scaled = (order - order.min()) / (spread if spread > 0 else 1.0)  # ranks alone count
+    scaled = (order - order.min()) / (spread if spread > 0 else 1.0)  # only ranks matter
     return {
         "volume": float(mask.sum()) * float(np.prod(case.spacing_mm)),
         "dice": dice(mask, case.truth),
@@ -216,7 +217,7 @@ def _finite(arrival: ArrivalMap) -> np.ndarray:
 
 
 def _highest(values: np.ndarray, count: int) -> np.ndarray:
-    """The `count` voxels of highest value that are above 0, bool; ties by place in the array."""
+    """The `count` voxels with the highest values above 0, bool; ties in array order."""
     order = np.argsort(-values, axis=None, kind="stable")[: max(count, 0)]
     mask = np.zeros(values.size, bool)
     mask[order] = True

@@ -1,6 +1,6 @@
-"""Score anybody's growth forecasts: NIfTI maps or masks against the next visit and baselines.
+"""Score growth forecasts of any program: NIfTI maps or masks against the next visit.
 
-The forecast may come from any program. It needs the truth and the last visit in the same space.
+Forecast, true segmentation and segmentation of the last visit must be in the same space.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class ScoreResult:
 
     Attributes:
         rows: one a patient, method and size; keys as in `scored_case.score_case`.
-        reliability: predicted against observed frequency over the voxels of all patients outside
-            the last tumour; every patient has the same weight in a bin as its voxels.
+        reliability: predicted and observed frequency over the voxels of all patients outside the
+            last tumour; every voxel has the same weight.
     """
 
     rows: tuple[Row, ...]
@@ -85,8 +85,8 @@ def summary_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Mean of each metric over patients with its interval, one row a method and size.
 
     Keys: method, size, n, each metric (mean of the defined values), `<metric>_interval` (95%,
-    patients resampled) and `<metric>_undefined` (how many patients have no value; they are left
-    out of the mean, so read both).
+    resampling patients) and `<metric>_undefined` (number of patients without a value, which are
+    left out of the mean).
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -125,14 +125,15 @@ def score(
     threshold: float = 0.5,
     progress: Callable[[str], None] | None = None,
 ) -> ScoreResult:
-    """Score one forecast, a CSV of many, or a folder of a container's outputs.
+    """Score one forecast, a CSV of forecasts, or a folder of a container's outputs.
 
     Args:
         pred: NIfTI probability map in [0, 1] or mask; or a CSV with the columns patient, pred,
-            truth, last and perhaps brain (paths relative to the CSV); or a folder with one
-            `<patient>.nii.gz` each, as PREDICT-GBM's containers write them.
-        truth, last: segmentations at the forecast day and at the last visit; for a folder, paths
-            in which {patient} stands for its name. Every label but 0 and `cavity` is tumour.
+            truth, last and optionally brain (paths relative to the CSV); or a folder with one
+            `<patient>.nii.gz` for each patient, as PREDICT-GBM's containers write them.
+        truth, last: segmentations on the forecast day and at the last visit; for a folder, paths
+            with {patient} in place of the patient's name. All labels except 0 and `cavity` are
+            tumour.
         brain: brain mask, or any skull-stripped image (above 0 is brain), or `template` for masks
             in MNI152 space; None: the whole volume counts as brain.
         cavity: label of the resection cavity in `last` and `truth`; None where there is none. It
@@ -141,8 +142,8 @@ def score(
         progress: called with each patient's name.
 
     Raises:
-        FileNotFoundError: a file or column that is not there.
-        ValueError: volumes in different spaces, values that are no probabilities, empty tumours.
+        FileNotFoundError: a missing file.
+        ValueError: a missing column, volumes in different spaces, values outside [0, 1], no tumour.
 
     Example:
         >>> result = score("map.nii.gz", truth="seg.nii.gz",
@@ -168,21 +169,21 @@ def score(
 def _entries(
     pred: Path, truth: str | Path | None, last: str | Path | None, brain: str | Path | None
 ) -> list[dict[str, str]]:
-    """One dict a patient with the keys of COLUMNS (brain perhaps '')."""
+    """One dict a patient with the keys of COLUMNS (brain '' where unknown)."""
     if pred.suffix.lower() == ".csv":
         return _from_csv(pred, "" if brain is None else str(brain))
     if truth is None or last is None:
-        raise ValueError(f"pred={pred}: truth and last are needed beside a NIfTI or a folder.")
+        raise ValueError(f"pred={pred}: a NIfTI file or a folder also needs truth and last.")
     given = {"truth": str(truth), "last": str(last), "brain": "" if brain is None else str(brain)}
     if not pred.is_dir():
         return [{"patient": pred.name.split(".")[0], "pred": str(pred), **given}]
     files = sorted((*pred.glob("*.nii.gz"), *pred.glob("*.nii")))
     if not files:
-        raise FileNotFoundError(f"{pred}: no .nii.gz in this folder. Give a container's output.")
+        raise FileNotFoundError(f"{pred}: no .nii.gz in this folder. Give a folder of forecasts.")
     for key in ("truth", "last"):
         if "{patient}" not in given[key]:
-            raise ValueError(f"{key}={given[key]!r}: must hold {{patient}}, which stands for the "
-                             f"name of each file in {pred}.")  # fmt: skip
+            raise ValueError(f"{key}={given[key]!r}: must contain {{patient}}, which is replaced "
+                             f"by the name of each file in {pred}.")  # fmt: skip
     return [
         {"patient": name, "pred": str(path),
          **{k: v.replace("{patient}", name) for k, v in given.items()}}
@@ -197,7 +198,7 @@ def _from_csv(path: Path, brain: str) -> list[dict[str, str]]:
         table = list(csv.DictReader(stream))
     missing = sorted({"patient", "pred", "truth", "last"} - set(table[0] if table else ()))
     if missing:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; needed are patient, pred, "
+        raise ValueError(f"{path}: no column {', '.join(missing)}. Give the columns patient, pred, "
                          "truth, last (and brain, if known).")  # fmt: skip
 
     def resolved(value: str) -> str:
@@ -241,11 +242,11 @@ def _tumour(labels: np.ndarray, cavity: int | None) -> np.ndarray:
 
 
 def _probability(values: np.ndarray, path: str, cavity: int | None) -> np.ndarray:
-    """A probability map as it is, a label map as its mask."""
+    """A probability map unchanged; a label map as a mask."""
     low, high = float(values.min()), float(values.max())
     if np.array_equal(values, np.rint(values)) and low >= 0:
         return _tumour(values, cavity).astype(np.float32)
     if low < 0 or high > 1 + 1e-5 or not math.isfinite(high):
-        raise ValueError(f"pred {path}: values from {low:g} to {high:g}; a probability lies in "
-                         "0 to 1. Scale it, or write a mask of whole numbers.")  # fmt: skip
+        raise ValueError(f"pred {path}: values from {low:g} to {high:g}; probabilities must lie "
+                         "in 0 to 1. Scale them, or write a mask of whole numbers.")  # fmt: skip
     return np.clip(values, 0, 1)

@@ -1,7 +1,8 @@
-"""Size forecasts compared on one cohort: models side by side, patients apart, one table.
+"""Comparison of size forecasts on one cohort, cross-fitted over patients.
 
-The last visit of every series is held out (and, with `holdouts` k, the last k in turn); everything
-strictly before its day is seen. What a model learns comes from patients of other folds.
+The last visit of every series is held out (with `holdouts` k, each of the last k visits). A
+forecast uses only visits strictly before the held-out day. Models of a cohort are fitted to the
+patients of other folds.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 MODELS = (LEARNED, "cohort_ratio", "carry_forward", "linear", "exponential")
 _POOL_NAMES = (POOLED, "ensemble")
 Made = SizeForecast | Exception
-# Forecasts of some patients' series by models that learned from the others.
+# (series, days) -> forecasts, by a model that was fitted to other patients.
 Run = Callable[[Sequence[SizeSeries], Sequence[float]], list[Made]]
 
 
@@ -54,13 +55,13 @@ def compare(
 
     Args:
         sizes: CSV of `data.size_table`, or series.
-        models: `learned`, `cohort_ratio`, `carry_forward` (both of the cohort), `ensemble` (the
-            growth models under a population of the cohort), or a growth model fitted the paper's
-            way, such as `linear`, `exponential`, `gompertz` or `ode`.
-        holdouts: number of last visits that are forecast, each from those before it.
-        prior: forecasts with this prior, fitted elsewhere, in place of cross-fitted ones: external
-            validation. `cohort_ratio` and `carry_forward` are then of its cohort.
-        learned: how the learned forecast is fitted.
+        models: `learned`, `cohort_ratio`, `carry_forward` (both with the cohort's intervals),
+            `ensemble` (the growth models under a population prior of the cohort), or a growth model
+            fitted as in the paper, such as `linear`, `exponential`, `gompertz` or `ode`.
+        holdouts: number of last visits that are forecast, each from the visits before it.
+        prior: a prior from another cohort, in place of cross-fitted ones (external validation).
+            `cohort_ratio` and `carry_forward` then also come from its cohort.
+        learned: settings of the size prior.
         n_folds, seed: of the folds over patients.
         patients: a patients table (covariates, treatments), where `sizes` is a file.
         companion: sizes of another compartment of the same patients, where `sizes` is a file.
@@ -99,13 +100,13 @@ def compare(
 def beside_baselines(
     series: Sequence[SizeSeries], made: Mapping[str, Sequence[Made]], *, n_folds: int, seed: int
 ) -> SizeComparison:
-    """Forecasts of every last visit that were made already, beside the cohort's own baselines.
+    """Scores of given forecasts of every last visit, with those of the cohort's baselines.
 
     Args:
         series: the cohort, `in_order`.
-        made: model -> its forecast, or error, of every series; a model with the name of one of the
-            cohort's baselines is left out where the cohort has them.
-        n_folds, seed: of the baselines' folds over patients. A cohort of too few patients has no
+        made: model -> its forecast, or error, of every series. A model with the name of a baseline
+            is left out where the cohort's baseline can be computed.
+        n_folds, seed: of the baselines' folds over patients. With too few patients there are no
             such baselines.
     """
     whole = [i for i, s in enumerate(series) if s.visits[0].day < s.visits[-1].day]
@@ -114,7 +115,7 @@ def beside_baselines(
     try:
         cohort = compare(series, models=BASELINES, n_folds=n_folds, seed=seed)
     except ValueError as error:
-        log.info("no cohort ratio beside the forecasts: %s", error)
+        log.info("no cohort ratio for comparison: %s", error)
     own = {name: found for name, found in made.items() if name not in cohort.models}
     rows = [_row(series[i], 1, name, found[i], floor) for name, found in own.items() for i in whole]
     return SizeComparison((*rows, *cohort.rows), (*own, *cohort.models), series[0].unit)
@@ -124,32 +125,32 @@ def _runs(
     models: Sequence[str], others: Sequence[SizeSeries], prior: SizePrior | None,
     learned: LearnedSpec | None, seed: int,
 ) -> dict[str, Run]:
-    """Model -> its forecasts, fitted to the other patients where it learns."""
+    """Model -> function that forecasts; models of a cohort are fitted to `others`."""
     runs: dict[str, Run] = {}
     if prior is None and any(m in (LEARNED, *BASELINES) for m in models):
         prior = fit_size_prior(others, learned)
     for name in models:
         if name in (LEARNED, *BASELINES):
             assert prior is not None
-            runs[name] = _of_prior(prior if name == LEARNED else prior.baseline(name))
+            runs[name] = _prior_run(prior if name == LEARNED else prior.baseline(name))
         elif name in _POOL_NAMES:
             ensemble = fit_ensemble(others, ENSEMBLE_MODELS, unit=others[0].unit, seed=seed)
             spec = dataclasses.replace(GROWTH[POOLED], population="given", n_bootstrap=400,
                                        seed=seed)  # fmt: skip
-            runs[name] = partial(_of_law, spec, ensemble)
+            runs[name] = partial(_growth_run, spec, ensemble)
         else:
             spec = as_baseline(name, GrowthSpec(seed=seed))
-            runs[name] = partial(_of_law, spec, None)
+            runs[name] = partial(_growth_run, spec, None)
     return runs
 
 
-def _of_law(
+def _growth_run(
     spec: GrowthSpec, ensemble: Ensemble | None, series: Sequence[SizeSeries], days: Sequence[float]
 ) -> list[Made]:
     return forecasts(series, days, spec=spec, ensemble=ensemble)
 
 
-def _of_prior(prior: SizePrior) -> Run:
+def _prior_run(prior: SizePrior) -> Run:
     def one(series: SizeSeries, day: float) -> Made:
         try:
             return forecast_size(series, day, prior=prior)
@@ -173,7 +174,7 @@ def _fold(
 
 
 def _until(series: SizeSeries, k: int) -> SizeSeries:
-    """The series up to its k-th visit from the end."""
+    """The series up to and including its k-th visit from the end."""
     visits = series.visits[: len(series.visits) - k + 1]
     return dataclasses.replace(series, visits=visits)
 

@@ -1,8 +1,8 @@
-"""Does the tumour in the picture follow the requested size?
+"""Response of the generated tumour size to the requested size.
 
-Sizes are measured from the image (`spatial.flair_threshold`), never taken from the guide: the
-guide's prediction can reach the target while the image hardly changes. Ratios to the initial size
-are ranked, because sizes of large and small tumours correlate even if nothing ever grew.
+Sizes are measured from the image (`spatial.flair_threshold`), not predicted by the guide, because
+the guide's prediction can reach the target while the image hardly changes. The rank correlation is
+of ratios to the initial size, because sizes correlate over slices even without any growth.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EVALUATION"]
 
-KEY_MULTIPLE = 1.5  # a clear growth that every slice has room for
+KEY_MULTIPLE = 1.5  # a clear growth that is possible in every slice
 
 
 def score(job: Job, item: AxialSlice) -> list[Row]:
@@ -67,11 +67,11 @@ def _ratio(after: float, before: float) -> float | None:
 
 
 def summarise(job: Job, done: Done) -> Row:
-    """Rank correlation of requested and achieved ratios, size errors, and the rest of the image.
+    """Rank correlation of requested and achieved ratios, size errors, and changes of the image.
 
-    `spearman` is over all generations, beside its median within slices;
-    `relative_error_abs_median` and its bias `relative_error_median` are of achieved over requested
-    size, less one.
+    `spearman` is over all generations; `spearman_within_slice_median` is its median within slices.
+    The relative error is achieved over requested size minus one: `relative_error_abs_median` of its
+    absolute value, `relative_error_median` the bias.
     """
     table = done.rows
     known = [r for r in table if r["ratio_achieved"] is not None]

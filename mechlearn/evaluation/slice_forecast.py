@@ -1,4 +1,4 @@
-"""One slice, from its visits to a growth map: where the growth model meets the diffusion model."""
+"""Forecast of one slice: size forecast, generated scans, growth maps and scores."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ __all__ = ["MapSpec", "SliceForecast", "forecast_slice"]
 
 @dataclass(frozen=True)
 class SliceForecast:
-    """All that is known of one slice's forecast.
+    """The forecast of one slice.
 
-    timeline holds the visits that were seen; follow_up is the true scan where there is one, and
-    was not seen; maps by kind; placements by method; what_if changes sizes alone, maps and images
-    are of the actual courses; row is flat; baselines are probabilities by method
-    (`baseline_maps`), made where there is a follow-up to score them against.
+    timeline holds the visits used; follow_up is the true scan where there is one, and is not used
+    for the forecast; maps by kind; placements by method; what_if is a counterfactual of the sizes
+    only (maps and images are of the actual courses); row is flat; baselines are probabilities by
+    method (`baseline_maps`), computed where there is a follow-up.
     """
 
     timeline: SizeSeries
@@ -63,7 +63,7 @@ class SliceForecast:
 
     @property
     def drawing(self) -> dict[str, Any]:
-        """The records that a figure of this slice is drawn from, by the names it knows."""
+        """Keyword arguments of the figure of this slice."""
         return {
             "timeline": self.timeline,
             "forecast": self.forecast,
@@ -76,7 +76,7 @@ class SliceForecast:
 
     @property
     def comparison(self) -> list[Row]:
-        """One row a method: its area and, where the truth is known, how well it is placed."""
+        """One row a method: its area and, where there is a follow-up, its scores."""
         scores = self.row
         out = []
         for name, placement in self.placements.items():
@@ -112,33 +112,33 @@ def forecast_slice(
     follow_up: AxialSlice | None = None,
     what_if: CourseChange | None = None,
 ) -> SliceForecast:
-    """Fit the visits of `series`, generate from the last one, map the growth, score it.
+    """Forecast the size, generate scans from the last visit, compute growth maps, and score them.
 
     Args:
         sampler: guided sampler.
-        series: the visits that may be seen; the last one is the reference.
+        series: the visits that may be used; the last one is the reference.
         day: the forecast day, not before the last visit.
-        growth: how areas are fitted and extrapolated.
-        maps: how growth maps are made.
+        growth: settings of the size forecast.
+        maps: settings of the growth maps.
         seed: of the sampler.
-        follow_up: the true scan; used for scores and the static map alone, never for the forecast.
-        what_if: courses that are tried beside the actual ones.
+        follow_up: the true scan; used for scores and the static map only, not for the forecast.
+        what_if: other courses of radiotherapy for a counterfactual forecast of the size.
 
     Raises:
-        RefusedChangeError: `what_if` cannot be answered.
+        RefusedChangeError: the courses or the growth model do not allow `what_if`.
         ValueError: the reference slice has no tumour, `day` lies before it, or the series cannot
             be fitted.
     """
     reference = series.slices[-1]
     if not reference.tumour.any():
         raise ValueError(
-            f"slice {reference.slice_id}: no tumour in the last scan, so there is nothing to grow. "
-            "Choose slices with a tumour."
+            f"slice {reference.slice_id}: no tumour in the last scan, so there is no growth to "
+            "forecast. Choose slices with a tumour."
         )
     if day < reference.day:
         raise ValueError(
             f"slice {series.slice_id}: forecast day {day:g} lies before the last scan (day "
-            f"{reference.day:g}). Ask for a later day or leave that scan out."
+            f"{reference.day:g}). Give a later day or leave this scan out."
         )
     start = time.monotonic()
     predicted = forecast(series.timeline, day, spec=growth)
@@ -176,9 +176,9 @@ def forecast_slice(
 def _static_map(
     sampler: Sampler, reference: AxialSlice, follow_up: AxialSlice, maps: MapSpec, seed: int
 ) -> GrowthMap:
-    """Section 3.3: one target, the true size, and noise drawn anew for each generation.
+    """Static map (section 3.3): one target, the true size, and new noise for each generation.
 
-    A sampler that cannot be given noise draws equal images, so one is drawn.
+    A sampler without noise gives equal images, so it generates only one.
     """
     noisy = with_noise(sampler)
     count = 1 if noisy.spec.encode == "invert" else maps.n_static
@@ -220,7 +220,7 @@ def _forecast_row(item: SliceForecast) -> Row:
 
 
 def _image_row(item: SliceForecast) -> Row:
-    """What the pictures show: sizes measured on FLAIR, anatomy kept, size of the maps."""
+    """Scores of the images and maps: sizes measured on FLAIR, SSIM, sizes of the maps."""
     reference = item.reference
     middle = item.median_generation
     region = tumour_region(reference.tumour, reference.brain)

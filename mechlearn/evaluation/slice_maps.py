@@ -1,4 +1,4 @@
-"""How growth maps are made: one spec, one floor for all maps of a slice."""
+"""Growth maps of a slice from its generations, with one floor for all maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Mapper = Callable[[Sequence[Generation], Kind], GrowthMap]
 
 
 def mapper(sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int) -> Mapper:
-    """Growth maps over one slice, all with one floor; `mask` needs none."""
+    """A function that computes growth maps of one slice, all with the same floor (`maps.source`
+    "mask" needs no floor)."""
     flair = flair_threshold_of(reference) if maps.source == "mask" else None
     floor: ChangeFloor | float | None = maps.floor
     if floor is None and flair is None:
@@ -35,8 +36,8 @@ def mapper(sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int) ->
 def _measured_floor(
     sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int
 ) -> ChangeFloor:
-    """What sampling changes without guidance, at least the default floor."""
-    if sampler.spec.anchor:  # it then returns the scan: nothing to sample for
+    """Change of the image by sampling without guidance; at least the default floor."""
+    if sampler.spec.anchor:  # sampling without guidance then returns the scan itself
         return DEFAULT_FLOOR
     still = unguided(sampler, reference, seed=seed)
     seen = change_floor(reference.image, still, brain=reference.brain, median_px=maps.median_px)

@@ -1,4 +1,4 @@
-"""Summaries over what is known; None where nothing is."""
+"""Summaries that leave out None; None if no value is left."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def clustered_means(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> dict[str, Any]:
-    """Mean of every number of the rows, with its 95% interval when patients are resampled.
+    """Mean of every number of the rows, with its 95% interval that resamples patients.
 
     Args:
-        rows: one a case, with `patient`. Words are left out; None is left out of a mean and
-            counted as `n_undefined_<key>`.
+        rows: one a case, with `patient`. Keys with text are left out; None is left out of a mean
+            and counted as `n_undefined_<key>`.
         seed: of the resampling.
 
     Returns:
-        `<key>_mean`, `<key>_mean_low`, `<key>_mean_high`; no interval of fewer than two patients.
+        `<key>_mean`, `<key>_mean_low`, `<key>_mean_high`; no interval with fewer than two patients.
 
     Example:
         >>> clustered_means([{"patient": "a", "dice": 0.5}, {"patient": "a", "dice": 0.7}])

@@ -1,4 +1,4 @@
-"""What an evaluation job is asked to do: the keys of `task.` on the command line."""
+"""Settings of an evaluation: the keys of `task.` on the command line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["TaskSpec"]
 
 @dataclass
 class TaskSpec:
-    """Which evaluation, on which cases. Not frozen, so that it can serve as a schema.
+    """An evaluation and its selection of cases. Not frozen, because it is also the Hydra schema.
 
     Attributes:
-        name: names the output folder and the row's `job`.
+        name: of the output folder and of the row's `job`.
         evaluation: module that declares `EVALUATION`, such as `mechlearn.evaluation.longitudinal`
             or one of your own on Python's path.
         split: train, val or test patients; `series` and `all` for series of sizes.
@@ -25,19 +25,19 @@ class TaskSpec:
         slices: largest number of slices (pairs of visits in the grid), spread over the patients.
         count: slices of a patient, equally spaced over its tumour (section 3.2: 5).
         min_growth: slices that grow by a smaller share are left out; None keeps all.
-        min_area_mm2: slices whose tumour is not larger at first are left out.
+        min_area_mm2: slices whose first tumour area is not larger are left out.
         min_change: of the grid: pairs whose size changes by a smaller share are left out.
-        maps: how growth maps are made.
+        maps: settings of the growth maps.
         multiples: requested sizes over the initial size.
-        examples: of the grid: generations whose pictures are kept.
+        examples: of the grid: number of generations whose images are kept.
         series: CSV of tumour sizes, in place of the slices of `data`.
         companion: CSV of another compartment's sizes of the same patients.
         patients_table: CSV of covariates and treatments, one row a patient.
-        holdouts: with growth=learned: number of last visits that are forecast in turn.
-        folds: cross-fits over patients, behind a population.
-        laws: growth models of a population.
-        floor: its size for "nothing", in the unit of the series; None: from the cohort.
-        options: keys of one evaluation alone, with their defaults in its recipe.
+        holdouts: with growth=learned: number of last visits that are held out, one at a time.
+        folds: folds over patients, of a cross-fit.
+        laws: growth models of a population prior.
+        floor: size added before a logarithm, in the unit of the series; None: from the cohort.
+        options: keys of one evaluation only, with their defaults in its recipe.
     """
 
     name: str = "evaluation"
@@ -62,7 +62,7 @@ class TaskSpec:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from mechlearn.growth.models import get_growth_model  # scipy: not for a schema
+        from mechlearn.growth.models import get_growth_model  # imports scipy, slow
 
         in_range("task.folds", self.folds, 2, 1000)
         if self.floor is not None:

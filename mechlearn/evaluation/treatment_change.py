@@ -1,4 +1,4 @@
-"""Counterfactual forecasts: sizes if radiotherapy had been given otherwise."""
+"""Counterfactual forecasts: sizes under a changed course of radiotherapy."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class RefusedChangeError(ValueError):
 
 @dataclass(frozen=True)
 class CourseChange:
-    """A changed course of radiotherapy; None leaves a value as it was.
+    """A changed course of radiotherapy; None keeps the actual value.
 
     Attributes:
-        rt: False for no radiotherapy at all.
-        rt_start_day: first day of the changed course, which keeps its length.
+        rt: False for no radiotherapy.
+        rt_start_day: first day of the changed course; its length does not change.
         dose_gy, fractions: of the changed course, both or neither.
-        course: which one is changed, from 1; None for the last.
+        course: number of the changed course, from 1; None for the last.
     """
 
     rt: bool | None = None
@@ -57,10 +57,10 @@ class CourseChange:
         if self.rt is False and (others := {**changed, **self._given("course")}):
             raise ValueError(
                 f"what_if.rt=false with {_listed(others)}: without radiotherapy there is no course "
-                "to change. Leave one or the other out."
+                "to change. Remove what_if.rt=false or the other keys."
             )
         if self.rt is not False and not changed:
-            raise ValueError(f"{_listed(self._given('rt', 'course'))}: changes nothing. {GIVE}")
+            raise ValueError(f"{_listed(self._given('rt', 'course'))}: no change is given. {GIVE}")
         if self.rt_start_day is not None:
             finite("what_if.rt_start_day", self.rt_start_day)
         if self.course is not None:
@@ -70,26 +70,26 @@ class CourseChange:
                 in_range(f"what_if.{key}", changed[key], *LIMITS[key], remedy=UNIT[key])
                 if other not in changed:
                     raise ValueError(
-                        f"what_if.{key}={changed[key]:g}, what_if.{other}=null: what a dose does "
-                        f"depends on both. Give what_if.{other} too."
+                        f"what_if.{key}={changed[key]:g}, what_if.{other}=null: the effect of a "
+                        f"dose depends on both. Give what_if.{other} too."
                     )
 
     def _given(self, *keys: str) -> dict[str, float]:
         return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
 
     def applied(self, actual: Sequence[Radiotherapy], *, patient: str) -> tuple[Radiotherapy, ...]:
-        """The courses as they would have been.
+        """The courses after the change.
 
         Raises:
-            RefusedChangeError: the patient has no such course, its day lies beyond another
-                course's, or nothing would be otherwise.
+            RefusedChangeError: the patient has no such course, its day passes that of another
+                course, or the change gives the actual courses.
         """
         where = f"what_if, patient {patient}"
         if not actual:
             if self.rt_start_day is None or self.course is not None:
                 raise RefusedChangeError(
-                    f"{where}: no radiotherapy is known that could be changed. Give "
-                    "what_if.rt_start_day alone, or fill in the patient's rt_start_day."
+                    f"{where}: the patient has no course of radiotherapy to change. Give only "
+                    "what_if.rt_start_day, or fill in the patient's rt_start_day."
                 )
             return (Radiotherapy(self.rt_start_day, None, self.dose_gy, self.fractions),)
         if self.rt is False:
@@ -97,17 +97,17 @@ class CourseChange:
         for course in actual:
             if course.dose_gy is not None and course.dose_gy > LIMITS["dose_gy"][1]:
                 raise RefusedChangeError(
-                    f"{where}: the course as it was has dose_gy={course.dose_gy:g}, which is no "
-                    f"dose of one course. {UNIT['dose_gy']} Mend the manifest."
+                    f"{where}: the actual course has dose_gy={course.dose_gy:g}, which is too "
+                    f"large for one course. {UNIT['dose_gy']} Correct the manifest."
                 )
         at = self._index(actual, where)
         other = (*actual[:at], self._changed(actual[at]), *actual[at + 1 :])
         if other == tuple(actual):
-            raise RefusedChangeError(f"{where}: this is the course as it was. Ask for another.")
+            raise RefusedChangeError(f"{where}: this is the actual course. Give another one.")
         if any(b.start_day <= a.start_day for a, b in pairwise(other)):
             raise RefusedChangeError(
                 f"{where}: what_if.rt_start_day={self.rt_start_day:g} moves course {at + 1} past "
-                f"another one ({_days(actual)}). Give a day between its neighbours'."
+                f"another course ({_days(actual)}). Give a day between the other courses."
             )
         return other
 
@@ -130,7 +130,7 @@ class CourseChange:
         return dataclasses.replace(course, **new)  # type: ignore[arg-type]
 
     def words(self, actual: Sequence[Radiotherapy]) -> str:
-        """The change in words, for a legend."""
+        """The change as text, for a legend."""
         if self.rt is False:
             return "no radiotherapy"
         if not actual:
@@ -155,7 +155,7 @@ def _days(courses: Sequence[Radiotherapy]) -> str:
 
 
 def responding(growth: GrowthSpec) -> dict[str, bool]:
-    """Growth model of a forecast -> whether it knows radiotherapy."""
+    """Growth model of a forecast -> whether it includes radiotherapy."""
     if growth.population is None:
         laws = [growth.resolve()]
     else:
@@ -170,8 +170,8 @@ def forecast_changed(
     """`growth.counterfactual` of one slice under changed courses.
 
     Raises:
-        RefusedChangeError: the patient's courses or the growth model do not allow it.
-        DegenerateSeriesError, RuntimeError: as the forecast itself.
+        RefusedChangeError: the patient's courses or the growth model do not allow the change.
+        DegenerateSeriesError, RuntimeError: as for the forecast.
     """
     other = change.applied(timeline.courses, patient=timeline.patient)
     try:
@@ -186,7 +186,7 @@ def forecast_changed(
 
 
 def what_if_row(other: Counterfactual | None) -> Row:
-    """Its words and numbers, under `what_if` and the keys of WHAT_IF; empty where not asked."""
+    """Text (`what_if`) and sizes (keys of WHAT_IF) of a counterfactual; empty for None."""
     if other is None:
         return {}
     low, high = other.forecast.interval()

@@ -1,4 +1,4 @@
-"""One patient to a day in three dimensions: volume, growth map and masks, without drawing a scan.
+"""Forecast of one patient in 3D: volume, growth map and masks, without generated scans.
 
     p(voxel) = P(volume(day) >= arrival(voxel))
 """
@@ -30,13 +30,13 @@ from mechlearn.spatial.volume_arrival import volume_arrival
 __all__ = ["LEVELS", "VolumeForecast", "forecast_volume", "tumour_on", "volume_series"]
 
 log = logging.getLogger(__name__)
-SAME_GRID_MM = 0.01  # between entries of two affines of one grid
+SAME_GRID_MM = 0.01  # largest difference between entries of two affines of one grid
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # probabilities at which masks are written
 
 
 @dataclass(frozen=True, eq=False)
 class VolumeForecast:
-    """What is forecast of a patient's whole tumour; arrays are (Z, H, W) in canonical order.
+    """The forecast of a patient's whole tumour; arrays are (Z, H, W) in canonical order.
 
     Attributes:
         patient: with the visits that were used.
@@ -46,7 +46,8 @@ class VolumeForecast:
         arrival: volume at which the tumour reaches each voxel; None where only sizes are known.
         growth_map: P(voxel is tumour on `day`); None where only sizes are known.
         scan: the last visit's images, labels and brain, with the affine of its files.
-        warnings: what a reader has to know, in sentences.
+        contrasts: names of the images of `scan`.
+        warnings: sentences for the reader.
     """
 
     patient: Patient
@@ -64,7 +65,7 @@ class VolumeForecast:
         in_range("probability", probability, 0.0, 1.0)
         if self.growth_map is None:
             raise ValueError(
-                f"patient {self.patient.name}: sizes alone were forecast, there is no growth map. "
+                f"patient {self.patient.name}: only sizes were forecast, there is no growth map. "
                 "Give the images and the segmentation of the last visit."
             )
         return self.growth_map.probability >= probability
@@ -72,12 +73,12 @@ class VolumeForecast:
     def labels(self, quantile: float = 0.5) -> np.ndarray:
         """Labels at a quantile of the forecast volume, (Z, H, W) uint8.
 
-        1 core, 2 oedema, 3 enhancing, 4 cavity: what is there stays, what joins is oedema where
-        that surrounds the tumour, and core and enhancing tumour keep their share of the volume.
+        1 core, 2 oedema, 3 enhancing, 4 cavity. Existing labels stay. New voxels are oedema where
+        oedema surrounds the tumour. Core and enhancing tumour keep their share of the volume.
         """
         in_range("quantile", quantile, 0.0, 1.0)
         if self.arrival is None or self.scan is None:
-            self.mask()  # says what is missing
+            self.mask()  # raises the error
         assert self.arrival is not None
         assert self.scan is not None
         target = self.arrival.mask(float(np.quantile(self.size.samples, quantile)))
@@ -90,7 +91,7 @@ class VolumeForecast:
         return out
 
     def on(self, size: SizeForecast) -> VolumeForecast:
-        """The same patient with another forecast of the size: another day, or a counterfactual."""
+        """The same patient with another size forecast: another day, or a counterfactual."""
         grown = None if self.arrival is None else self.arrival.growth_map(size)
         return replace(self, day=size.day, size=size, growth_map=grown)
 
@@ -102,7 +103,7 @@ class VolumeForecast:
         return float(self.arrival.mask(volume_mm3).sum((1, 2)).max()) * pixel
 
     def table(self) -> list[dict[str, object]]:
-        """Rows of quantity, value and unit: what was measured last and what is forecast."""
+        """Rows of quantity, value and unit: the last measurement and the forecast."""
         last = self.series.visits[-1]
         low, high = self.size.interval(0.95)
         return [
@@ -122,10 +123,10 @@ class VolumeForecast:
     def write(
         self, folder: str | Path, *, levels: Sequence[float] = LEVELS
     ) -> Mapping[str, Path]:
-        """Write NIfTI files on the last scan's own voxel grid and affine.
+        """Write NIfTI files on the voxel grid of the last scan, with its affine.
 
         Files: growth_probability.nii.gz (float32), arrival_ml.nii.gz (float32, inf as -1),
-        forecast_mask_pXX.nii.gz (uint8, voxels of probability XX% or more) for each level and
+        forecast_mask_pXX.nii.gz (uint8, voxels with probability XX% or more) for each level, and
         forecast_labels.nii.gz (uint8, `labels` at the median volume).
 
         Returns:
@@ -157,12 +158,12 @@ class VolumeForecast:
 def volume_series(patient: Patient, *, last: SourceVisit | None = None) -> SizeSeries:
     """Whole-tumour volumes of a patient's visits in mm3, with treatments and covariates.
 
-    Volumes that the visits bring are taken; others are measured from the segmentation (every label
-    but a resection cavity).
+    The volumes of the visits are used where given; others are measured from the segmentation (all
+    labels except a resection cavity).
 
     Args:
-        patient: every visit dated.
-        last: the last visit, where it has been read already.
+        patient: all visits have a day.
+        last: the last visit, where it was read before.
 
     Raises:
         ValueError: a visit without a volume and without a segmentation.
@@ -174,7 +175,8 @@ def volume_series(patient: Patient, *, last: SourceVisit | None = None) -> SizeS
         if "whole" not in volumes:
             raise ValueError(
                 f"patient {patient.name}: visit {visit.session} has the volumes "
-                f"{sorted(volumes)}, but no whole tumour. Give its segmentation or its volume."
+                f"{sorted(volumes)}, but not of the whole tumour. Give its segmentation or its "
+                "whole volume."
             )
         day = float(visit.day or 0.0)
         readings.append(SizeReading(day, volumes["whole"], visit.session))
@@ -202,7 +204,7 @@ def _measured(patient: Patient, k: int, scan: SourceVisit | None) -> dict[str, f
 def tumour_on(made: VolumeForecast, held_out: Patient) -> np.ndarray | None:
     """The tumour of a later visit on the grid of the last scan, (Z, H, W) bool.
 
-    None where it has no segmentation, lies on another grid, or sizes alone are forecast.
+    None where it has no segmentation, is on another grid, or only sizes are forecast.
     """
     visit = held_out.visits[0]
     if visit.seg is None or made.scan is None:
@@ -218,7 +220,7 @@ def _validated(patient: Patient) -> list[str]:
     """Warnings of `prepare mode=check` about the files and dates of the visits.
 
     Raises:
-        ValueError: what the check calls an error, apart from rules of a model's grid.
+        ValueError: errors of the check, except rules about a model's grid.
     """
     records = [
         record_of(patient, visit) for visit in patient.visits
@@ -237,14 +239,14 @@ def forecast_volume(
     """Forecast a patient's whole tumour on `day` from the visits before it.
 
     Args:
-        patient: dated visits; the last one before `day` with a segmentation for the map, and with
-            images for its tissue (otherwise `last_visit`).
+        patient: visits with days. The map needs a segmentation of the last visit before `day`, and
+            its images for the tissue (without images: see `last_visit`).
         day: days since the first visit.
-        prior: of `growth.learned_forecast.forecast_size`.
-        where: order of growth, of `spatial.volume_arrival.volume_arrival`.
+        prior: see `growth.learned_forecast.forecast_size`.
+        where: order of growth, see `spatial.volume_arrival.volume_arrival`.
 
     Raises:
-        ValueError: no dated visit before `day`, a tumour that is not there, files that do not fit.
+        ValueError: no visit with a day before `day`, no tumour, files that do not match.
     """
     finite("day", day)
     seen = patient.before(day)

@@ -1,10 +1,10 @@
-"""A whole tumour's forecast had radiotherapy been given otherwise.
+"""Counterfactual forecast of the whole tumour under changed courses of radiotherapy.
 
     size_other = size * ratio,    ratio = model(other courses) / model(actual courses)
 
-The growth model is fitted to the visits under the courses as they were; each of its draws gives a
-ratio. Sizes and ratios are combined as if they were independent: how well the prior knows the size
-tells nothing of how the tumour responds.
+The growth model is fitted to the visits under the actual courses; each of its draws gives a ratio.
+Sizes and ratios are combined as if they were independent, because the size forecast does not depend
+on the response to radiotherapy.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ AREA_TO_VOLUME = 1.5  # exponent: a ratio of sections of spheres to a ratio of t
 
 @dataclass(frozen=True, eq=False)
 class VolumeWhatIf:
-    """A counterfactual beside the forecast.
+    """A counterfactual forecast of a volume.
 
     Attributes:
-        change: what is otherwise, in words; `.forecast` holds its volumes in mm3.
+        change: the change of the courses; `.forecast` holds the volumes in mm3.
         details: the forecast with these volumes and their growth map.
-        origin: what it is computed from, in a sentence.
+        origin: sentences about the model that it is computed from.
     """
 
     change: Counterfactual
@@ -48,10 +48,11 @@ def volume_what_if(
     """The volume and the growth map under changed courses of radiotherapy.
 
     Args:
-        made: the forecast under the courses as they were.
-        change: what is otherwise.
-        growth: growth model that gives the ratio; None for `DEFAULT_GROWTH`. With a population of
-            areas the volumes are read as spheres; without one it is fitted to the patient alone.
+        made: the forecast under the actual courses.
+        change: the change of the courses.
+        growth: growth model of the ratio; None for `DEFAULT_GROWTH`. A population prior is of
+            areas, so volumes are converted to sections of spheres. Without a population the growth
+            model is fitted to the patient alone.
 
     Raises:
         ValueError: the courses or the growth model do not allow the change; too few visits.
@@ -71,7 +72,7 @@ def volume_what_if(
 
 
 def _sections(series: SizeSeries) -> SizeSeries:
-    """Volumes as areas: central sections of spheres."""
+    """Volumes converted to areas: central sections of spheres."""
     def areas(readings: tuple[SizeReading, ...]) -> tuple[SizeReading, ...]:
         return tuple(
             dataclasses.replace(v, size=float(volume_to_slice(np.array(v.size)))) for v in readings
@@ -81,7 +82,7 @@ def _sections(series: SizeSeries) -> SizeSeries:
 
 
 def _times(size: SizeForecast, days: np.ndarray, ratio: np.ndarray) -> SizeForecast:
-    """Size times ratio (n, T): as many equally likely sizes as the forecast has."""
+    """Size times ratio (n, T): quantiles of all products, with the forecast's number of samples."""
     count = size.samples.size
     levels = (np.arange(count) + 0.5) / count
     on_day = np.array([np.interp(size.curve_days, days, draw) for draw in ratio])  # (n, T)

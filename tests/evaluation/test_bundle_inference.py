@@ -209,7 +209,7 @@ def test_brain_mask_says_what_is_brain(models, scan, tmp_path):
 
 
 def test_guide_that_sees_no_tumour_anywhere_is_told(models, scan, tmp_path):
-    with pytest.raises(ValueError, match=r"slices=largest.*as the guide reads it.*by number"):
+    with pytest.raises(ValueError, match=r"slices=largest.*by the guide.*slice numbers"):
         inference(models, tmp_path, scan, seg=False, min_area_mm2=1e9).run()
 
 
@@ -237,7 +237,7 @@ def test_size_is_asked_for_in_one_way(size):
 
 
 def test_multiple_of_nothing_is_refused(store):
-    with pytest.raises(ValueError, match=r"multiple=1\.5 of no tumour"):
+    with pytest.raises(ValueError, match=r"multiple=1\.5, but there is no tumour"):
         SizeRequest(multiple=1.5).target(own_slice(store, 3), 0.0)
 
 

@@ -22,7 +22,7 @@ def test_a_date_needs_dated_visits() -> None:
 
 
 def test_a_day_stands_once() -> None:
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="given twice"):
         days_of(["+60", 90], PATIENT)
 
 

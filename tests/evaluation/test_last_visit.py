@@ -77,7 +77,7 @@ def test_a_brain_mask_bounds_the_map_where_no_template_fits(
 ) -> None:
     brain = ball(24.0)  # not the template's, wherever it lies
     result = ml.forecast(write_masks(tmp_path, affine, brain), 120)
-    assert any("at one speed in the whole brain mask" in text for text in result.warnings)
+    assert any("with one speed in the whole brain mask" in text for text in result.warnings)
     path = result.growth_map.to_nifti(tmp_path / "map.nii.gz")
     probability = np.asarray(nib.load(path).dataobj)
     assert probability.max() > 0.9

@@ -79,7 +79,7 @@ def test_an_unusable_map_is_a_failure_with_its_reason_and_the_others_are_scored(
              dilated / "P2" / "90.nii.gz")
     scores = score_models([dilated], read_held_out(visits))
     assert [(m, v) for m, v, _ in scores.failures] == [("my_dilation", "P2, day 90")]
-    assert "probability" in scores.failures[0][2]
+    assert "probabilities" in scores.failures[0][2]
     assert {r["patient"] for r in scores.rows} == {"P1"}
 
 
@@ -103,7 +103,7 @@ def test_a_table_of_cases_is_read_too(visits, tmp_path, dilated):
 
 def test_sizes_are_refused_where_the_interval_misses_the_median(tmp_path):
     (tmp_path / "sizes.csv").write_text("patient,day,median_mm3,low_mm3\nP1,60,5,9\n")
-    with pytest.raises(ValueError, match=r"low_mm3=9.*must hold the median"):
+    with pytest.raises(ValueError, match=r"low_mm3=9.*must lie in the interval"):
         read_sizes(tmp_path)
     assert read_sizes(tmp_path / "nowhere") == {}
 

@@ -114,7 +114,7 @@ def test_another_space_is_refused_with_the_remedy(folder: Path) -> None:
 
 def test_a_map_that_is_no_probability_is_refused(folder: Path) -> None:
     save(folder / "percent.nii.gz", blurred() * 100)
-    with pytest.raises(ValueError, match="a probability lies in 0 to 1"):
+    with pytest.raises(ValueError, match="probabilities must lie in 0 to 1"):
         run(folder, "percent.nii.gz")
 
 

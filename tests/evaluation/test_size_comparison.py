@@ -38,7 +38,7 @@ def test_every_patient_is_forecast_by_every_model(found):
 
 def test_the_table_names_models_scores_and_groups(found):
     text = found.table()
-    for word in ("learned", "CRPS log", "Winkler", "days ahead", "visits seen", "against cohort"):
+    for word in ("learned", "CRPS log", "Winkler", "days ahead", "visits used", "against cohort"):
         assert word in text
 
 

@@ -77,8 +77,8 @@ def test_words_say_what_is_changed(change, courses, words):
     ({"dose_gy": 5400.0, "fractions": 30}, r"what_if\.dose_gy=5400\.0: .* not cGy"),
     ({"dose_gy": float("nan"), "fractions": 30}, r"what_if\.dose_gy=nan: must lie between"),
     ({"rt": False, "rt_start_day": 30.0}, r"what_if\.rt=false with what_if\.rt_start_day=30"),
-    ({"rt": True}, r"what_if\.rt=true: changes nothing"),
-    ({"course": 2}, r"what_if\.course=2: changes nothing"),
+    ({"rt": True}, r"what_if\.rt=true: no change is given"),
+    ({"course": 2}, r"what_if\.course=2: no change is given"),
     ({"rt_start_day": 30.0, "course": 0}, r"what_if\.course=0: must lie between 1"),
     ({"rt_start_day": float("nan")}, r"what_if\.rt_start_day=nan: must be a finite"),
 ])  # fmt: skip
@@ -88,10 +88,10 @@ def test_values_that_do_not_go_together_are_refused(asked, message):
 
 
 @pytest.mark.parametrize(("change", "courses", "message"), [
-    (CourseChange(rt=False), (), "no radiotherapy is known that could be changed"),
-    (CourseChange(dose_gy=54.0, fractions=30), (), "no radiotherapy is known"),
+    (CourseChange(rt=False), (), "no course of radiotherapy to change"),
+    (CourseChange(dose_gy=54.0, fractions=30), (), "has no course of radiotherapy"),
     (CourseChange(rt_start_day=30.0, course=3), (FIRST, SECOND), "there are 2 course.*10, 200"),
-    (CourseChange(rt_start_day=10.0), (FIRST,), "the course as it was"),
+    (CourseChange(rt_start_day=10.0), (FIRST,), "this is the actual course"),
     (CourseChange(rt_start_day=5.0), (FIRST, SECOND), "moves course 2 past another"),
 ])  # fmt: skip
 def test_changes_that_a_patient_does_not_allow_are_refused(change, courses, message):

@@ -51,7 +51,7 @@ def test_it_says_what_it_is_computed_from() -> None:
 
 def test_a_change_of_a_course_that_was_not_given_is_refused() -> None:
     made = forecast_volume(patient(treated=False), 220.0)
-    with pytest.raises(RefusedChangeError, match="no radiotherapy is known"):
+    with pytest.raises(RefusedChangeError, match="has no course of radiotherapy"):
         volume_what_if(made, CourseChange(rt=False))
 
 
