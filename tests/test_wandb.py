@@ -154,7 +154,22 @@ def test_every_job_of_a_sweep_is_its_own_run(sweep: list[Told]) -> None:
     names = {run.run.display_name for run in sweep}
     assert len(names) == 2
     assert all(name.startswith("grid/") for name in names)
-    assert not any(run.holds("evaluation/leaderboard") for run in sweep)
+
+
+def test_every_job_shows_a_leaderboard_without_patients_and_pictures(
+    place, sweep: list[Told]
+) -> None:
+    for job in (place[0] / "sweep" / "1").glob("*/"):
+        (run,) = told(job)
+        assert run.holds("evaluation/leaderboard")
+        (page,) = job.glob("wandb/offline-run-*/files/media/html/evaluation/leaderboard_*.html")
+        text = page.read_text()
+        assert "Noise level and regressor scale" in text
+        assert "SSIM outside" in text
+        assert "<img" not in text
+        whole = (job / "leaderboard.html").read_text()
+        assert "secret-folder" in whole  # the page that stays here has the command line
+        assert [word for word in PRIVATE if word in text] == []
 
 
 def sent(job: Path) -> str:

@@ -9,7 +9,8 @@ out=outputs/experiments/ablations
 case "$profile" in
   smoke) slices="${SLICES:-3}" patients="${PATIENTS:-6}" n_val=3
          less=(sampler.steps=4 task.maps.nodes=2 task.maps.n_static=1) ;;
-  full) slices="${SLICES:-32}" patients="${PATIENTS:-16}" n_val=8 less=() ;;
+  full) slices="${SLICES:-16}" patients="${PATIENTS:-16}" n_val=8
+        less=(sampler.steps=8 sampler.invert_iterations=1 task.maps.nodes=5 task.maps.n_static=2) ;;
   *) echo "ablations: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 # bfloat16 halves the denoiser's time where the CPU has instructions for it, and is slow elsewhere.
@@ -33,7 +34,7 @@ run() {
 run maps/encode sampler=fast sampler.encode=invert,noise
 run maps/votes sampler=fast task.maps.source=mask
 run maps/guide sampler=fast guide=regressor
-run maps/sampler sampler=placed,labels
+run maps/sampler sampler=labels
 python -m mechlearn.collect "$out/maps"
 # Sizes from each growth model: exact maps need no generation, so a single cheap one is drawn.
 run sizes sampler=labels growth=pooled,ode,gompertz,exponential,carry_forward task.maps.nodes=1 \

@@ -66,7 +66,7 @@ def evaluate_and_show(cfg: DictConfig) -> list[float]:
             page = leaderboard([{**row, "cell": "."}], output_dir(), commands=[job.command])
             tracking.end_evaluation(logger, cfg, job.models, row, page)
         log.info("row: %s", path)
-        log.info("page: %s", page)
+        log.info("page: %s", page.path)
     _show(evaluation, row)
     return _objectives(cfg, row)
 

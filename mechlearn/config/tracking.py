@@ -22,6 +22,7 @@ from mechlearn.config.specs import output_dir, plain_values
 from mechlearn.config.stores import store_root
 from mechlearn.data.splits import SPLITS
 from mechlearn.data.store import SliceStore
+from mechlearn.evaluation.leaderboards import PAGE, Leaderboard
 from mechlearn.evaluation.model_pair import ModelBundle
 from mechlearn.evaluation.rows import ROW, Row, read_table, write_row, write_table
 from mechlearn.models import lineage
@@ -201,12 +202,14 @@ def end_training(logger: Logger, cfg: DictConfig, row: Row, card: dict[str, Any]
 
 
 def end_evaluation(
-    logger: Logger, cfg: DictConfig, models: ModelBundle | None, row: Row, page: Path
-) -> None:
-    """Log a job's numbers; to W&B also the data it read, its row and its tables.
+    logger: Logger, cfg: DictConfig, models: ModelBundle | None, row: Row,
+    page: Leaderboard,
+) -> None:  # fmt: skip
+    """Log a job's numbers; to W&B also the data it read, its row, its tables and its leaderboard.
 
-    Patients have pseudonyms there unless `logger.patient_names`; the page goes with
-    `logger.patient_names` and `logger.images` alone, because it shows both.
+    Patients have pseudonyms there unless `logger.patient_names`. The whole page goes with
+    `logger.patient_names` and `logger.images` alone, because it shows both; otherwise its tables,
+    a row a method.
     """
     logger.log_metrics({k: float(v) for k, v in row.items() if isinstance(v, (int, float))})
     run = lineage.wandb_run(logger)
@@ -221,12 +224,13 @@ def end_evaluation(
         )  # fmt: skip
     tables = {path.stem: read_table(path) for path in sorted(output_dir().glob("*.csv"))}
     files = [output_dir() / ROW, *(output_dir() / f"{name}.csv" for name in tables)]
+    sent = output_dir() / "wandb" / "sent"
     if not _names(cfg):
         tables = without_patients(tables)
         (row,) = without_patients({ROW: [row]})[ROW]
-        files = _written_again(row, tables, output_dir() / "wandb" / "sent")
-    elif cfg.logger.images:
-        files.append(page)
+        files = _written_again(row, tables, sent)
+    whole = _names(cfg) and cfg.logger.images
+    files.append(page.path if whole else page.write_tables(sent / PAGE))
     shown = {name: rows[:MOST_ROWS] for name, rows in tables.items()}
     lineage.log_evaluation(run, f"{cfg.task.name}-{cfg.name}", files, row, shown)
 

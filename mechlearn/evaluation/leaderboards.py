@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.sweeps import swept_words
 from mechlearn.report.leaderboard import Board, Column, picture_of, write_leaderboard
 
-__all__ = ["PAGE", "leaderboard"]
+__all__ = ["PAGE", "Leaderboard", "leaderboard"]
 
 PAGE = "leaderboard.html"
 MOST_COLUMNS, MOST_PICTURES = 10, 24
@@ -37,6 +38,28 @@ FITS = (
 )
 
 
+@dataclass(frozen=True)
+class Leaderboard:
+    """A page as it was written.
+
+    Attributes:
+        path: of the page, which may show scans and name patients.
+        title: its heading.
+        boards: its tables, a row a method: they name no patient.
+        n_left_out: cases without a score.
+    """
+
+    path: Path
+    title: str
+    boards: tuple[Board, ...]
+    n_left_out: int
+
+    def write_tables(self, path: Path) -> Path:
+        """Write a page of the tables alone: no picture, name, setting or command."""
+        failures = [("cases", f"{self.n_left_out} left out")] if self.n_left_out else []
+        return write_leaderboard(path, title=self.title, boards=self.boards, failures=failures)
+
+
 def leaderboard(
     rows: Sequence[Row],
     folder: Path,
@@ -45,7 +68,7 @@ def leaderboard(
     failures: Sequence[tuple[str, str]] = (),
     pictures: Sequence[Path] = (),
     commands: Sequence[str] = (),
-) -> Path:
+) -> Leaderboard:
     """Write the page of one job or of a sweep.
 
     Args:
@@ -70,13 +93,15 @@ def leaderboard(
     left_out = [(f"{row['cell']}: cases", f"{row['n_skipped']} left out, see its table")
                 for row in rows if row.get("n_skipped")]  # fmt: skip
     shared = {k: v for k, v in _shared(rows).items() if isinstance(v, (str, bool, int))}
-    names = ", ".join(_by_job(rows)) or "no rows"
-    return write_leaderboard(
-        out_dir / PAGE, title=f"Leaderboard: {names}", boards=boards,
+    title = f"Leaderboard: {', '.join(_by_job(rows)) or 'no rows'}"
+    path = write_leaderboard(
+        out_dir / PAGE, title=title, boards=boards,
         pictures=[picture_of(p, p.stem.replace("_", " ")) for p in drawn[:MOST_PICTURES]],
         failures=[*failures, *left_out], commands=commands, model=str(shared.get("denoiser", "")),
         settings={k: v for k, v in shared.items() if k not in HIDDEN},
     )  # fmt: skip
+    skipped = sum(int(row.get("n_skipped") or 0) for row in rows)
+    return Leaderboard(path, title, tuple(boards), skipped)
 
 
 def _by_job(rows: Sequence[Row]) -> dict[str, list[Row]]:

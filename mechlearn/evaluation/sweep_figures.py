@@ -37,7 +37,7 @@ def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path
         failures=[(f"{c.name} {c.overrides}", c.reason) for c in (*result.failed, *result.missing)],
         commands=[f"python -m mechlearn.collect {folder}"],
     )  # fmt: skip
-    return drawn, [*words, f"page: {page}"]
+    return drawn, [*words, f"page: {page.path}"]
 
 
 def _slices(fits: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, list[dict[str, Any]]]:

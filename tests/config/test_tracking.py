@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig
 
 from mechlearn.config import tracking
+from mechlearn.evaluation.leaderboards import Leaderboard
 
 Compose = Callable[..., DictConfig]
 
@@ -26,7 +27,8 @@ def test_csv_needs_nothing_of_wandb(
     with tracking.running_logger(cfg) as logger:
         tracking.begin(logger, cfg)
         row = {"job": "sizes", "spearman": 0.9}
-        tracking.end_evaluation(logger, cfg, None, row, tmp_path / "leaderboard.html")
+        page = Leaderboard(tmp_path / "leaderboard.html", "Leaderboard", (), 0)
+        tracking.end_evaluation(logger, cfg, None, row, page)
     assert "0.9" in (tracking.output_dir() / "csv" / "metrics.csv").read_text()
 
 
