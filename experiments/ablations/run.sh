@@ -9,7 +9,7 @@ out=outputs/experiments/ablations
 case "$profile" in
   smoke) slices="${SLICES:-3}" patients="${PATIENTS:-6}" n_val=3
          less=(sampler.steps=4 task.maps.nodes=2 task.maps.n_static=1) ;;
-  full) slices="${SLICES:-16}" patients="${PATIENTS:-16}" n_val=8
+  full) slices="${SLICES:-12}" patients="${PATIENTS:-12}" n_val=8
         less=(sampler.steps=8 sampler.invert_iterations=1 task.maps.nodes=5 task.maps.n_static=2) ;;
   *) echo "ablations: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mechlearn.evaluation.map_cases import MapCase, joined_cases, read_cases
-from mechlearn.evaluation.map_comparison import MapChoice, MapScores, choose, score_maps
+from mechlearn.evaluation.map_comparison import MapScores, choose, score_maps
 from mechlearn.evaluation.map_summary import OURS, REFERENCE, gains, method_lines
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.sweeps import swept_words
@@ -20,9 +20,13 @@ from mechlearn.report.map_figures import (
 )
 from mechlearn.report.style import save
 
-__all__ = ["map_boards"]
+__all__ = ["CHOICE", "map_boards", "method_boards"]
 
 N_SHEETS = 4
+CHOICE = (
+    "Thresholds (nearest to 0.5 of those within a standard error of the least mean HD95) and "
+    "recalibration (isotonic)"
+)
 METHODS = (
     Column("hd95_mm", "HD95, mm", False, 2),
     Column("dice", "Dice", True),
@@ -70,7 +74,7 @@ def map_boards(
         return [], []
     choices = choose(chosen) if len(scored) < len(rows) else {}
     scores = score_maps(cases, choices)
-    lines = method_lines(scores, choices)
+    lines = method_lines(scores)
     write_table(out_dir / "maps.csv", scores.rows, first=("slice_id", "patient", "method"))
     write_table(out_dir / "maps_methods.csv", lines, first=("method",))
     found = gains(scores)
@@ -78,7 +82,15 @@ def map_boards(
     counts = f"{lines[0]['n_slices']} slices of {lines[0]['n_patients']} patients"
     if lacking:
         counts += f"; {lacking} slices left out that some job lacks"
-    return _boards(lines, found, counts, chosen, choices), _pictures(cases, scores, out_dir)
+    validation = len({case.patient for case in chosen})
+    how = (
+        f"{CHOICE} come from {len(chosen)} slices of {validation} validation patients."
+        if choices else
+        "No validation patients: threshold 0.5, probabilities as they are. Add the jobs of "
+        "task.split=val."
+    )  # fmt: skip
+    how = f"{how} All methods get the same forecast sizes; static maps alone know the true size."
+    return method_boards(lines, found, counts, how), _pictures(cases, scores, out_dir)
 
 
 def _cases(rows: Sequence[Row], folder: Path) -> tuple[list[MapCase], int]:
@@ -107,26 +119,24 @@ def _growth(rows: Sequence[Row]) -> bool:
     return len({(str(r.get("law")), str(r.get("population"))) for r in rows}) > 1
 
 
-def _boards(
-    lines: Sequence[Row], found: Sequence[Row], counts: str, chosen: Sequence[MapCase],
-    choices: dict[str, MapChoice],
+def method_boards(
+    lines: Sequence[Row], found: Sequence[Row], counts: str, how: str
 ) -> list[Board]:
+    """Tables of growth maps: scores, probabilities, tests against no change, gains.
+
+    Args:
+        lines: of `map_summary.method_lines`.
+        found: of `map_summary.gains`.
+        counts: how many cases of how many patients.
+        how: where thresholds and recalibration come from, in a sentence.
+    """
     named = [{**line, "method": map_name(str(line["method"]))} for line in lines]
     against = [{**line, "method": f"{map_name(OURS)} over {map_name(str(line['method']))}"}
                for line in found]  # fmt: skip
-    validation = len({case.patient for case in chosen})
-    how = (
-        f"Thresholds (nearest to 0.5 of those within a standard error of the least mean HD95) and "
-        f"recalibration (isotonic) come from {len(chosen)} slices "
-        f"of {validation} validation patients." if choices else
-        "No validation patients: threshold 0.5, probabilities as they are. Add the jobs of "
-        "task.split=val."
-    )  # fmt: skip
-    words = [how, "All methods get the same forecast sizes; static maps alone know the true size."]
     interval = f"{counts}; 95% intervals resample patients."
     return [
         Board("Growth maps against the held-out visit", METHODS, named,
-              f"{interval} An empty mask counts as the longest distance in the brain.", words),
+              f"{interval} An empty mask counts as the longest distance in the brain.", [how]),
         Board("Probabilities", PROBABILITIES, named,
               f"{interval} Pixels of the brain outside the initial tumour; skill over "
               f"{map_name(REFERENCE)}."),

@@ -28,12 +28,12 @@ class Progression:
 
 @dataclass(frozen=True)
 class MapCase:
-    """One slice whose last visit was forecast: truth and a probability map a method.
+    """One slice (or volume) whose last visit was forecast: truth and a probability map a method.
 
     Attributes:
         name: of the slice. patient: of the patient.
-        initial, truth, brain: (H, W) bool.
-        spacing_mm: pixel size along rows and columns.
+        initial, truth, brain: (H, W) bool, or (Z, H, W).
+        spacing_mm: pixel size along each axis.
         maps: method -> probability of tumour or of growth, (H, W) in [0, 1].
         scan, follow_up: FLAIR at the last visit seen and at the held-out one, (H, W).
         progression: by method, for pictures.
@@ -44,7 +44,7 @@ class MapCase:
     initial: np.ndarray
     truth: np.ndarray
     brain: np.ndarray
-    spacing_mm: tuple[float, float]
+    spacing_mm: tuple[float, ...]
     maps: Mapping[str, np.ndarray]
     scan: np.ndarray
     follow_up: np.ndarray
@@ -101,10 +101,9 @@ def _case(held: Mapping[str, np.ndarray], suffix: str, drawn_only: bool) -> MapC
             for k, v in held.items() if k.startswith(_PREFIX)}  # fmt: skip
     named = {k if drawn_only and k not in DRAWN else k + suffix: v for k, v in maps.items()}
     no_change = np.asarray(held["initial"], np.float32)
-    rows, columns = held["spacing_mm"].tolist()
     return MapCase(
         str(held["name"]), str(held["patient"]), held["initial"], held["truth"], held["brain"],
-        (rows, columns), {"no_change": no_change, **named},
+        tuple(held["spacing_mm"].tolist()), {"no_change": no_change, **named},
         held["scan"].astype(np.float32), held["follow_up"].astype(np.float32),
         {f"dynamic{suffix}": Progression(held["progression"].astype(np.float32),
                                          held["progression_mm2"])},

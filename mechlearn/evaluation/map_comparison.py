@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mechlearn.evaluation.map_cases import MapCase
-from mechlearn.evaluation.recalibration import Recalibration, fit_recalibration
+from mechlearn.evaluation.recalibration import LevelCounts, fit_recalibration
 from mechlearn.evaluation.rows import Row
 from mechlearn.metrics.calibration import average_precision, brier, reliability
 from mechlearn.metrics.distance import dice, hd95_mm
 
-__all__ = ["DEFAULT_THRESHOLD", "THRESHOLDS", "MapChoice", "MapScores", "choose", "score_maps"]
+__all__ = [
+    "DEFAULT_THRESHOLD", "THRESHOLDS", "MapChoice", "MapScores", "choose", "leave_one_out",
+    "score_maps",
+]  # fmt: skip
 
 THRESHOLDS = (0.05, *(round(0.1 * k, 1) for k in range(1, 10)))
 DEFAULT_THRESHOLD = 0.5
@@ -46,7 +49,8 @@ class MapScores:
     Attributes:
         rows: one a slice and method: slice_id, patient, method, dice, hd95_mm, dice_alone,
             hd95_alone_mm (the map without the initial tumour), average_precision, brier,
-            brier_raw (before recalibration), worst_mm (longest distance in the brain), pixels.
+            brier_raw (before recalibration), worst_mm (longest distance in the brain), pixels,
+            threshold and threshold_alone (as chosen).
         bins: method -> patient -> (bins, 3): sums of probability, of tumour, and pixels.
     """
 
@@ -63,6 +67,32 @@ class MapScores:
         return [row for row in self.rows if row["method"] == method]
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What choices are made from, of one case and method; computed once for all folds.
+
+    distances: (2, T) HD95 in mm at THRESHOLDS, with the initial tumour and without.
+    """
+
+    distances: np.ndarray
+    counts: LevelCounts
+
+    @classmethod
+    def of(cls, case: MapCase, method: str) -> _Measured:
+        known: dict[int, float] = {}  # masks are nested: those of one size are one mask
+
+        def distance(threshold: float, alone: bool) -> float:
+            mask = _mask(case, method, threshold, alone=alone)
+            key = int(mask.sum()) * 2 + (alone and not mask[case.initial].all())
+            if key not in known:
+                known[key] = _distance(case, mask)
+            return known[key]
+
+        region = case.region
+        return cls(np.array([[distance(t, alone) for t in THRESHOLDS] for alone in (False, True)]),
+                   LevelCounts.of(case.maps[method][region], case.truth[region]))  # fmt: skip
+
+
 def choose(cases: Sequence[MapCase]) -> dict[str, MapChoice]:
     """Threshold and recalibration of each method from validation patients.
 
@@ -72,31 +102,50 @@ def choose(cases: Sequence[MapCase]) -> dict[str, MapChoice]:
     Args:
         cases: slices of validation patients; none leaves every default.
     """
-    if not cases:
-        return {}
-    return {method: _choice(cases, method) for method in cases[0].maps}
+    return _choices([c.patient for c in cases], [_measured(c) for c in cases])
 
 
-def _choice(cases: Sequence[MapCase], method: str) -> MapChoice:
-    patients = [c.patient for c in cases]
-    best = {
-        alone: _threshold(
-            [[_distance(c, _mask(c, method, t, alone=alone)) for c in cases] for t in THRESHOLDS],
-            patients,
-        )
-        for alone in (False, True)
-    }
-    fitted: Recalibration = fit_recalibration(
-        [c.maps[method][c.region] for c in cases], [c.truth[c.region] for c in cases]
-    )
-    return MapChoice(best[False], best[True], fitted)
+def leave_one_out(cases: Sequence[MapCase]) -> MapScores:
+    """Scores of every case; its threshold and recalibration are chosen by the other patients.
+
+    Args:
+        cases: of two patients or more, all with the same methods.
+    """
+    measured = [_measured(c) for c in cases]
+    out = MapScores()
+    for patient in dict.fromkeys(c.patient for c in cases):
+        others = [(c.patient, m) for c, m in zip(cases, measured, strict=True)
+                  if c.patient != patient]  # fmt: skip
+        choices = _choices([p for p, _ in others], [m for _, m in others])
+        own = score_maps([c for c in cases if c.patient == patient], choices)
+        out.rows.extend(own.rows)
+        for method, bins in own.bins.items():
+            out.bins.setdefault(method, {}).update(bins)
+    return out
 
 
-def _threshold(distances: Sequence[Sequence[float]], patients: Sequence[str]) -> float:
+def _measured(case: MapCase) -> dict[str, _Measured]:
+    return {method: _Measured.of(case, method) for method in case.maps}
+
+
+def _choices(
+    patients: Sequence[str], measured: Sequence[Mapping[str, _Measured]]
+) -> dict[str, MapChoice]:
+    """Choice of each method from the cases of `patients`."""
+    out = {}
+    for method in measured[0] if measured else ():
+        mine = [m[method] for m in measured]
+        joined, alone = (_threshold(np.array([m.distances[k] for m in mine]).T, patients)
+                         for k in (0, 1))  # fmt: skip
+        out[method] = MapChoice(joined, alone, fit_recalibration([m.counts for m in mine]))
+    return out
+
+
+def _threshold(distances: np.ndarray, patients: Sequence[str]) -> float:
     """The threshold nearest to 0.5 among those within one standard error of the least distance.
 
     Args:
-        distances: one list a threshold of THRESHOLDS, one value a slice.
+        distances: (T, n), a row a threshold of THRESHOLDS, one value a slice.
         patients: of the slices; the standard error is that of the paired difference of their means.
     """
     names = list(dict.fromkeys(patients))
@@ -120,8 +169,9 @@ def _distance(case: MapCase, mask: np.ndarray) -> float:
 
 def _longest_mm(case: MapCase) -> float:
     """Diagonal of the box around the brain."""
-    rows, columns = np.nonzero(case.brain)
-    return float(np.hypot(np.ptp(rows) * case.spacing_mm[0], np.ptp(columns) * case.spacing_mm[1]))
+    axes = zip(np.nonzero(case.brain), case.spacing_mm, strict=True)
+    sides = [np.ptp(at) * mm for at, mm in axes]
+    return float(np.linalg.norm(sides))
 
 
 def score_maps(cases: Sequence[MapCase], choices: Mapping[str, MapChoice]) -> MapScores:
@@ -160,6 +210,7 @@ def _row(case: MapCase, method: str, choice: MapChoice) -> Row:
         "brier": brier(_probability(case, method, choice), case.truth, region=case.region),
         "brier_raw": brier(raw, case.truth, region=case.region),
         "worst_mm": _longest_mm(case), "pixels": int(case.region.sum()),
+        "threshold": choice.threshold, "threshold_alone": choice.threshold_alone,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mechlearn.evaluation.map_comparison import MapChoice, MapScores
+from mechlearn.evaluation.map_comparison import MapScores
 from mechlearn.evaluation.rows import Row
 from mechlearn.metrics.rank import clustered_interval, compare_paired
 
@@ -19,24 +19,24 @@ SCORES = ("dice", "hd95_mm", "dice_alone", "hd95_alone_mm", "average_precision",
           "brier_raw")  # fmt: skip
 
 
-def method_lines(scores: MapScores, choices: Mapping[str, MapChoice]) -> list[Row]:
+def method_lines(scores: MapScores) -> list[Row]:
     """One flat row a method.
 
-    Keys: method, n_slices, n_patients, threshold, threshold_alone; each of SCORES with `_low` and
+    Keys: method, n_slices, n_patients, threshold, threshold_alone (means, where the slices of
+    different patients have different ones); each of SCORES with `_low` and
     `_high` (95%, patients resampled) and `_empty`, the slices without a value: for a distance they
     count as the longest in the brain, elsewhere they are left out; `ece` of the recalibrated
     probabilities over the pixels of all slices; `brier_skill` over dilation; p values of HD95
     against no change over slices and over patients' medians.
     """
-    return [_line(scores, method, choices.get(method, MapChoice())) for method in scores.methods]
+    return [_line(scores, method) for method in scores.methods]
 
 
-def _line(scores: MapScores, method: str, choice: MapChoice) -> Row:
+def _line(scores: MapScores, method: str) -> Row:
     rows = scores.of(method)
     out: Row = {
         "method": method, "n_slices": len(rows), "n_patients": len({r["patient"] for r in rows}),
-        "threshold": choice.threshold, "threshold_alone": choice.threshold_alone,
-        "recalibrated": choice.recalibrate is not None,
+        **{k: float(np.mean([r[k] for r in rows])) for k in ("threshold", "threshold_alone")},
     }  # fmt: skip
     for key in SCORES:
         out |= _mean(rows, key)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-__all__ = ["Recalibration", "fit_recalibration"]
+__all__ = ["LevelCounts", "Recalibration", "fit_recalibration"]
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,41 @@ class Recalibration:
         return np.interp(probability, self.levels, self.values)
 
 
-def fit_recalibration(
-    probabilities: Sequence[np.ndarray], truths: Sequence[np.ndarray]
-) -> Recalibration:
-    """Fit on the pixels of all slices.
+@dataclass(frozen=True)
+class LevelCounts:
+    """What recalibration takes of a case: pixels and tumour pixels at each probability, (K,)."""
 
-    Args:
-        probabilities: one array a slice, in [0, 1].
-        truths: bool arrays of the same shapes.
+    levels: np.ndarray
+    pixels: np.ndarray
+    tumour: np.ndarray
+
+    @classmethod
+    def of(cls, probability: np.ndarray, truth: np.ndarray) -> LevelCounts:
+        """Count a probability array against a bool array of the same shape."""
+        levels, which, pixels = np.unique(
+            np.ravel(probability).astype(float), return_inverse=True, return_counts=True
+        )
+        tumour = np.bincount(which, weights=np.ravel(truth).astype(float), minlength=levels.size)
+        return cls(levels, pixels, tumour)
+
+
+def fit_recalibration(counts: Sequence[LevelCounts]) -> Recalibration:
+    """Fit on the pixels of all given cases.
 
     Raises:
         ValueError: no pixel at all.
 
     Example:
         >>> import numpy as np
-        >>> fitted = fit_recalibration([np.array([0.9, 0.9])], [np.array([True, False])])
-        >>> float(fitted(np.array(0.9)))
+        >>> counts = LevelCounts.of(np.array([0.9, 0.9]), np.array([True, False]))
+        >>> float(fit_recalibration([counts])(np.array(0.9)))
         0.5
     """
-    p = np.concatenate([np.ravel(a) for a in probabilities] or [np.empty(0)]).astype(float)
-    t = np.concatenate([np.ravel(a) for a in truths] or [np.empty(0)]).astype(float)
-    if p.size == 0:
+    if not any(c.levels.size for c in counts):
         raise ValueError("no pixels: recalibration needs at least one slice of other patients.")
-    levels, which, counts = np.unique(p, return_inverse=True, return_counts=True)
-    observed = np.bincount(which, weights=t) / counts
-    return Recalibration(levels, isotonic_regression(observed, weights=counts).x)
+    levels, which = np.unique(np.concatenate([c.levels for c in counts]), return_inverse=True)
+    pixels, tumour = (
+        np.bincount(which, weights=np.concatenate(values))
+        for values in ([c.pixels for c in counts], [c.tumour for c in counts])
+    )
+    return Recalibration(levels, isotonic_regression(tumour / pixels, weights=pixels).x)

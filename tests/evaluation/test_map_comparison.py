@@ -7,9 +7,9 @@ import pytest
 
 from mechlearn.evaluation.map_boards import map_boards
 from mechlearn.evaluation.map_cases import MapCase, joined_cases
-from mechlearn.evaluation.map_comparison import MapChoice, choose, score_maps
+from mechlearn.evaluation.map_comparison import MapChoice, choose, leave_one_out, score_maps
 from mechlearn.evaluation.map_summary import gains, method_lines
-from mechlearn.evaluation.recalibration import fit_recalibration
+from mechlearn.evaluation.recalibration import LevelCounts, fit_recalibration
 from mechlearn.evaluation.rows import read_table
 from mechlearn.files import write_arrays
 
@@ -61,7 +61,7 @@ def test_no_validation_patients_leave_the_defaults():
 
 def test_an_empty_mask_is_counted_and_costs_the_longest_distance():
     scores = score_maps([make_case("T1"), make_case("T2")], {})
-    line = next(r for r in method_lines(scores, {}) if r["method"] == "empty")
+    line = next(r for r in method_lines(scores) if r["method"] == "empty")
     assert line["hd95_alone_mm_empty"] == 2
     assert line["hd95_alone_mm"] == pytest.approx(np.hypot(19, 19))
 
@@ -78,17 +78,40 @@ def test_recalibration_makes_the_probability_the_frequency_of_other_patients():
 def test_recalibration_keeps_the_order_and_needs_pixels():
     rng = np.random.default_rng(0)
     p = rng.uniform(size=400)
-    fitted = fit_recalibration([p], [rng.uniform(size=400) < p**2])
+    fitted = fit_recalibration([LevelCounts.of(p, rng.uniform(size=400) < p**2)])
     values = fitted(np.linspace(0, 1, 50))
     assert (np.diff(values) >= 0).all()
     with pytest.raises(ValueError, match="no pixels"):
-        fit_recalibration([], [])
+        fit_recalibration([])
+
+
+def test_choices_come_from_the_other_patients_alone():
+    """P1's rim lies at p = .1, that of the others at .6: .1 is seen by the others' folds only."""
+    cases = [make_case("P1", near=0.1), make_case("P2", near=0.6), make_case("P3", near=0.6)]
+    scores = leave_one_out(cases)
+    alone = score_maps(cases[:1], choose(cases[1:])).of("arrival_order")
+    assert scores.of("arrival_order")[:1] == alone
+    assert alone[0]["dice"] < 1.0
+    assert [r["slice_id"] for r in scores.of("dilation")] == ["P1", "P2", "P3"]
+    assert set(scores.bins["dilation"]) == {"P1", "P2", "P3"}
+
+
+def test_a_volume_is_scored_as_a_slice_of_it():
+    flat = make_case("P1")
+    stack = {name: np.repeat(getattr(flat, name)[None], 3, axis=0)
+             for name in ("initial", "truth", "brain")}  # fmt: skip
+    maps = {name: np.repeat(p[None], 3, axis=0) for name, p in flat.maps.items()}
+    solid = replace(flat, **stack, maps=maps, spacing_mm=(1.0, 1.0, 1.0))
+    plane, volume = (score_maps([c], {}).of("dilation")[0] for c in (flat, solid))
+    assert volume["dice"] == pytest.approx(plane["dice"])
+    assert volume["brier"] == pytest.approx(plane["brier"])
+    assert volume["worst_mm"] == pytest.approx(np.linalg.norm([2, 19, 19]))
 
 
 def test_calibration_error_and_skill_are_over_all_pixels():
     cases = [make_case(p) for p in ("T1", "T2", "T3")]
     perfect = {"arrival_order": MapChoice(recalibrate=lambda p: (p > 0).astype(float))}
-    lines = {r["method"]: r for r in method_lines(score_maps(cases, perfect), perfect)}
+    lines = {r["method"]: r for r in method_lines(score_maps(cases, perfect))}
     assert lines["arrival_order"]["ece"] == pytest.approx(0.0)
     assert lines["arrival_order"]["brier_skill"] == pytest.approx(1.0)
     rim, outside = 81 - 25, 400 - 25
