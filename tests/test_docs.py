@@ -20,6 +20,8 @@ from mechlearn.__main__ import COMMANDS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md",
          *sorted((ROOT / "docs").glob("*.md"))]  # fmt: skip
+READMES = sorted((ROOT / "experiments").rglob("README.md"))
+RUN = re.compile(r"bash (experiments/[\w/]+)/run\.sh (smoke|full)((?: [a-z_][\w.]*=[^\s`]+)*)")
 COMMAND = re.compile(r"^ {4,}(?:srun |torchrun .*? -m )?python -m mechlearn\.(\w+) (.*)$", re.M)
 DOCTESTED = ("mechlearn.api", "mechlearn.data.day_cells", "mechlearn.evaluation.forecast_day",
              "mechlearn.extras", "mechlearn.growth.learned_forecast",
@@ -30,7 +32,7 @@ DOCTESTED = ("mechlearn.api", "mechlearn.data.day_cells", "mechlearn.evaluation.
 def commands() -> list[tuple[str, str]]:
     """(command, its words) of every page; what continues on the next line is joined."""
     found = []
-    for page in PAGES:
+    for page in [*PAGES, *READMES]:
         text = page.read_text().replace("\\\n", " ")
         found += [(name, words.split("  #")[0].strip()) for name, words in COMMAND.findall(text)]
     return sorted(set(found))
@@ -54,6 +56,30 @@ def test_every_command_of_the_pages_composes(
             values = value.split(",") if value and not value.startswith("[") else [value]
             overrides.append(f"{key}={values[-variant]}" if value else word)
         composed(name, *(w for w in overrides if not w.startswith("hydra.")))
+
+
+def experiment_runs() -> list[tuple[str, str]]:
+    """(folder, overrides) of every `run.sh` that a page or a README calls."""
+    texts = [" ".join(page.read_text().replace("\\\n", " ").split()) for page in [*PAGES, *READMES]]
+    return sorted({(run[0], run[2].strip()) for text in texts for run in RUN.findall(text)})
+
+
+@pytest.mark.parametrize(("folder", "words"), experiment_runs())
+@pytest.mark.usefixtures("fresh_hydra")
+def test_overrides_of_an_experiment_compose(
+    folder: str, words: str, composed: Callable[..., Any]
+) -> None:
+    script = (ROOT / folder / "run.sh").read_text()
+    recipe = re.search(r"mechlearn\.(\w+) (?:-m )?(\+experiment=\w+)", script)
+    if recipe is not None:
+        composed(recipe[1], recipe[2], *words.split())
+
+
+def test_experiments_that_pages_name_exist() -> None:
+    named = {name for page in [*PAGES, *READMES]
+             for name in re.findall(r"experiment NAME=(\w[\w/]*)", page.read_text())}  # fmt: skip
+    assert "fig4_longitudinal" in named
+    assert not [name for name in named if not (ROOT / "experiments" / name / "run.sh").is_file()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
