@@ -193,9 +193,9 @@ def test_forecast_stays_a_function_beside_the_command_of_its_name() -> None:
 
 
 def test_samplers_are_named_as_the_recipes_name_them() -> None:
-    with pytest.raises(ValueError, match="sampler='quick': must be one of paper, fast, placed"):
+    with pytest.raises(ValueError, match="sampler='quick': must be one of paper, fast, labels"):
         ml.load_pretrained(sampler="quick")
-    assert ml.load_pretrained(sampler="placed").sampler.spec.steps == 18
+    assert ml.load_pretrained(sampler="labels").sampler.spec.steps == 10
 
 
 HEAVY = ("torch", "pytorch_lightning", "monai", "matplotlib", "nibabel", "lmfit")

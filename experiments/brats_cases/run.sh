@@ -31,6 +31,6 @@ pair=("checkpoints.denoiser=$out/train_ddpm/model.pt"
       "checkpoints.guide=$out/train_segmenter/model.pt")
 python -m mechlearn.evaluate +experiment=guide_gain "${data[@]}" "${pair[@]}" task.slices=3 \
   "hydra.run.dir=$out/gain"
-python -m mechlearn.evaluate +experiment=sizes "${data[@]}" "${pair[@]}" "task.slices=$slices" \
+python -m mechlearn.evaluate +experiment=sizes sampler=fast "${data[@]}" "${pair[@]}" "task.slices=$slices" \
   "hydra.run.dir=$out/sizes"
 python experiments/brats_cases/gather.py "$out"

@@ -30,9 +30,10 @@ SIZES = ("relative_error_abs_median", "relative_error_median", "spearman_within_
 
 def name_of(row: Row) -> str:
     """What sets a row apart, from its own settings."""
-    placed = row["guidance"] == "placed"
-    words = ["unguided" if row["scale"] == 0 else "placed" if placed else str(row["guide"])]
-    words += ["anchored"] * (bool(row["anchor"]) and not placed)
+    if row["guidance"] == "labels":
+        return "labels"
+    words = ["unguided" if row["scale"] == 0 else str(row["guide"])]
+    words += ["anchored"] * bool(row["anchor"])
     words += ["noise"] * (row["encode"] == "noise")
     return ", ".join(words)
 
@@ -46,20 +47,16 @@ class Blind:
     def fraction(self, x_l: torch.Tensor, l: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
         return (0 * x_l).sum((1, 2, 3))
 
-    def tumour_logits(self, x_l: torch.Tensor, l: torch.Tensor) -> torch.Tensor:
-        return 0 * x_l[:, :1]
-
 
 def evaluations(row: Row) -> str:
     """Denoiser calls + guide gradients of one generation, counted with this row's settings."""
+    if row["guidance"] == "labels":
+        return f"{2 * row['steps']} + 0"  # drawn, corrected and drawn again, in a window
     settings = {f.name: row[f.name] for f in fields(SamplerSpec) if f.name in row}
     spec = SamplerSpec(**{**settings, "nl": row["noise_level"], "scale": str(row["scale"])})
     blind = Blind()
     sampler = GuidedSampler(blind, blind, schedule=NoiseSchedule(), spec=spec)
-    sampler.sample(
-        torch.zeros(1, 4, 4), [GuidanceTarget(0.1)], brain=torch.ones(4, 4),
-        initial_fraction=0.05, order=torch.zeros(4, 4),
-    )  # fmt: skip
+    sampler.sample(torch.zeros(1, 4, 4), [GuidanceTarget(0.1)], brain=torch.ones(4, 4))
     return f"{sampler.evaluations['denoiser']} + {sampler.evaluations['gradients']}"
 
 

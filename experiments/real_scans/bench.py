@@ -187,7 +187,7 @@ def main() -> None:
                 larger[f"{name} x{factor:g}"].append({**whose, "method": name, **row})
     if args.guided:
         one_each = slices(store, patients, 1)[: args.guided]
-        for recipe in ("placed", "fast"):
+        for recipe in ("fast",):
             draw, tasks = guided(recipe, args.seed), [growth(s, 1.5) for s in one_each]
             larger[f"{recipe} x1.5"] = [
                 {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t), flair)}

@@ -9,11 +9,11 @@ rm -rf "$out"
 mkdir -p "$out"
 
 case "$profile" in
-  smoke) patients=8 slices=16 steps=18 ;;
-  full) patients=16 slices=64 steps=200 ;;
+  smoke) patients=8 slices=16 ;;
+  full) patients=16 slices=64 ;;
   *) echo "smoke: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
 
-python -m mechlearn.evaluate +experiment=sizes sampler.steps="$steps" task.patients="$patients" \
-  task.slices="$slices" hydra.run.dir="$out"
+python -m mechlearn.evaluate +experiment=sizes task.patients="$patients" task.slices="$slices" \
+  hydra.run.dir="$out"
 cp "$out/row.json" "$out/result.json"

@@ -70,7 +70,7 @@ HELP: Mapping[str, HelpPage] = {
             "task.split": "train, val or test patients",
             "task.patients": "the first N of them",
             "task.series": "CSV of tumour sizes (growth_fits, population)",
-            "sampler": "placed, labels, fast or paper",
+            "sampler": "labels, fast or paper",
             "sampler.nl": "noise level that a scan is encoded to (200)",
             "sampler.scale": "guidance scale in the paper's numbers (50k)",
             "growth": "growth model: pooled, ode, gompertz, ...",

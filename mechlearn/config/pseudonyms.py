@@ -16,7 +16,7 @@ HIDDEN = "(not sent)"
 PLAIN = frozenset((
     "data", "denoiser", "encode", "engine", "fingerprint", "guidance", "guide", "job", "kind",
     "law", "law_used", "method", "model", "model_version", "order", "population", "precision",
-    "setup", "solver", "spacing", "split", "unit", "weights",
+    "setup", "solver", "split", "unit", "weights",
 ))  # fmt: skip
 WITH_SLASH = ("weights", "fingerprint")  # digests, no places
 NAMES = ("patient", "session", "slice_id", "series", "task", "case", "name")  # also where a number

@@ -35,7 +35,6 @@ class Encoding:
         self.x, self.levels, self.models, self.solver = x, list(levels), models, solver
         self._epsilons = dict(epsilons or {})
         self._defects: dict[int, Tensor] = {}
-        self._masks: dict[int, Tensor] = {}
 
     def epsilon(self, k: int) -> Tensor:
         """Predicted noise of x[k], k > 0."""
@@ -54,12 +53,6 @@ class Encoding:
                 reached = solver.step(x, epsilon, l, self.levels[j - 1])
                 self._defects[j] = self.x[j - 1] - reached
         return self._defects[k]
-
-    def mask(self, k: int, brain: Tensor) -> Tensor:
-        """The guide's tumour probability at x[k], (1 or B, 1, H, W)."""
-        if k not in self._masks:
-            self._masks[k] = self.models.mask(self.x[k], self.levels[k], brain)
-        return self._masks[k]
 
 
 def invert(

@@ -8,12 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mechlearn.diffusion.guidance import (
-    Guide,
-    PixelGuide,
-    fraction_and_gradient,
-    mask_and_gradient,
-)
+from mechlearn.diffusion.guidance import Guide, fraction_and_gradient
 from mechlearn.diffusion.schedule import NoiseSchedule
 
 __all__ = ["EpsilonModel", "Evaluator"]
@@ -65,29 +60,7 @@ class Evaluator:
         with torch.no_grad():
             return self.guide.fraction(x, self._level(l, x), brain)
 
-    def mask(self, x: Tensor, l: int, brain: Tensor) -> Tensor:
-        """Tumour probability, (B, 1, H, W), 0 outside the brain; of a guide that knows pixels."""
-        self.evaluations["readings"] += x.shape[0]
-        with torch.no_grad():
-            return torch.sigmoid(self._pixels().tumour_logits(x, self._level(l, x))) * brain
-
     def fraction_gradient(self, x: Tensor, l: int, brain: Tensor) -> tuple[Tensor, Tensor]:
         """`fraction_and_gradient`, counted."""
         self.evaluations["gradients"] += x.shape[0]
         return fraction_and_gradient(self.guide, x, self._level(l, x), brain=brain)
-
-    def mask_gradient(
-        self, x: Tensor, l: int, brain: Tensor, wanted: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`mask_and_gradient`, counted."""
-        self.evaluations["gradients"] += x.shape[0]
-        guide, level = self._pixels(), self._level(l, x)
-        return mask_and_gradient(guide, x, level, brain=brain, wanted=wanted)
-
-    def _pixels(self) -> PixelGuide:
-        if not isinstance(self.guide, PixelGuide):
-            raise ValueError(
-                f"sampler.guidance=placed: {type(self.guide).__name__} predicts a size, not a "
-                "place. Take a segmenter (guide=segmenter), or sampler.guidance=paper."
-            )
-        return self.guide

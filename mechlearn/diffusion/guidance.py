@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,11 +14,9 @@ from mechlearn.diffusion.steps import col
 
 __all__ = [
     "Guide",
-    "PixelGuide",
     "effective_scale",
     "fraction_and_gradient",
     "guided_epsilon",
-    "mask_and_gradient",
     "smooth_gradient",
 ]
 
@@ -32,15 +30,6 @@ class Guide(Protocol):
         Args:
             x_l: (B, C, H, W). l: (B,) in 0..L. brain: (1, 1, H, W), 0 or 1.
         """
-        ...
-
-
-@runtime_checkable
-class PixelGuide(Guide, Protocol):
-    """A guide that classifies each pixel as tumour or not."""
-
-    def tumour_logits(self, x_l: Tensor, l: Tensor) -> Tensor:
-        """(B, 1, H, W), differentiable in x_l."""
         ...
 
 
@@ -77,26 +66,6 @@ def fraction_and_gradient(
         fraction = guide.fraction(x, level, mask)
         (gradient,) = torch.autograd.grad(fraction.sum(), x)
     return fraction.detach(), gradient.detach()
-
-
-def mask_and_gradient(
-    guide: PixelGuide, x_l: Tensor, l: Tensor, *, brain: Tensor, wanted: Tensor
-) -> tuple[Tensor, Tensor]:
-    """p, (B, 1, H, W), and the gradient in x_l of log p(wanted | x_l) / (brain pixels).
-
-    Every pixel votes for itself, log p = sum m log p + (1 - m) log(1 - p), so the gradient is the
-    sum of (m - p) grad logit: eq. (2) with a gap of each pixel in place of one of the whole slice.
-
-    Args:
-        wanted: m in [0, 1], (B, 1, H, W). brain: (1, 1, H, W).
-    """
-    with _differentiable(x_l, l, brain, wanted) as (x, level, mask, m):
-        x.requires_grad_(True)
-        logit = guide.tumour_logits(x, level).to(x.dtype)
-        probability = torch.sigmoid(logit).detach()
-        pull = (m - probability) * mask / mask.sum().clamp_min(1)
-        (gradient,) = torch.autograd.grad((pull * logit).sum(), x)
-    return probability * brain, gradient.detach()
 
 
 def smooth_gradient(gradient: Tensor, sigma_px: float) -> Tensor:

@@ -33,7 +33,7 @@ class PaperGuidance:
     def __call__(self, k: int, x: Tensor, epsilon: Tensor) -> Tensor:
         """Guided epsilon, (B, C, H, W), at the k-th visited level."""
         l = self.encoding.levels[k]
-        if self.scale == 0 or l <= self.spec.guide_above:
+        if self.scale == 0:
             return epsilon
         predicted, gradient = self.models.fraction_gradient(x, l, self.target.brain)
         gap = self.target.boosted(l, self.spec.target_boost) - predicted

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from mechlearn.checks import in_range, one_of
 from mechlearn.diffusion.levels import visited_levels
-from mechlearn.diffusion.sampler_spec import SOLVERS, SPACINGS
+from mechlearn.diffusion.sampler_spec import SOLVERS
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.steps import (
     ORDERS,
@@ -40,7 +40,6 @@ class LabelSamplingSpec:
         level: noise level that the first guess is encoded to; higher changes more of it.
         steps: levels visited.
         solver: `ddim`, or `dpmpp_2m` of second order.
-        spacing: of the levels, see `diffusion.levels`.
         label_weight: 1 follows the labels as trained; w > 1 goes w times as far from the
             prediction without labels (classifier-free guidance, Ho & Salimans 2022).
         keep_low: weight with which the first guess's intensities smoothed over low_px pixels are
@@ -56,7 +55,6 @@ class LabelSamplingSpec:
     level: int = 200
     steps: int = 10
     solver: str = "ddim"
-    spacing: str = "uniform"
     label_weight: float = 1.0
     keep_low: float = 1.0
     low_px: float = 1.0
@@ -69,7 +67,6 @@ class LabelSamplingSpec:
         in_range("sampler.labels.level", self.level, 1, 1000)
         in_range("sampler.labels.steps", self.steps, 1, self.level)
         one_of("sampler.labels.solver", self.solver, SOLVERS)
-        one_of("sampler.labels.spacing", self.spacing, SPACINGS)
         one_of("sampler.labels.precision", self.precision, ("float32", "bf16"))
         in_range("sampler.labels.label_weight", self.label_weight, 0.0, 20.0)
         in_range("sampler.labels.keep_low", self.keep_low, 0.0, 1.0)
@@ -141,7 +138,7 @@ def draw_under_labels(
     ])
     soft = _soft(region, spec.seam_px) * brain[:, None]
     inside = (soft > 0).float()
-    levels = visited_levels(schedule, spec.level, steps=spec.steps, spacing=spec.spacing)
+    levels = visited_levels(spec.level, spec.steps)
     x = add_noise(guess, noise, alpha_bar=schedule.alpha_bar(levels[-1]))
     before: tuple[Tensor, Tensor] | None = None
     for k in range(len(levels) - 1, 0, -1):

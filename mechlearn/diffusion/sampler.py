@@ -17,9 +17,8 @@ from mechlearn.diffusion.encoding import Encoding, invert, noise
 from mechlearn.diffusion.evaluator import EpsilonModel, Evaluator
 from mechlearn.diffusion.guidance import Guide, effective_scale
 from mechlearn.diffusion.guidance_paper import PaperGuidance
-from mechlearn.diffusion.guidance_placed import PlacedGuidance
 from mechlearn.diffusion.levels import visited_levels
-from mechlearn.diffusion.sampler_spec import REFERENCE_SCALE, SamplerSpec, parse_scale
+from mechlearn.diffusion.sampler_spec import SamplerSpec, parse_scale
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.diffusion.solver import Solver
 from mechlearn.diffusion.steps import clipped_epsilon
@@ -61,7 +60,7 @@ class GuidedSampler:
         if spec.guidance == "labels":
             raise ValueError(
                 "sampler.guidance=labels: this sampler guides. Use evaluation.label_sampler, or "
-                "sampler=placed."
+                "sampler=fast."
             )
         if spec.nl > schedule.levels:
             raise ValueError(
@@ -77,9 +76,7 @@ class GuidedSampler:
     @cached_property
     def levels(self) -> list[int]:
         """Levels visited, ascending from 0 to nl."""
-        spec = self.spec
-        return visited_levels(self.schedule, spec.nl, steps=spec.steps, spacing=spec.spacing,
-                              above=spec.guide_above)
+        return visited_levels(self.spec.nl, self.spec.steps)
 
     @property
     def evaluations(self) -> Counter[str]:
@@ -110,7 +107,7 @@ class GuidedSampler:
         guidance = None
         if target is not None:
             x = x.expand(len(target.fraction), *x.shape[1:])
-            guidance = self._guidance(target, encoding)
+            guidance = PaperGuidance(self.models, spec, target, encoding, self.effective_scale)
         solver = Solver(spec.solver, self.models)
         for k in range(len(levels) - 1, 0, -1):
             l, l_to = levels[k], levels[k - 1]
@@ -123,14 +120,6 @@ class GuidedSampler:
             if spec.anchor:
                 x = x + encoding.defect(k, clip=spec.clip_x0)
         return torch.where(brain > 0, x, -1.0) if spec.keep_background else x
-
-    def _guidance(
-        self, target: BatchTarget, encoding: Encoding
-    ) -> PaperGuidance | PlacedGuidance:
-        if self.spec.guidance == "placed":
-            strength = self.spec.scale_value / REFERENCE_SCALE
-            return PlacedGuidance(self.models, self.spec, target, encoding, strength)
-        return PaperGuidance(self.models, self.spec, target, encoding, self.effective_scale)
 
     def reconstruct(
         self, x0: Tensor, *, brain: Tensor, seed: int = 0, slice_id: str = ""
@@ -151,9 +140,6 @@ class GuidedSampler:
         seed: int = 0,
         slice_id: str = "",
         first_member: int = 0,
-        initial_fraction: float | None = None,
-        order: Tensor | np.ndarray | None = None,
-        tissue: Tensor | np.ndarray | None = None,
     ) -> list[Generation]:
         """One generation a target, in their order, independent of the batch size.
 
@@ -161,25 +147,14 @@ class GuidedSampler:
             x0: reference image, (C, H, W) in [-1, 1], background -1.
             brain: brain mask, (H, W), bool or 0/1.
             seed, slice_id, first_member: name the random numbers of the `noise` encoding.
-            initial_fraction: tumour fraction of the reference; `placed` needs it.
-            order: fraction at which each pixel joins the tumour, (H, W), for `placed`.
-            tissue: the reference without its tumour, (C, H, W), to which pixels return where a
-                tumour retreats; None: the gradient of the guide alone leads there.
-
-        Raises:
-            ValueError: `placed` without arrival order or initial fraction, or with a guide that
-                predicts sizes alone.
         """
-        self._check_order(order, initial_fraction)
         if not targets:
             return []
         mask = self._as_mask(brain)
-        joins = None if order is None else self._as_mask(order)
         seeds = [member_seed(seed, slice_id, first_member + m) for m in range(len(targets))]
         shared = self.encode(x0) if self.spec.encode == "invert" else None
         with torch.inference_mode():
             before = float(self.models.fraction(x0.to(self.device)[None].float(), 0, mask))
-        back_to = None if tissue is None else torch.as_tensor(tissue, device=self.device)[None]
         out: list[Generation] = []
         size = self._batch_size(len(targets))
         for start in range(0, len(targets), size):
@@ -190,7 +165,7 @@ class GuidedSampler:
             encoding = shared if shared is not None else self.encode(x0, seeds=names)
             wanted = torch.tensor([t.tumour_fraction for t in chunk], device=self.device,
                                   dtype=encoding.x[0].dtype)
-            target = BatchTarget(wanted, mask, initial_fraction, joins, back_to)
+            target = BatchTarget(wanted, mask)
             images = self.denoise(encoding, target, brain=mask)
             with torch.inference_mode():
                 after = self.models.fraction(images.float(), 0, mask).tolist()[:n]
@@ -202,20 +177,6 @@ class GuidedSampler:
                     self.spec.scale_value, self.effective_scale, s,
                 ))  # fmt: skip
         return out
-
-    def _check_order(self, order: object, initial: float | None) -> None:
-        if not self.spec.ordered:
-            return
-        if order is None:
-            raise ValueError(
-                "sampler.guidance=placed: no arrival order was given for this slice. Pass "
-                "order=spatial.arrival_order.growth_order(...), or take sampler.guidance=paper."
-            )
-        if initial is None:
-            raise ValueError(
-                "sampler.guidance=placed: the tumour fraction of the reference is not given. Pass "
-                "initial_fraction, or take sampler.guidance=paper."
-            )
 
     def _batch_size(self, members: int) -> int:
         """Members sampled at once: in batches of equal size, at least one.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 import numpy as np
 
 from mechlearn.checks import in_range, one_of
 
-__all__ = ["REFERENCE_SCALE", "SOLVERS", "SPACINGS", "SamplerSpec", "parse_scale"]
+__all__ = ["REFERENCE_SCALE", "SOLVERS", "SamplerSpec", "parse_scale"]
 
 REFERENCE_SCALE = 50_000.0  # s_ct that the paper recommends: a strength of 1
-SPACINGS = ("uniform", "logsnr")
 SOLVERS = ("ddim", "dpmpp_2m")
 
 
@@ -37,10 +36,10 @@ class SamplerSpec:
     Attributes:
         nl: noise level the scan is encoded to, 1..L (the paper: 200).
         scale: strength of the guidance as s_ct in the paper's numbers: 10k weak, 50k (strength 1)
-            about right, 500k too much; 0 for no guidance.
+            about right, 500k too much; 0 for no guidance. For `labels` strength 1 follows the
+            label map as trained, w goes w times as far from the picture without labels.
         encode: `invert` (deterministic DDIM inversion) or `noise` (forward noise, as in the text).
         steps: number of levels visited, None for all `nl` of them.
-        spacing: how they are spaced: `uniform` or `logsnr`.
         solver: `ddim`, or `dpmpp_2m`, of second order in both directions (upwards with
             invert_iterations=0; otherwise the inversion is that of `ddim`).
         invert_iterations: fixed-point passes that make each inversion step the inverse of the
@@ -48,14 +47,10 @@ class SamplerSpec:
             MONAI's `reversed_step` do.
         anchor: add to each step what an unguided step loses of the encoding (Ju et al. 2023,
             Direct Inversion): without guidance the image comes back exactly.
-        guidance: `paper`, eq. (2) towards a size (`guidance_paper`); `placed`, towards a size and a
-            place, pixel by pixel, needs a segmenter (`guidance_placed`); `labels`, no guidance:
-            the denoiser sees the wanted label map (`evaluation.label_sampler`).
-        order: arrival order of `placed` and `labels`: `phantom`, the packaged prior; `travel`,
-            travel time through the tissue alone, nothing fitted; or the JSON of a prior fitted to
-            a cohort.
-        guide_above: no guidance at this level and below; with `steps`, two levels at
-            most are visited there.
+        guidance: `paper`, eq. (2) towards a size (`guidance_paper`); `labels`, the denoiser sees
+            the wanted label map (`evaluation.label_sampler`).
+        order: arrival order of `labels`: `phantom`, the packaged prior; `travel`, travel time
+            through the tissue alone, nothing fitted; or the JSON of a prior fitted to a cohort.
         dynamic: s_dyn = target - R (signed); False: s_dyn = 1, always upwards (`paper` alone).
         clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
         smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
@@ -70,13 +65,11 @@ class SamplerSpec:
     scale: str = "50k"
     encode: str = "invert"
     steps: int | None = None
-    spacing: str = "uniform"
     solver: str = "ddim"
     invert_iterations: int = 3
     anchor: bool = False
     guidance: str = "paper"
     order: str = "phantom"
-    guide_above: int = 0
     dynamic: bool = True
     clip_x0: bool = False
     smooth_px: float = 0.0
@@ -84,22 +77,24 @@ class SamplerSpec:
     keep_background: bool = True
     precision: str = "float32"
     batch_size: int = 8
+    spacing: InitVar[str] = "uniform"  # this and the next: in bundles of earlier versions
+    guide_above: InitVar[int] = 0
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, spacing: str, guide_above: int) -> None:
         in_range("sampler.nl", self.nl, 1, 1000, remedy="It counts noise levels; the paper: 200.")
         parse_scale(self.scale)
         for key, words in _CHOICES.items():
-            one_of(f"sampler.{key}", getattr(self, key), words)
+            one_of(f"sampler.{key}", getattr(self, key), words, remedy=_REMEDIES.get(key, ""))
+        if (spacing, guide_above) != ("uniform", 0):
+            raise ValueError(
+                f"sampler.spacing={spacing}, sampler.guide_above={guide_above}: these settings "
+                "were removed. Leave them out, or export the pair again."
+            )
         if self.steps is not None:
             in_range("sampler.steps", self.steps, 1, self.nl,
                      remedy="At most sampler.nl levels can be visited; null visits all.")
         for key, (low, high) in _RANGES.items():
             in_range(f"sampler.{key}", getattr(self, key), low, high)
-        if self.guide_above >= self.nl:
-            raise ValueError(
-                f"sampler.guide_above={self.guide_above}, sampler.nl={self.nl}: no level is left "
-                "to guide at. Take a guide_above below nl, or sampler.scale=0 for no guidance."
-            )
         if not self.dynamic and self.guidance != "paper":
             raise ValueError(
                 f"sampler.dynamic=false, sampler.guidance={self.guidance}: only the paper's "
@@ -107,9 +102,9 @@ class SamplerSpec:
             )
 
     @property
-    def ordered(self) -> bool:
-        """True if the guidance asks for a place, and so needs an arrival order."""
-        return self.guidance != "paper"
+    def strength(self) -> float:
+        """Scale over the one that the paper recommends."""
+        return self.scale_value / REFERENCE_SCALE
 
     @property
     def scale_value(self) -> float:
@@ -119,14 +114,15 @@ class SamplerSpec:
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("invert", "noise"),
-    "spacing": SPACINGS,
     "solver": SOLVERS,
-    "guidance": ("paper", "placed", "labels"),
+    "guidance": ("paper", "labels"),
     "precision": ("float32", "bf16"),
+}
+_REMEDIES = {
+    "guidance": "placed, an earlier default, was removed: sampler=labels asks for size and place."
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "invert_iterations": (0, 50),
-    "guide_above": (0, 1000),
     "smooth_px": (0.0, 20.0),
     "target_boost": (0.0, 10.0),
     "batch_size": (1, 4096),

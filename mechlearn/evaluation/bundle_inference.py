@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mechlearn.checks import one_of, positive
 from mechlearn.data.nifti import write_scans
@@ -22,7 +23,6 @@ from mechlearn.data.preparation import prepare
 from mechlearn.data.single_scan import scan_record
 from mechlearn.data.store import SliceStore
 from mechlearn.data.store_spec import PrepareSpec
-from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.evaluation.model_pair import ModelBundle, flair_threshold_of, generate
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.files import write_arrays
@@ -107,32 +107,31 @@ def prepare_spec(model: LoadedModel) -> PrepareSpec:
     )  # fmt: skip
 
 
-def _guided(models: ModelBundle) -> GuidedSampler:
-    """The bundle's sampler; ValueError for label conditioning, which a bundle does not support."""
-    if not isinstance(models.sampler, GuidedSampler):
-        raise ValueError(
-            "sampler.guidance=labels: an exported bundle has no label conditioning. Use "
-            "sampler=placed or sampler=fast."
-        )
-    return models.sampler
-
-
 @torch.no_grad()
 def read_fraction(models: ModelBundle, reference: AxialSlice) -> float:
     """The guide's prediction on the clean slice: tumour over brain area."""
-    sampler = _guided(models)
-    image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
-    brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
-    level = torch.zeros(1, dtype=torch.long, device=sampler.device)
-    return float(sampler.guide.fraction(image, level, brain))
+    return float(models.guide.module.fraction(*_shown(models, reference)))  # type: ignore[operator]
 
 
+@torch.no_grad()
 def read_mask(models: ModelBundle, reference: AxialSlice) -> np.ndarray:
     """The guide's segmentation of the clean slice, (H, W) bool; ValueError for a regressor."""
-    sampler = _guided(models)
-    image = torch.from_numpy(reference.image).to(sampler.device)[None].float()
-    brain = torch.from_numpy(reference.brain).to(sampler.device).float()[None, None]
-    return (sampler.models.mask(image, 0, brain)[0, 0] > 0.5).cpu().numpy()
+    if models.guide.kind != "segmenter":
+        raise ValueError(
+            f"guide={models.guide.kind}: it reads a size, not a place. Give seg=FILE, a bundle "
+            "with a segmenter, or sampler.guidance=paper."
+        )
+    image, level, brain = _shown(models, reference)
+    logits = models.guide.module.tumour_logits(image, level)  # type: ignore[operator]
+    return ((logits > 0) & (brain > 0))[0, 0].cpu().numpy()
+
+
+def _shown(models: ModelBundle, reference: AxialSlice) -> tuple[Tensor, Tensor, Tensor]:
+    """The clean slice as a guide takes it: image, level 0, brain."""
+    device = next(models.guide.module.parameters()).device
+    image = torch.from_numpy(reference.image).to(device)[None].float()
+    brain = torch.from_numpy(reference.brain).to(device).float()[None, None]
+    return image, torch.zeros(1, dtype=torch.long, device=device), brain
 
 
 class GuidedInference:
@@ -264,7 +263,7 @@ class GuidedInference:
     def _measured(self, reference: AxialSlice, with_labels: bool) -> tuple[AxialSlice, float]:
         if with_labels:
             return reference, reference.tumour_fraction
-        if self.models.sampler.spec.ordered:  # the order needs a tumour mask
+        if self.models.sampler.spec.guidance == "labels":  # it needs to know where the tumour is
             labels = np.where(read_mask(self.models, reference), OEDEMA, 0).astype(np.uint8)
             reference = replace(reference, labels=labels)
             return reference, reference.tumour_fraction

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,10 +18,8 @@ from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.scan_drawing import load_drawer
 from mechlearn.models.checkpoints import LoadedModel, build_sampler, load_denoiser, load_guide
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
-from mechlearn.spatial.arrival_order import order_from
 from mechlearn.spatial.flair_threshold import FlairThreshold
 from mechlearn.spatial.order_prior import load_prior
-from mechlearn.spatial.tissue import without_tumour
 
 __all__ = [
     "ModelBundle",
@@ -38,7 +35,7 @@ __all__ = [
 
 
 class Sampler(Protocol):
-    """What jobs need of a sampler; `diffusion.sampler.GuidedSampler` is the one."""
+    """What jobs need of a sampler."""
 
     @property
     def spec(self) -> SamplerSpec: ...
@@ -48,8 +45,7 @@ class Sampler(Protocol):
 
     def sample(
         self, x0: Tensor, targets: Sequence[GuidanceTarget], *, brain: Tensor, seed: int = 0,
-        slice_id: str = "", initial_fraction: float | None = None,
-        order: np.ndarray | None = None, tissue: np.ndarray | None = None,
+        slice_id: str = "",
     ) -> list[Generation]: ...  # fmt: skip
 
     def reconstruct(
@@ -98,9 +94,9 @@ def load_models(
     device: str = "cpu",
 ) -> ModelBundle:
     """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
-    if spec.ordered and spec.order != "travel":
-        load_prior(spec.order)  # a wrong file is refused before anything is sampled
     if spec.guidance == "labels":
+        if spec.order != "travel":
+            load_prior(spec.order)  # a wrong file is refused before anything is drawn
         drawer, reader = load_drawer(denoiser), load_guide(guide, kind=guide_kind)
         return ModelBundle(drawer, reader, LabelSampler(drawer, reader, spec))
     pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
@@ -112,7 +108,7 @@ def sampler_row(sampler: Sampler) -> Row:
     prior file of the user the content too."""
     spec = sampler.spec
     row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
-    if spec.ordered and spec.order not in ("phantom", "travel"):
+    if spec.guidance == "labels" and spec.order not in ("phantom", "travel"):
         content = Path(spec.order).expanduser().read_bytes()
         row["order_digest"] = hashlib.sha256(content).hexdigest()[:12]  # it may be fitted again
     return row | {
@@ -143,31 +139,10 @@ def generate(
     """Guided generations from one slice, one a target, in their order."""
     if isinstance(sampler, LabelSampler):
         return sampler.draw(reference, targets, seed=seed)
-    ordered = sampler.spec.ordered
     return sampler.sample(
         torch.from_numpy(reference.image), targets, brain=torch.from_numpy(reference.brain),
         seed=seed, slice_id=reference.slice_id,
-        initial_fraction=reference.tumour_fraction if reference.tumour.any() else None,
-        order=_order(sampler.spec.order, reference) if ordered else None,
-        tissue=_tissue(reference, targets) if ordered else None,
-    )  # fmt: skip
-
-
-def _tissue(reference: AxialSlice, targets: Sequence[GuidanceTarget]) -> np.ndarray | None:
-    """The slice without its tumour, (C, H, W), where a target is smaller than it is."""
-    if all(t.tumour_fraction >= reference.tumour_fraction for t in targets):
-        return None
-    return without_tumour(reference.image, reference.tumour & reference.brain, reference.brain)
-
-
-def _order(source: str, reference: AxialSlice) -> np.ndarray:
-    """Fraction at which each pixel joins the tumour, (H, W); ValueError without a tumour."""
-    if not (reference.tumour & reference.brain).any():
-        raise ValueError(
-            f"slice {reference.slice_id}: sampler.guidance=placed starts from a tumour, and there "
-            "is none in the brain. Choose slices with a tumour, or sampler=fast."
-        )
-    return order_from(source, reference)
+    )
 
 
 def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:

@@ -18,13 +18,7 @@ __all__ = ["GROWTH", "MAPS", "SAMPLERS", "as_baseline"]
 SAMPLERS: Mapping[str, SamplerSpec] = {
     "paper": SamplerSpec(),
     "fast": SamplerSpec(steps=25, solver="dpmpp_2m", invert_iterations=2, smooth_px=1.5),
-    "placed": SamplerSpec(
-        steps=18, spacing="logsnr", guide_above=10, invert_iterations=0, anchor=True,
-        guidance="placed", smooth_px=0.4,
-    ),
-    "labels": SamplerSpec(
-        steps=10, guidance="labels", anchor=True, encode="noise",
-    ),
+    "labels": SamplerSpec(steps=10, guidance="labels", encode="noise"),
 }  # fmt: skip
 GROWTH: Mapping[str, GrowthSpec] = {
     **{name: GrowthSpec(law=name) for name in GROWTH_MODELS},

@@ -20,7 +20,7 @@ from mechlearn.models.label_networks import label_map
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.first_guess import GuessSpec, first_guess
 from mechlearn.spatial.label_transport import transported_labels
-from mechlearn.spatial.resolution import as_blurred, blur_px
+from mechlearn.spatial.resolution import as_blurred, blur_px, noise_to_add
 from mechlearn.spatial.travel import tissue_shares
 
 __all__ = [
@@ -90,8 +90,8 @@ def load_drawer(path: str | Path = "demo") -> LoadedModel:
     model = load_model(path, demo_kind="ddpm_labels" if str(path) == "demo" else "ddpm")
     if not hasattr(model.module, "label_channels"):
         raise ValueError(
-            f"checkpoints.drawer={path}: this denoiser has no label conditioning. Train one with "
-            "+experiment=ddpm_labels, take the packaged one (demo), or guide it: sampler=placed."
+            f"checkpoints.denoiser={path}: this denoiser has no label conditioning. Train one with "
+            "+experiment=ddpm_labels, take the packaged one (demo), or guide it: sampler=fast."
         )
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
@@ -212,7 +212,10 @@ def _drawn(
     change = np.zeros_like(scan.image)
     window.of(torch.from_numpy(change))[:] = made[0] - scans[0]
     blurs = blur_px(scan.image, scan.brain, scan.tumour, contrasts=scan.contrasts)
-    return np.where(scan.brain, scan.image + as_blurred(change, blurs), scan.image)
+    noise = np.random.default_rng(seed).standard_normal(change.shape, np.float32)
+    lacking = noise_to_add(scan.image, scan.tumour)[:, None, None].astype(np.float32)
+    change = as_blurred(change, blurs) + noise * np.where(change != 0, lacking, 0)
+    return np.where(scan.brain, (scan.image + change).clip(-1, 1), scan.image)
 
 
 def judge_picture(

@@ -36,8 +36,8 @@ def mapper(sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int) ->
 def _measured_floor(
     sampler: Sampler, reference: AxialSlice, maps: MapSpec, seed: int
 ) -> ChangeFloor:
-    """Change of the image by sampling without guidance; at least the default floor."""
-    if sampler.spec.anchor:  # sampling without guidance then returns the scan itself
+    """What sampling changes without guidance, at least the default floor."""
+    if sampler.spec.anchor or sampler.spec.guidance == "labels":  # it then returns the scan
         return DEFAULT_FLOOR
     still = unguided(sampler, reference, seed=seed)
     seen = change_floor(reference.image, still, brain=reference.brain, median_px=maps.median_px)

@@ -31,7 +31,6 @@ __all__ = [
     "LoadedModel",
     "build_network",
     "build_sampler",
-    "check_guide",
     "check_pair",
     "export",
     "load_denoiser",
@@ -191,21 +190,11 @@ def check_pair(denoiser: LoadedModel, guide: LoadedModel) -> None:
             )
 
 
-def check_guide(kind: str, spec: SamplerSpec) -> None:
-    """ValueError if a guide that predicts sizes alone is asked for a place."""
-    if spec.ordered and kind != "segmenter":
-        raise ValueError(
-            f"sampler.guidance={spec.guidance}: a {kind} predicts a size, not a place. Take "
-            "guide=segmenter, or sampler=fast, in which images decide on the place."
-        )
-
-
 def build_sampler(
     denoiser: LoadedModel, guide: LoadedModel, spec: SamplerSpec, *, device: str = "cpu"
 ) -> GuidedSampler:
-    """A sampler from two checked checkpoints; ValueError where they cannot do what `spec` asks."""
+    """A sampler from two checked checkpoints; ValueError where they do not fit each other."""
     check_pair(denoiser, guide)
-    check_guide(guide.kind, spec)
     for model in (denoiser, guide):
         model.module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = GuidedSampler(

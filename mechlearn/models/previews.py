@@ -15,20 +15,12 @@ from torch import Tensor
 from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.steps import add_noise
-from mechlearn.models.checkpoints import (
-    LoadedModel,
-    check_guide,
-    check_pair,
-    load_denoiser,
-    load_guide,
-)
+from mechlearn.models.checkpoints import LoadedModel, check_pair, load_denoiser, load_guide
 from mechlearn.models.networks import predicted_noise
 from mechlearn.models.noised_module import NoisedModule
 from mechlearn.models.panels import Picture, as_mask, as_wandb, draw_panel
-from mechlearn.records import AxialSlice, GuidanceTarget
-from mechlearn.spatial.arrival_order import order_from
+from mechlearn.records import GuidanceTarget
 from mechlearn.spatial.flair_threshold import FlairThreshold
-from mechlearn.spatial.tissue import without_tumour
 
 __all__ = ["PreviewCallback"]
 
@@ -58,6 +50,11 @@ class PreviewCallback(pl.Callback):
         every_n_validations: int = 1,
         upload: bool = False,
     ) -> None:
+        if partner is not None and sampler.guidance == "labels":
+            raise ValueError(
+                "sampler.guidance=labels: previews of a pair are guided by the guide. Take "
+                "sampler=paper or sampler=fast."
+            )
         self.spec, self.partner, self.guide_kind = sampler, partner, guide_kind
         self.directory, self.n_slices = Path(directory), n_slices
         self.multiples, self.every = tuple(multiples), every_n_validations
@@ -125,18 +122,8 @@ class PreviewCallback(pl.Callback):
             pixel_mm=partner.pixel_mm, device=module.device, gain=gain,
         )  # fmt: skip
         fraction, flair = float(item["fraction"]), _flair_threshold(module, item)
-        if self.spec.ordered and not fraction > 0:
-            return []
         targets = [GuidanceTarget(min(m * fraction, 1.0)) for m in self.multiples]
-        order = tissue = None
-        if self.spec.ordered:
-            scan = _scan(module, item)
-            order = order_from(self.spec.order, scan)
-            tissue = without_tumour(scan.image, scan.tumour, scan.brain)
-        made = sampler.sample(
-            item["image"], targets, brain=item["brain"][0], initial_fraction=fraction,
-            order=order, tissue=tissue,
-        )  # fmt: skip
+        made = sampler.sample(item["image"], targets, brain=item["brain"][0])
         pictures = []
         for m, target, out in zip(self.multiples, targets, made, strict=True):
             caption, masks = f"asked {target.tumour_fraction:.1%}", {}
@@ -192,7 +179,6 @@ class PreviewCallback(pl.Callback):
         partner = self._load_partner(pl_module)
         assert partner is not None
         check_pair(_as_loaded(pl_module), partner)
-        check_guide(pl_module.card["kind"] if partner.kind == "ddpm" else partner.kind, self.spec)
 
 
 def _spread_slices(loader: Any, n: int, *, candidates: int = 90) -> list[dict[str, Tensor]]:
@@ -218,16 +204,6 @@ def _flair_threshold(module: NoisedModule, item: dict[str, Tensor]) -> FlairThre
         return None
     pixel_mm = float(module.card["data"]["pixel_mm"])
     return FlairThreshold.fit(item["image"], tumour, brain, contrasts=contrasts, pixel_mm=pixel_mm)
-
-
-def _scan(module: NoisedModule, item: dict[str, Tensor]) -> AxialSlice:
-    """The slice as the growth order takes it."""
-    pixel_mm = float(module.card["data"]["pixel_mm"])
-    tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
-    return AxialSlice(
-        "preview", "", 0.0, 0, item["image"].cpu().numpy(), tumour.astype(np.uint8), brain,
-        (pixel_mm, pixel_mm), tuple(module.card["data"]["contrasts"]),
-    )  # fmt: skip
 
 
 def _as_loaded(module: NoisedModule) -> LoadedModel:

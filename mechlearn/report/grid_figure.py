@@ -23,8 +23,8 @@ SCORES_HEIGHT = 6.8
 CHANGE = 1.0  # of the difference maps' colours: half of the intensity range
 OTHER_KEYS = (
     "data", "split", "n_pairs", "denoiser", "guide", "weights", "seed", "encode", "steps",
-    "spacing", "solver", "invert_iterations", "anchor", "guidance", "order",
-    "guide_above", "dynamic", "clip_x0", "smooth_px", "target_boost", "keep_background",
+    "solver", "invert_iterations", "anchor", "guidance", "order",
+    "dynamic", "clip_x0", "smooth_px", "target_boost", "keep_background",
     "precision",
 )  # fmt: skip
 

@@ -27,7 +27,6 @@ NAMES = {
     "fisher_kpp": "Fisher-KPP", "travel_time": "travel time of a front",
     "arrival_order": "arrival map (default)", "dynamic": "dynamic map (paper)",
     "static": "static map (paper)", "dynamic_labels": "under labels",
-    "dynamic_placed": "dynamic, placed",
 }  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from mechlearn.diffusion.guidance import (
     guided_epsilon,
     smooth_gradient,
 )
-from mechlearn.diffusion.levels import visited_levels
 from mechlearn.diffusion.sampler import GuidedSampler, SamplerSpec, member_seed, parse_scale
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.records import GuidanceTarget
@@ -143,17 +142,21 @@ def test_wrong_scale_names_key_and_value(text):
 
 
 @pytest.mark.parametrize("bad", [
-    {"nl": 0}, {"nl": 1001}, {"steps": 300}, {"encode": "ddim"}, {"guide_above": 200},
-    {"dynamic": False, "guidance": "placed"}, {"guidance": "gap"}, {"spacing": "quadratic"},
+    {"nl": 0}, {"nl": 1001}, {"steps": 300}, {"encode": "ddim"}, {"guide_above": 10},
+    {"dynamic": False, "guidance": "labels"}, {"guidance": "gap"}, {"spacing": "quadratic"},
 ])  # fmt: skip
 def test_wrong_spec_names_its_key(bad):
     with pytest.raises(ValueError, match=f"sampler.{next(iter(bad))}="):
         SamplerSpec(**bad)
 
 
-def test_strided_levels_reach_both_ends():
-    levels = visited_levels(SCHEDULE, 200, steps=20)
-    assert (levels[0], levels[-1], len(levels)) == (0, 200, 21)
+def test_a_removed_guidance_names_what_takes_its_place():
+    with pytest.raises(ValueError, match="guidance='placed'.*was removed: sampler=labels"):
+        SamplerSpec(guidance="placed")
+
+
+def test_settings_of_an_older_bundle_that_are_as_usual_are_read():
+    assert SamplerSpec(nl=50, spacing="uniform", guide_above=0) == SamplerSpec(nl=50)
 
 
 def test_member_seeds_differ_by_slice_member_and_seed():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -23,8 +23,9 @@ from mechlearn.evaluation.bundle_inference import (
     SizeRequest,
     prepare_spec,
     read_fraction,
+    read_mask,
 )
-from mechlearn.evaluation.model_pair import ModelBundle, load_models
+from mechlearn.evaluation.model_pair import ModelBundle, generate, load_models
 from mechlearn.evaluation.rows import read_table
 from mechlearn.models.checkpoints import LoadedModel, build_network, build_sampler, make_card
 from mechlearn.models.exports.pair import ExportSpec, export_pair
@@ -175,6 +176,12 @@ def test_without_a_segmentation_the_guide_says_what_is_there(models, store, scan
     assert made.target.tumour_fraction == 1.5 * made.predicted_before
 
 
+def test_a_regressor_does_not_say_where_the_tumour_is(models, store):
+    sizes = replace(models.guide, card={**models.guide.card, "kind": "regressor"})
+    with pytest.raises(ValueError, match="reads a size, not a place"):
+        read_mask(replace(models, guide=sizes), own_slice(store, 3))
+
+
 def test_table_holds_the_sizes(models, store, scan, tmp_path):
     (result,) = inference(models, tmp_path, scan, size=SizeRequest(area_mm2=300.0), slices=3).run()
     (row,) = read_table(result.files["table"])
@@ -249,7 +256,7 @@ def test_more_tumour_than_brain_is_refused(store):
 @pytest.mark.slow
 def test_monai_runs_the_bundle_and_gives_our_own_samplers_array(tmp_path):
     """The packaged pair, exported, run by MONAI's own command in a process of its own."""
-    spec = SamplerSpec(nl=60, steps=4, smooth_px=1.5)
+    spec = SamplerSpec(steps=4, guidance="labels")
     models = load_models(spec=spec)
     root = export_pair(models.denoiser, models.guide, tmp_path / "model", layout="monai",
                        spec=ExportSpec("demo", sampler=spec))
@@ -270,7 +277,8 @@ def test_monai_runs_the_bundle_and_gives_our_own_samplers_array(tmp_path):
     images = dict(zip(saved["z"].tolist(), saved["image"], strict=True))
     for z, image in images.items():
         reference = own_slice(store, z)
-        own = own_sample(models.sampler, reference, 1.5 * reference.tumour_fraction, seed=3)
+        target = GuidanceTarget(1.5 * reference.tumour_fraction)
+        (own,) = generate(models.sampler, reference, [target], seed=3)
         np.testing.assert_array_equal(image, own.image.numpy())
     for name, path in write_scans(visit, images, tmp_path / "own", stem="scan").items():
         theirs = nib.load(tmp_path / "out" / f"scan-{name}.nii.gz")

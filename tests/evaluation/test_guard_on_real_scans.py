@@ -115,8 +115,8 @@ def test_what_is_no_such_scan_is_flagged(scan, model, change):
 @pytest.mark.parametrize(
     ("case", "spec", "factor"),
     [(CASE, SamplerSpec(nl=200, steps=12, scale="50k", smooth_px=1.5), 1.5),
-     (BANDS, SAMPLERS["placed"], 1.87)],
-    ids=["paper's guidance", "placed"],
+     (BANDS, SAMPLERS["fast"], 1.87)],
+    ids=["twelve levels", "fast"],
 )  # fmt: skip
 def test_a_real_scan_under_the_guidance_of_phantom_weights_is_a_failed_picture(
     real_brats, case, spec, factor

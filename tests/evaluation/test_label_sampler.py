@@ -8,8 +8,7 @@ from mechlearn.evaluation.label_sampler import LabelSampler
 from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.records import AxialSlice, GuidanceTarget
 
-SPEC = SamplerSpec(nl=100, steps=4, guidance="labels",
-                   order="travel", anchor=True)
+SPEC = SamplerSpec(nl=100, steps=4, guidance="labels", order="travel")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -23,20 +21,12 @@ def test_row_holds_scales_as_numbers_and_all_levels_as_steps(sampler):
 
 def test_row_tells_when_a_prior_of_ones_own_was_fitted_again(sampler, tmp_path):
     path = tmp_path / "prior.json"
-    sampler.spec.guidance, sampler.spec.order = "placed", str(path)
+    sampler.spec.guidance, sampler.spec.order = "labels", str(path)
     rows = []
     for text in ("first", "second"):
         path.write_text(text)
         rows.append(sampler_row(sampler))
     assert rows[0]["order_digest"] != rows[1]["order_digest"]
-
-
-def test_an_order_of_growth_needs_a_tumour_to_start_from(sampler, synthetic):
-    item = synthetic.make_slice(0, 5)
-    sampler.spec.guidance = "placed"
-    without = replace(item, labels=np.zeros_like(item.labels))
-    with pytest.raises(ValueError, match=rf"slice {item.slice_id}: sampler.guidance=placed"):
-        generate(sampler, without, [GuidanceTarget(0.1)], seed=0)
 
 
 def test_generations_come_in_the_order_of_their_targets(sampler, synthetic):
@@ -69,6 +59,6 @@ def test_the_real_sampler_fits_the_jobs(synthetic, job):
 
 
 def test_a_missing_prior_is_refused_before_any_model_is_read():
-    spec = SamplerSpec(guidance="placed", order="nowhere.json")
+    spec = SamplerSpec(guidance="labels", order="nowhere.json")
     with pytest.raises(FileNotFoundError, match="growth prior nowhere.json"):
         load_models("no-such-checkpoint", "demo", spec=spec)

@@ -87,8 +87,3 @@ def test_gain_is_kept_in_the_guides_checkpoint(tmp_path):
 def test_missing_checkpoint_names_the_path(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere.ckpt"):
         load_denoiser(tmp_path / "nowhere.ckpt")
-
-
-def test_a_guide_of_sizes_is_not_asked_for_a_place():
-    with pytest.raises(ValueError, match=r"sampler.guidance=placed: a regressor predicts a size"):
-        build_sampler(load_denoiser(), load_guide(kind="regressor"), SamplerSpec(guidance="placed"))

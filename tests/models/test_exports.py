@@ -22,6 +22,7 @@ from mechlearn.models.checkpoints import (
 )
 from mechlearn.models.exports import folder as exported
 from mechlearn.models.exports.pair import LAYOUTS, ExportSpec, export_pair
+from mechlearn.models.label_networks import LABEL_CHANNELS
 
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")
 CLASSES = {"ddpm": "Denoiser", "regressor": "Regressor", "segmenter": "Segmenter"}
@@ -343,6 +344,19 @@ def test_labels_of_a_conditional_denoiser_are_in_the_metadata(pair, tmp_path):
     meta = json.loads((out / "configs" / "metadata.json").read_text())
     assert meta["network_data_format"]["inputs"]["label"]["value_range"] == [0, 1]
     assert "label" not in meta["guide_data_format"]["inputs"]
+
+
+def test_label_maps_of_the_packaged_drawer_are_in_the_metadata(tmp_path):
+    drawer, guide = load_model("demo", demo_kind="ddpm_labels"), load_guide()
+    out = export_pair(drawer, guide, tmp_path / "out", layout="monai", spec=ExportSpec("drawer"))
+    meta = json.loads((out / "configs" / "metadata.json").read_text())
+    said = meta["network_data_format"]["inputs"]["labels"]
+    assert list(said["channel_def"].values()) == list(LABEL_CHANNELS)
+    with torch.no_grad():
+        drawer.module(torch.zeros(1, 4, 128, 128), torch.tensor([1]),
+                      torch.zeros(1, said["num_channels"], *said["spatial_shape"]))
+    assert "labels" not in meta["guide_data_format"]["inputs"]
+    assert load_model(out, demo_kind="ddpm").digest == drawer.digest
 
 
 def test_name_that_is_no_name_is_refused():

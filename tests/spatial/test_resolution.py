@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mechlearn.spatial.resolution import ResolutionSpec, as_blurred, blur_px
+from mechlearn.spatial.resolution import ResolutionSpec, as_blurred, blur_px, noise_to_add
 
 BRAIN = np.hypot(*(np.indices((96, 96)) - 48)) <= 44
 NO_TUMOUR = np.zeros((96, 96), bool)
@@ -53,3 +53,19 @@ def test_what_is_added_keeps_its_sum_when_blurred():
     spread = as_blurred(change, np.array([[1.0, 0.5]]))
     assert spread.sum() == pytest.approx(1.0, abs=1e-5)
     assert spread[0, 13, 15] > spread[0, 15, 13]
+
+
+def noisy(sd: float) -> np.ndarray:
+    """A flat contrast with white noise."""
+    return np.random.default_rng(1).normal(0, sd, (1, 96, 96)).astype(np.float32)
+
+
+def test_noise_is_lacking_where_the_slice_has_more_than_a_drawing():
+    spec = ResolutionSpec(drawn_noise=0.03)
+    (lacking,) = noise_to_add(noisy(0.05), BRAIN, spec=spec)
+    assert lacking == pytest.approx(0.04, abs=0.004)  # 0.05^2 = 0.03^2 + 0.04^2
+
+
+def test_a_quiet_slice_and_a_small_tumour_get_no_noise():
+    assert not noise_to_add(noisy(0.02), BRAIN).any()
+    assert not noise_to_add(noisy(0.5), NO_TUMOUR).any()

@@ -1,4 +1,4 @@
-"""A growth map by the reference's way and by our default, in one run.
+"""A growth map by the reference's way and by our samplers of its guidance, in one run.
 
     python experiments/benchmarks/growth_map/benchmark.py RESULT.json [--slices N] [--lines N] ...
 
@@ -20,7 +20,7 @@ import torch
 from agreement import against, mean_row
 from arrival import arrival_row
 from cases import Case, Models, Recipe, cases, load_pair, nodes_of, recipe, synthetic_case
-from lines import Line, draw, lines_of
+from lines import LINES, draw
 from race import Entry, race
 from rich.console import Console
 from sampling import ours, sampled_in_full
@@ -119,14 +119,13 @@ def tabled(
 
     table = [row("full: 200 steps, 100 targets", [f for _, f in pairs])]
     table.append(row("another forecast seed, nearest", [f.towards(c.targets[1]) for c, f in pairs]))
-    if given.seeds and chosen.sampler.guidance == "paper":
+    if given.seeds:
         again = [(c, sampled_in_full(models, c, chosen.sampler, given.kept, seed=1,
                                      only_kept=i >= given.seeds)) for i, (c, _) in enumerate(pairs)]
         rows = [against(m, f, c.reference, chosen.maps)
                 for (c, m), (_, f) in zip(again, pairs, strict=True) if m is not None]  # fmt: skip
         table.append({"line": "another forecast seed, in full", **mean_row(rows)})
-    lines: Sequence[Line] = [l for l in lines_of(chosen.sampler) if given.only in l.name]
-    for line in lines:
+    for line in [l for l in LINES if given.only in l.name]:
         made = [draw(line, models, case, chosen, given.device) for case, _ in pairs]
         table.append(row(line.name, made))
         write_table(given.out / f"options-{name}.csv", table, first=FIRST)
@@ -145,7 +144,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     parser.add_argument("--size", type=int, default=None,
                         help="of the paper's networks with random weights: 256")  # fmt: skip
-    parser.add_argument("--samplers", nargs="+", default=["fast", "placed"],
+    parser.add_argument("--samplers", nargs="+", default=["fast"],
                         help="of conf/sampler; the first one guides as the paper does")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=6, help="of ours in the race")
     parser.add_argument("--nl", type=int, default=200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cases import Case, Models, Recipe, nodes_of
@@ -10,7 +10,7 @@ from sampling import Sampled, full_spec, ours
 
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 
-__all__ = ["Line", "draw", "lines_of"]
+__all__ = ["LINES", "Line", "draw"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,6 @@ class Line:
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     nodes: int | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether this version's sampler has the options."""
-        return set(self.options) <= {f.name for f in fields(SamplerSpec)}
 
     def spec(self, recipe: Recipe) -> SamplerSpec:
         return replace(full_spec(recipe.sampler), **self.options)
@@ -53,20 +48,15 @@ TOGETHER = (
     _on_base("invert_iterations 2", invert_iterations=2),
     _on_base("anchor", anchor=True, invert_iterations=1),
     _on_base("anchor, 10 steps", anchor=True, invert_iterations=1, steps=10),
-    _on_base("spacing logsnr", spacing="logsnr"),
-    _on_base("spacing logsnr, 10 steps", spacing="logsnr", steps=10),
     _on_base("dpmpp_2m", solver="dpmpp_2m"),
     _on_base("dpmpp_2m, 10 steps", solver="dpmpp_2m", steps=10),
     _on_base("dpmpp_2m, 6 steps", solver="dpmpp_2m", steps=6),
     _on_base("dpmpp_2m, anchor", solver="dpmpp_2m", anchor=True, invert_iterations=1),
-    _on_base("dpmpp_2m, guide_above 20", solver="dpmpp_2m", guide_above=20),
     _on_base("dpmpp_2m, bf16", solver="dpmpp_2m", precision="bf16"),
-    _on_base("guide_above 20", guide_above=20),
-    _on_base("guide_above 60", guide_above=60),
     _on_base("bf16", precision="bf16"),
     _on_base("batch 1", batch_size=1),
 )
-# What the default is chosen from: second order, by steps, passes and nodes.
+# What `fast` is chosen from: second order, by steps, passes and nodes.
 CHOICE = tuple(
     _on_base(f"dpmpp_2m, {steps} steps, {passes} passes, {nodes} nodes", solver="dpmpp_2m",
              steps=steps, invert_iterations=passes, nodes=nodes)
@@ -75,30 +65,7 @@ CHOICE = tuple(
         (30, 2, 17), (30, 2, 25), (40, 1, 17), (40, 2, 17), (40, 2, 33),
     )
 )  # fmt: skip
-# The same for guidance towards a place, whose steps are anchored.
-def _placed(name: str, *, nodes: int = 17, **options: Any) -> Line:
-    given = {"steps": 18, "spacing": "logsnr", "anchor": True, "invert_iterations": 0, **options}
-    return Line(f"placed, {name}", given, nodes)
-
-
-PLACED = (
-    *(_placed(f"{spacing}, {steps} steps, {nodes} nodes", nodes=nodes, steps=steps, spacing=spacing)
-      for spacing, steps, nodes in (
-          ("logsnr", 10, 9), ("logsnr", 12, 9), ("logsnr", 18, 5), ("logsnr", 18, 9),
-          ("logsnr", 18, 13), ("logsnr", 18, 17), ("logsnr", 24, 17), ("logsnr", 18, 33),
-          ("uniform", 10, 9), ("uniform", 18, 17),
-      )),
-    _placed("not anchored, 3 passes", anchor=False, invert_iterations=3),
-    _placed("dpmpp_2m", solver="dpmpp_2m"),
-    _placed("bf16", precision="bf16"),
-)  # fmt: skip
 LINES = (*ALONE, *TOGETHER, *CHOICE)
-
-
-def lines_of(spec: SamplerSpec) -> tuple[Line, ...]:
-    """Those that are asked of a sampler's guidance."""
-    chosen = PLACED if spec.guidance == "placed" else LINES
-    return tuple(line for line in chosen if line.known)
 
 
 def draw(line: Line, models: Models, case: Case, recipe: Recipe, device: str) -> Sampled:

@@ -21,7 +21,7 @@ from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.model_pair import generate, unguided
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 
-GUIDANCE = ("guidance", "dynamic", "clip_x0", "target_boost", "guide_above")
+GUIDANCE = ("guidance", "dynamic", "clip_x0", "target_boost")
 
 __all__ = ["Counter", "Sampled", "full_spec", "ours", "reference_way", "sampled_in_full"]
 
@@ -77,7 +77,7 @@ class Sampled:
 def full_spec(spec: SamplerSpec) -> SamplerSpec:
     """`spec`'s guidance at the full price: every level, every gradient, first order, float32."""
     return replace(
-        spec, steps=None, spacing="uniform", solver="ddim", invert_iterations=1, anchor=False,
+        spec, steps=None, solver="ddim", invert_iterations=1, anchor=False,
         precision="float32", batch_size=25,
     )  # fmt: skip
 

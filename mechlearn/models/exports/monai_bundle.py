@@ -15,6 +15,7 @@ import mechlearn
 from mechlearn.models.exports.folder import KEY
 from mechlearn.models.exports.layout import Layout, license_text, write_json
 from mechlearn.models.exports.words import INTENDED, NO_DEVICE, PAPER, Pair
+from mechlearn.models.label_networks import LABEL_CHANNELS
 
 __all__ = ["LAYOUT", "inference", "metadata", "write"]
 
@@ -114,11 +115,15 @@ def _inputs(pair: Pair) -> dict[str, Any]:
 
 
 def _denoiser_format(pair: Pair) -> dict[str, Any]:
-    size, names = pair.denoiser.size, pair.contrasts
+    size, names, inputs = pair.denoiser.size, pair.contrasts, _inputs(pair)
+    if hasattr(pair.denoiser.module, "label_channels"):
+        seen = {str(i): name for i, name in enumerate(LABEL_CHANNELS)}
+        inputs["labels"] = _tensor("image", seen, [size, size], format="segmentation",
+                                   value_range=[0, 1])  # fmt: skip
     out = [f"predicted noise of {n}" for n in names] + [f"variance of {n}" for n in names]
     channels = {str(i): words for i, words in enumerate(out)}
     pred = _tensor("image", channels, [size, size], format="magnitude")
-    return {"inputs": _inputs(pair), "outputs": {"pred": pred}}
+    return {"inputs": inputs, "outputs": {"pred": pred}}
 
 
 def _guide_format(pair: Pair) -> dict[str, Any]:
