@@ -204,3 +204,7 @@ def test_interrupted_command_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped, reported("name"):
         raise KeyboardInterrupt
     assert (stopped.value.code, capfd.readouterr().err) == (130, "name: interrupted\n")
+
+
+def test_a_removed_recipe_names_what_takes_its_place(command: Command) -> None:
+    refused(command("evaluate", "sampler=placed"), "placed was removed", "sampler=labels")

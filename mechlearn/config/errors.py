@@ -47,6 +47,7 @@ REMEDIES = {
     errno.EIO: "Check the disk or the network drive, then run the command again.",
     errno.ESTALE: "Check the network drive, then run the command again.",
 }
+REMOVED = {"sampler/placed": "placed was removed: take sampler=labels, which asks for size and place."}
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -65,7 +66,8 @@ def user_text(error: BaseException) -> str | None:
     if "InstantiationException" in names:
         return " ".join(str(error).split())
     if names & {"HydraException", "MisconfigurationException"}:
-        causes = [str(error), *_cause_of_composition(error)]
+        causes = [str(error), *_cause_of_composition(error),
+                  *(words for name, words in REMOVED.items() if f"'{name}'" in str(error))]
         return "\n".join(causes)
     if "OmegaConfBaseException" in names:
         return str(error).splitlines()[0]
