@@ -47,7 +47,9 @@ REMEDIES = {
     errno.EIO: "Check the disk or the network drive, then run the command again.",
     errno.ESTALE: "Check the network drive, then run the command again.",
 }
-REMOVED = {"sampler/placed": "placed was removed: take sampler=labels, which asks for size and place."}
+REMOVED = {
+    "sampler/placed": "placed was removed: take sampler=labels, which asks for size and place."
+}
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
