@@ -1,4 +1,4 @@
-"""Numbers that compare images, masks, probabilities and forecasts.
+"""Metrics of images, masks, probabilities and forecasts.
 
-An undefined metric is None with a stated reason, never zero and never a silent NaN.
+An undefined metric is None, never zero or NaN; the docstring gives the reason.
 """

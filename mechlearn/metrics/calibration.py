@@ -1,6 +1,7 @@
-"""Whether a growth probability of 30% means three pixels in ten: scores over pixels.
+"""Calibration and ranking of growth probabilities: scores over pixels.
 
-Pixels of the initial tumour are known, and there are many of them: scores are taken outside it.
+The scores use only pixels outside the initial tumour, because pixels of the initial tumour are
+known.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ __all__ = ["Reliability", "average_precision", "brier", "ece", "evaluation_regio
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: per non-empty bin of predicted probability (B,).
+    """A reliability diagram: values for each non-empty bin of predicted probability, (B,).
 
-    `predicted` mean probability, `observed` share of tumour, `count` pixels; `edges` of all bins.
+    `predicted`: mean probability; `observed`: share of tumour; `count`: number of pixels; `edges`:
+    of all bins.
     """
 
     predicted: np.ndarray
@@ -52,7 +54,7 @@ def brier(probability: np.ndarray, truth: np.ndarray, *, region: np.ndarray) -> 
     Args:
         probability: (H, W) in [0, 1].
         truth: target mask, (H, W) bool.
-        region: pixels that count, (H, W) bool: see `evaluation_region`.
+        region: pixels of the score, (H, W) bool: see `evaluation_region`.
     """
     p, t = _pixels(probability, truth, region)
     return float(np.mean((p - t) ** 2)) if p.size else None
@@ -61,7 +63,7 @@ def brier(probability: np.ndarray, truth: np.ndarray, *, region: np.ndarray) -> 
 def reliability(
     probability: np.ndarray, truth: np.ndarray, *, region: np.ndarray, n_bins: int = 15
 ) -> Reliability:
-    """Predicted against observed frequency in equal bins of probability; arguments as `brier`."""
+    """Predicted and observed frequency in equal bins of probability; arguments as for `brier`."""
     in_range("n_bins", n_bins, 1, 10_000)
     p, t = _pixels(probability, truth, region)
     edges = np.linspace(0.0, 1.0, n_bins + 1)
@@ -76,10 +78,10 @@ def reliability(
 def ece(
     probability: np.ndarray, truth: np.ndarray, *, region: np.ndarray, n_bins: int = 15
 ) -> float | None:
-    """Expected calibration error: |observed - predicted| averaged over pixels, by bin.
+    """Expected calibration error: mean of |observed - predicted| over bins, weighted by pixels.
 
-    Most pixels of a brain are easy zeros, so a small value says little alone: read it beside
-    `average_precision` and the reliability diagram. None for an empty region.
+    Most pixels of a brain have a probability near 0 and no tumour, so the value is small for any
+    map: also report `average_precision` and the reliability diagram. None for an empty region.
     """
     bins = reliability(probability, truth, region=region, n_bins=n_bins)
     if bins.count.size == 0:
@@ -90,9 +92,9 @@ def ece(
 def average_precision(
     probability: np.ndarray, truth: np.ndarray, *, region: np.ndarray
 ) -> float | None:
-    """Area under precision over recall as a step sum: sum of precision * rise in recall.
+    """Area under the precision-recall curve: sum of precision * increase of recall.
 
-    Equal probabilities enter together. None without a tumour pixel in the region.
+    Equal probabilities form one step. None without a tumour pixel in the region.
     """
     p, t = _pixels(probability, truth, region)
     if not t.any():

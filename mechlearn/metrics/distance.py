@@ -1,4 +1,4 @@
-"""Agreement of two masks: Hausdorff distance at the 95th percentile, Dice, and honest summaries."""
+"""Agreement of two masks: Dice, Hausdorff distance at the 95th percentile, and its summary."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["HD95Summary", "box_around_both", "dice", "edge", "hd95_mm", "summari
 
 @dataclass(frozen=True)
 class HD95Summary:
-    """A set of HD95 values in mm, undefined ones counted.
+    """Summary of HD95 values in mm, with the number of undefined ones.
 
-    `mean` and `median` are over the defined values and improve as predictions vanish: read them
-    with `n_undefined`. `median_worst_case` counts each undefined one as infinitely far; it is None
-    where that makes it infinite, or for no values at all.
+    `mean` and `median` leave out undefined values, so empty predictions improve them: report
+    `n_undefined` as well. `median_worst_case` counts an undefined value as infinite; it is None if
+    the median is then infinite, or without values.
     """
 
     n: int
@@ -31,12 +31,12 @@ class HD95Summary:
 
 
 def edge(mask: np.ndarray) -> np.ndarray:
-    """Voxels of a mask with a face on its outside, bool; the array's border is outside."""
+    """Voxels of a mask with a face neighbour outside it, bool; outside the array is outside."""
     return mask & ~ndimage.binary_erosion(mask)
 
 
 def box_around_both(a: np.ndarray, b: np.ndarray) -> tuple[slice, ...]:
-    """Box around two masks, one voxel wider where there is room: distances are the same in it."""
+    """Box around two masks with a margin of one voxel; distances in it do not change."""
     found = ndimage.find_objects((a | b).astype(np.uint8))
     return tuple(
         slice(max(s.start - 1, 0), min(s.stop + 1, n))
@@ -54,14 +54,14 @@ def hd95_mm(
         spacing_mm: pixel size along each axis.
 
     Returns:
-        mm; None where a mask is empty: there is no distance to nothing. Count it, and let a rank
-        test take it as the worst case (`metrics.rank`).
+        mm; None where a mask is empty. Count these cases, and treat them as the worst case in a
+        rank test (`metrics.rank`).
     """
     a, b = np.asarray(mask_a, bool), np.asarray(mask_b, bool)
     same_shape("mask_a", a, "mask_b", b)
     if len(spacing_mm) != a.ndim:
         raise ValueError(
-            f"spacing_mm={tuple(spacing_mm)}: needs one number for each of the {a.ndim} axes."
+            f"spacing_mm={tuple(spacing_mm)}: give one number for each of the {a.ndim} axes."
         )
     sampling = [positive("spacing_mm", s) for s in spacing_mm]
     if not a.any() or not b.any():
@@ -81,7 +81,7 @@ def dice(mask_a: np.ndarray, mask_b: np.ndarray) -> float | None:
 
 
 def summarise_hd95(values: Sequence[float | None]) -> HD95Summary:
-    """Mean and median of the defined values, and how many are not: see `HD95Summary`."""
+    """Mean and median of the defined values, and the number of undefined ones."""
     defined = [v for v in values if v is not None]
     worst = float(np.median([np.inf if v is None else v for v in values])) if values else np.inf
     return HD95Summary(

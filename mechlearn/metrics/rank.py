@@ -1,7 +1,7 @@
 """Paired comparisons over slices and over patients; an undefined value is the worst case.
 
-Slices of one patient are not independent. The paper tests over slices; the same test over patients'
-medians and an interval that resamples whole patients stand beside it.
+Slices of one patient are not independent. The paper tests over slices; here the same test is also
+done over patients' medians, and intervals resample patients.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ Values = Sequence["float | None"]
 
 @dataclass(frozen=True)
 class RankTest:
-    """Wilcoxon signed rank test of a against b.
+    """Wilcoxon signed-rank test of a against b.
 
     Attributes:
         p_value: None where no pair differs or there is no pair.
+        statistic: of the test; None with `p_value`.
         median_difference: of a - b over pairs where both are defined; None without such a pair.
-        n: pairs. n_undefined_a, n_undefined_b: values that counted as the worst case.
+        n: number of pairs. n_undefined_a, n_undefined_b: number of undefined values.
     """
 
     p_value: float | None
@@ -49,7 +50,7 @@ class RankTest:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """The same question asked over slices (the paper's) and over patients' medians."""
+    """The same test over slices (as in the paper) and over patients' medians."""
 
     slices: RankTest
     patients: RankTest
@@ -73,7 +74,7 @@ def _paired(a: Values, b: Values) -> None:
 
 
 def _worst_as_number(a: Values, b: Values, *, higher_is_better: bool) -> tuple[np.ndarray, ...]:
-    """None replaced so that its difference to any defined value outranks every other difference."""
+    """Replace None by a number whose difference to any defined value is the largest."""
     defined = [v for v in (*a, *b) if v is not None and np.isfinite(v)]
     if not defined:
         worst = 0.0
@@ -93,13 +94,15 @@ def wilcoxon_worst_case(
     higher_is_better: bool = False,
     alternative: Alternative = "two-sided",
 ) -> RankTest:
-    """Wilcoxon signed rank test of paired values; None (an empty mask) is worse than any number.
+    """Wilcoxon signed-rank test of paired values; None (an empty mask) is worse than any number.
+
+    Pairs without a difference (also two undefined values) are left out, as in Wilcoxon's original
+    test.
 
     Args:
-        a, b: one value a case, in one order; smaller is better (HD95) unless `higher_is_better`.
-        alternative: `less`: a tends to lie below b.
-
-    Pairs without a difference (two undefined values among them) are left out, as Wilcoxon did.
+        a, b: one value a case, in the same order.
+        higher_is_better: False for scores such as HD95.
+        alternative: `less`: a tends to be smaller than b.
     """
     _paired(a, b)
     one_of("alternative", alternative, ("two-sided", "less", "greater"))
@@ -108,7 +111,7 @@ def wilcoxon_worst_case(
     counts = (len(a), sum(v is None for v in a), sum(v is None for v in b))
     median = float(np.median(both)) if both else None
     difference = np.round(x - y, 12)
-    difference = difference[difference != 0]  # before scipy, which leaves its exact test for them
+    difference = difference[difference != 0]  # scipy gives up its exact test if there are zeros
     if difference.size == 0:
         return RankTest(None, None, median, *counts)
     found: Any = stats.wilcoxon(difference, alternative=alternative)
@@ -116,12 +119,12 @@ def wilcoxon_worst_case(
 
 
 def patient_medians(values: Values, patients: Sequence[str]) -> dict[str, float | None]:
-    """Median of each patient's values, larger being worse and an undefined one the worst.
+    """Median of each patient's values; an undefined value counts as infinite (the worst).
 
-    None where the median falls on an undefined value, or between one and a number.
+    None where the median is then infinite.
     """
     if len(values) != len(patients):
-        raise ValueError(f"{len(values)} values but {len(patients)} patients: one each is needed.")
+        raise ValueError(f"{len(values)} values but {len(patients)} patients: give one of each.")
     grouped: dict[str, list[float]] = {}
     for value, patient in zip(values, patients, strict=True):
         grouped.setdefault(patient, []).append(np.inf if value is None else float(value))
@@ -142,9 +145,10 @@ def compare_paired(
     Args:
         a, b: one value a slice.
         patients: the patient of each slice.
+        higher_is_better, alternative: as for `wilcoxon_worst_case`.
     """
     _paired(a, b)
-    sign = -1.0 if higher_is_better else 1.0  # the worst is +infinity on the flipped scale
+    sign = -1.0 if higher_is_better else 1.0  # with this sign the worst is +infinity
     a_up, b_up = ([None if v is None else sign * v for v in values] for values in (a, b))
     medians_a, medians_b = patient_medians(a_up, patients), patient_medians(b_up, patients)
 
@@ -168,16 +172,19 @@ def clustered_interval(
     n_resamples: int = 2000,
     level: float = 0.95,
 ) -> ClusteredInterval:
-    """Percentile bootstrap of a median or mean over slices, resampling whole patients.
+    """Percentile bootstrap of a median or mean over slices that resamples patients.
 
     Args:
-        values: one a slice; larger is worse. Under `median` an undefined value counts as infinite;
-            a `mean` of such values does not exist.
+        values: one a slice; larger is worse. For the median an undefined value counts as infinite;
+            for the mean undefined values are an error.
         patients: the patient of each slice.
-        rng: of the resampling.
+        rng: random generator of the resampling.
+        statistic: `median` or `mean`.
+        n_resamples: number of bootstrap samples.
+        level: of the interval.
 
     Returns:
-        The interval; an end that falls on an infinite value is None.
+        The interval; an infinite end is None.
 
     Raises:
         ValueError: no values, or a mean with undefined ones.
@@ -186,26 +193,26 @@ def clustered_interval(
     in_range("level", level, 0.0, 1.0)
     if len(values) != len(patients) or not values:
         raise ValueError(
-            f"{len(values)} values, {len(patients)} patients: need one each and at least one."
+            f"{len(values)} values, {len(patients)} patients: give one of each, at least one."
         )
     n_undefined = sum(v is None for v in values)
     if n_undefined and statistic == "mean":
         raise ValueError(
-            f"{n_undefined} of {len(values)} values are undefined: a mean would drop them. "
-            "Use statistic='median', which takes them as the worst case."
+            f"{n_undefined} of {len(values)} values are undefined, so there is no mean. Use "
+            "statistic='median', which treats them as the worst case."
         )
     numbers = np.array([np.inf if v is None else v for v in values], float)
     names = np.asarray(patients)
     groups = [numbers[names == name] for name in dict.fromkeys(patients)]
     of: Callable[[np.ndarray], Any] = np.median if statistic == "median" else np.mean
     drawn = rng.integers(len(groups), size=(n_resamples, len(groups)))
-    if statistic == "mean":  # of sums: many times faster
+    if statistic == "mean":  # from sums: much faster
         sums, counts = (np.array([f(g) for g in groups], float) for f in (np.sum, np.size))
         resampled = (sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)).tolist()
     else:
         resampled = [float(of(np.concatenate([groups[i] for i in row]))) for row in drawn]
     tail = (1 - level) / 2
-    # "lower" and "higher" pick one of the values: no arithmetic on infinities.
+    # "lower" and "higher" select a value, so there is no arithmetic with infinities.
     low = float(np.quantile(resampled, tail, method="lower"))
     high = float(np.quantile(resampled, 1 - tail, method="higher"))
     estimate, low_end, high_end = (

@@ -1,7 +1,7 @@
-"""How real a drawn region looks, by numbers: beside the patient's own tumour and the tissue before.
+"""Realism of a generated region, compared with the patient's tumour and the tissue before.
 
-Intensities are divided by the brain's range, from its 1st to its 99th percentile, contrast by
-contrast, so that figures compare over scanners.
+Intensities of every contrast are divided by the brain's range (1st to 99th percentile), so that
+values are comparable between scanners.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from mechlearn.checks import same_shape
 
 __all__ = ["Realism", "brain_range", "drawn_realism", "intensity_distance"]
 
-DARKER = 0.1  # of the brain's range: what counts as darkened tissue
-CHANGED = 0.05  # of it: what counts as changed tissue
-BESIDE_PX = 4  # half width in pixels of the seam of a drawn region around the tumour
-_FEW = 20  # pixels: fewer tell nothing of a distribution
+DARKER = 0.1  # of the brain's range: least decrease of a darkened pixel
+CHANGED = 0.05  # of the brain's range: least change of a changed pixel
+BESIDE_PX = 4  # pixels within this distance of the tumour are not outside it
+_FEW = 20  # least number of pixels of a distribution
 
 
 @dataclass(frozen=True)
 class Realism:
-    """Of the new region, per contrast (C,); None where there are too few pixels.
+    """Scores of the new tumour region, per contrast (C,); None where there are too few pixels.
 
-    distance: Wasserstein-1 to the patient's own pixels of the same labels, over the brain's range.
-    untouched: the same of the tissue that was there before: what drawing nothing scores.
+    distance: Wasserstein-1 distance to the patient's pixels of the same labels, over the brain's
+        range.
+    untouched: the same distance of the tissue before, the score of an unchanged image.
     darkened: share of pixels darker than before by more than a tenth of the brain's range.
-    outside_changed: share of the brain's other pixels, away from both outlines, that changed by
-        more than a twentieth of it in some contrast.
+    outside_changed: share of the brain's pixels, away from both outlines, that changed by more than
+        a twentieth of the brain's range in any contrast.
     """
 
     distance: tuple[float, ...] | None
@@ -39,13 +40,14 @@ class Realism:
 
 
 def brain_range(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """1st to 99th percentile of the brain's pixels of each contrast, (C,), at least 0.001."""
+    """Difference of the 99th and 1st percentile of the brain's pixels by contrast, (C,), at least
+    0.001."""
     low, high = np.percentile(image[:, brain], (1, 99), axis=1)
     return np.maximum(high - low, 1e-3)
 
 
 def intensity_distance(a: np.ndarray, b: np.ndarray, ranges: np.ndarray) -> tuple[float, ...]:
-    """Wasserstein-1 between pixels (C, N) and (C, M), contrast by contrast, over `ranges`."""
+    """Wasserstein-1 distance between pixels (C, N) and (C, M) by contrast, over `ranges` (C,)."""
     return tuple(
         float(stats.wasserstein_distance(x, y) / r) for x, y, r in zip(a, b, ranges, strict=True)
     )
@@ -54,13 +56,15 @@ def intensity_distance(a: np.ndarray, b: np.ndarray, ranges: np.ndarray) -> tupl
 def drawn_realism(
     drawn: np.ndarray, scan: np.ndarray, before: np.ndarray, after: np.ndarray, brain: np.ndarray
 ) -> Realism:
-    """What was drawn where the tumour is new.
+    """Scores of the generated image in the new region of the tumour.
+
+    The comparison uses the patient's pixels of the labels in the new region (mostly oedema), in the
+    same proportions.
 
     Args:
-        drawn, scan: (C, H, W) in [-1, 1]. before, after: labels, (H, W). brain: (H, W) bool.
-
-    The own pixels are those of the labels that the new region has, in their proportions: mostly
-    oedema.
+        drawn, scan: generated and original image, (C, H, W) in [-1, 1].
+        before, after: labels, (H, W).
+        brain: (H, W) bool.
     """
     same_shape("drawn slice", drawn[0], "brain", brain)
     new = (after > 0) & (before == 0) & brain
@@ -83,7 +87,7 @@ def drawn_realism(
 
 
 def _in_proportion(groups: list[np.ndarray], weights: list[int]) -> np.ndarray:
-    """Quantiles of each group, (C, N), as many as its weight."""
+    """Quantiles (C, N) of all groups; the weight of a group is its number of quantiles."""
     taken = [
         np.quantile(g, (np.arange(w) + 0.5) / w, axis=1).T
         for g, w in zip(groups, weights, strict=True) if g.shape[1] and w

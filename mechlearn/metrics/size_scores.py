@@ -1,4 +1,4 @@
-"""Scores of forecast areas: how well curves fit, how far medians miss, how honest intervals are."""
+"""Scores of size forecasts: fit of curves, errors of medians, CRPS, coverage of intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def r_squared(
         observed: measured areas, (V,).
 
     Returns:
-        At most 1; None for fewer than two visits or equal areas, which have no variance to explain.
+        At most 1; None for fewer than two visits or equal areas (no variance).
     """
     guess, truth = np.asarray(predicted, float), np.asarray(observed, float)
     same_shape("predicted", guess, "observed", truth)
@@ -33,20 +33,20 @@ def r_squared(
 
 
 def nrmse(median: float, truth: float) -> float | None:
-    """|median - truth| / truth at one held-out visit; None where the tumour vanished (truth 0)."""
+    """|median - truth| / truth at one held-out visit; None if the true size is 0."""
     finite("median", median)
     finite("truth", truth)
     return None if truth == 0 else abs(median - truth) / truth
 
 
 def crps(samples: np.ndarray | Sequence[float], truth: float) -> float:
-    """Continuous ranked probability score of samples (N,), in their unit; 0 is perfect.
+    """Continuous ranked probability score of samples (N,), in their unit; 0 is the best.
 
-    E|X - truth| - E|X - X'| / 2 over the empirical distribution.
+        E|X - truth| - E|X - X'| / 2 over the empirical distribution
     """
     members = np.asarray(samples, float)
     if members.ndim != 1 or members.size == 0:
-        raise ValueError(f"samples have shape {members.shape}; expected (N,) with N >= 1.")
+        raise ValueError(f"samples have shape {members.shape}; must be (N,) with N >= 1.")
     return crps_sorted(np.sort(members), finite("truth", truth))
 
 
@@ -57,25 +57,26 @@ def interval_covers(interval: tuple[float, float], truth: float) -> bool:
 
 
 def interval_width(interval: tuple[float, float], *, relative_to: float | None = None) -> float:
-    """high - low, in the areas' unit; with `relative_to` (say, the truth) divided by it."""
+    """high - low in the unit of the sizes; divided by `relative_to` if given."""
     low, high = _ordered(interval)
     return high - low if relative_to is None else (high - low) / relative_to
 
 
 def winkler(interval: tuple[float, float], truth: float, *, level: float = 0.95) -> float:
-    """Interval score: width + 2 / (1 - level) * how far the truth lies outside (Winkler 1972)."""
+    """Interval score: width + 2 / (1 - level) * distance of the truth to the interval (Winkler
+    1972)."""
     low, high = _ordered(interval)
     outside = max(low - truth, truth - high, 0.0)
     return high - low + 2 / (1 - level) * outside
 
 
 def coverage(covered: Sequence[bool]) -> float | None:
-    """Share of intervals that hold their truth; None for none."""
+    """Share of intervals that contain the true size; None without intervals."""
     return float(np.mean(np.asarray(covered, bool))) if len(covered) else None
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
     low, high = interval
     if not low <= high:
-        raise ValueError(f"interval=({low:g}, {high:g}): low must not lie above high.")
+        raise ValueError(f"interval=({low:g}, {high:g}): low must not be above high.")
     return low, high

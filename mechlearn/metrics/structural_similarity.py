@@ -29,7 +29,7 @@ def _tensor(image: np.ndarray | torch.Tensor) -> torch.Tensor:
     tensor = image.detach().cpu() if isinstance(image, torch.Tensor) else torch.tensor(image)
     if tensor.ndim != 3:
         raise ValueError(
-            f"image has shape {tuple(tensor.shape)}; expected (contrasts, rows, columns)."
+            f"image has shape {tuple(tensor.shape)}; must be (contrasts, rows, columns)."
         )
     return tensor.to(torch.float64)[None]
 
@@ -62,8 +62,8 @@ def region_ssim(
     Args:
         image: generated image, (C, H, W) in [-1, 1].
         reference: the image it started from, same shape.
-        tumour: (H, W) bool, the region that may change: the expert mask dilated to twice its area
-            (`spatial.regions.tumour_region`), not the bare mask.
+        tumour: (H, W) bool, the region inside: the expert mask dilated to twice its area
+            (`spatial.regions.tumour_region`).
         brain: (H, W) bool.
     """
     tumour, brain = np.asarray(tumour, bool), np.asarray(brain, bool)

@@ -1,8 +1,7 @@
-"""What two settings do to a number: effects within each case, and which settings are worth taking.
+"""Effects of two settings on a score within each case, and the Pareto front of settings.
 
-Every case (a slice) is measured in every cell of the grid, so it is its own control: effects are
-computed case by case, and only then averaged over cases, with patients resampled
-(`metrics.rank.clustered_interval`).
+Every case (a slice) is measured in every cell of the grid. Effects are computed for each case, and
+then averaged over cases with intervals that resample patients (`metrics.rank.clustered_interval`).
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ class TwoFactors:
     """Effects of two settings a and b on one case.
 
     Attributes:
-        slope_a, slope_b: change of the number per unit of a (b), averaged over the other.
-        rank_a, rank_b: Spearman correlation with a (b), averaged over the other's levels.
-        interaction: change of slope_a per unit of b; 0 where the two add up, positive where each
-            strengthens the other.
-        together: the number at the highest a and b, less the larger of those at the highest of one
-            and the lowest of the other; positive where both do more than either alone.
+        slope_a, slope_b: change of the score per unit of a (b), averaged over the other setting.
+        rank_a, rank_b: Spearman correlation with a (b), averaged over levels of the other setting.
+        interaction: change of slope_a per unit of b; 0 for additive effects, positive where each
+            setting increases the effect of the other.
+        together: score at the highest a and b, minus the larger score of the two cells with one
+            setting at its highest and the other at its lowest level.
     """
 
     slope_a: float
@@ -40,7 +39,7 @@ def _spread(levels: np.ndarray, count: int, name: str) -> np.ndarray:
     levels = np.asarray(levels, float)
     if levels.shape != (count,) or count < 2 or (np.diff(levels) <= 0).any():
         raise ValueError(
-            f"{name}={levels.tolist()}: need {count} rising levels, one for each line of the "
+            f"{name}={levels.tolist()}: must be {count} rising levels, one for each line of the "
             "values, at least two. Sweep over more values."
         )
     return levels - levels.mean()
@@ -53,7 +52,7 @@ def slope(values: np.ndarray, levels: np.ndarray) -> float:
 
 
 def rank_trend(values: np.ndarray, levels: np.ndarray) -> float:
-    """Spearman correlation of `values` (A,) with `levels`; 0, no trend, where nothing varies."""
+    """Spearman correlation of `values` (A,) with `levels` (A,); 0 if all values are equal."""
     if np.ptp(values) == 0:
         return 0.0
     return float(stats.spearmanr(levels, values).statistic)
@@ -64,16 +63,16 @@ def two_factors(values: np.ndarray, a: np.ndarray, b: np.ndarray) -> TwoFactors:
 
     Args:
         values: (A, B), one a cell of the full grid, all finite.
-        a, b: levels, (A,) and (B,), rising; on a logarithmic axis give logarithms.
+        a, b: levels, (A,) and (B,), rising; logarithms for a logarithmic axis.
 
     Raises:
-        ValueError: a cell without a value, fewer than two levels, levels that do not rise.
+        ValueError: an undefined value, fewer than two levels, levels that do not rise.
     """
     y = np.asarray(values, float)
     if y.ndim != 2 or not np.isfinite(y).all():
         raise ValueError(
-            f"values of shape {y.shape} with {int((~np.isfinite(y)).sum())} undefined: a grid "
-            "with a number in every cell is needed. Leave the case out and count it."
+            f"values of shape {y.shape} with {int((~np.isfinite(y)).sum())} undefined: must be a "
+            "grid with a number in every cell. Leave the case out and count it."
         )
     u, v = _spread(a, y.shape[0], "a"), _spread(b, y.shape[1], "b")
     return TwoFactors(
@@ -87,10 +86,10 @@ def two_factors(values: np.ndarray, a: np.ndarray, b: np.ndarray) -> TwoFactors:
 
 
 def pareto_front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Which choices no other one beats, (N,) bool: lower cost and higher gain are better.
+    """Pareto front, (N,) bool: choices that no other choice dominates (low cost, high gain).
 
-    A choice is beaten by one that is at least as good in both and better in one. One with an
-    undefined number is never on the front and beats nothing.
+    A choice dominates another one if it is at least as good in both and better in one. A choice
+    with an undefined number is not on the front and dominates none.
     """
     cost, gain = np.asarray(cost, float), np.asarray(gain, float)
     known = np.isfinite(cost) & np.isfinite(gain)

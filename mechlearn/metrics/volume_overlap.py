@@ -18,8 +18,8 @@ def continuous_dice(probability: np.ndarray, truth: np.ndarray) -> float | None:
 
         cDC = 2 sum(a b) / (c sum(a) + sum(b)),    c = sum(a b) / sum(a sign(b))
 
-    c = 1 where no voxel of the mask has a positive probability. The map that is proportional to
-    the mask has cDC 1; for a mask as B it is the usual Dice.
+    c = 1 where no voxel of the mask has a positive probability. A map that is proportional to the
+    mask has cDC 1; if B is a mask, cDC is Dice.
 
     Args:
         probability: in [0, 1], any shape.
@@ -48,7 +48,7 @@ def surface_dice(
     *,
     tolerance_mm: float = 2.0,
 ) -> float | None:
-    """Share of both masks' edge voxels that lie within a tolerance of the other mask's edge.
+    """Share of the edge voxels of both masks within a tolerance of the other mask's edge.
 
     Args:
         mask_a, mask_b: bool, one shape.
@@ -75,16 +75,17 @@ def surface_dice(
 def coverage_at_volume(
     score: np.ndarray, truth: np.ndarray, *, region: np.ndarray, n_voxels: int
 ) -> float | None:
-    """Share of the new tumour among the `n_voxels` voxels of highest score in a region.
+    """Share of the new tumour that lies in the `n_voxels` voxels of highest score in a region.
 
-    PREDICT-GBM's question: how much of what becomes tumour would a treated volume of given size
-    cover, were it placed by this map?
+    The metric of PREDICT-GBM: the coverage of the new tumour by a treated volume of a given size
+    that is chosen by this map.
 
     Args:
-        score: higher is likelier; any range. Of equal values at the cut, all count in part.
+        score: of voxels, in any range: a higher value means more likely. Voxels with the value of
+            the cut count partly, all with the same weight.
         truth: tumour at the next visit, bool.
-        region: voxels that count: the brain outside the present tumour.
-        n_voxels: volume of the treated region, say that of a uniform 15 mm margin.
+        region: the brain outside the present tumour, bool.
+        n_voxels: size of the treated volume, for example that of a uniform 15 mm margin.
 
     Returns:
         In [0, 1]; None where no voxel of the region becomes tumour.

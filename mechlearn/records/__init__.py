@@ -1,4 +1,4 @@
-"""Nouns that travel between packages: frozen, validated, free of I/O.
+"""Data classes that all packages share: frozen, validated, without I/O.
 
 Days count from the patient's first visit. Areas are in mm2, volumes in mm3. A tumour fraction is
 tumour area over brain area of one axial slice.

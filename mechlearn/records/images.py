@@ -1,4 +1,4 @@
-"""Images of one axial slice on the model's grid, and what is drawn from them."""
+"""Images of one axial slice on the model's grid, guidance targets and generations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTRASTS = ("t1n", "t1c", "t2w", "t2f")
 
 @dataclass(frozen=True)
 class GuidanceTarget:
-    """What the sampler is asked for: tumour area / brain area, with its weight in a growth map."""
+    """Target of the guidance: tumour area / brain area, with its weight in a growth map."""
 
     tumour_fraction: float
     weight: float = 1.0
@@ -32,12 +32,12 @@ class GuidanceTarget:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the slices above and below tell of one slice: how near the visit's tumour is in space.
+    """3D information about one slice, computed from the whole volume.
 
-    distance_mm (H, W) is the distance to the tumour's surface, negative inside, at most 30;
-    travel_mm (H, W) the travel time of a front through the tissue, in mm of white matter, 0 in the
-    tumour, at most 80 (`spatial.travel`); score (H, W) the section of the order fitted in space, a
-    higher one joins later (`spatial.fitted_order`), None where a contrast that it reads is missing.
+    distance_mm (H, W): distance to the tumour's surface in 3D, negative inside, at most 30;
+    travel_mm (H, W): travel time of a front through the tissue, in mm of white matter, 0 in the
+    tumour, at most 80 (`spatial.travel`); score (H, W): section of the order fitted in 3D, a higher
+    score means a later arrival (`spatial.fitted_order`), None where a contrast is missing.
     """
 
     distance_mm: np.ndarray
@@ -51,7 +51,7 @@ class AxialSlice:
 
     image (C, H, W) float32 in [-1, 1], background exactly -1; labels (H, W) uint8, canonical
     (0 none, 1 necrotic / non-enhancing core, 2 oedema, 3 enhancing, 4 resection cavity);
-    brain (H, W) bool; spacing_mm (row, column). Surroundings are known where they were asked for
+    brain (H, W) bool; spacing_mm (row, column). `surroundings` is None unless it was requested
     (`SliceStore.read`) and the visit has a tumour.
     """
 
@@ -71,7 +71,7 @@ class AxialSlice:
         expected = (len(self.contrasts), *self.brain.shape)
         if self.image.shape != expected:
             raise ValueError(
-                f"slice {self.slice_id}: image has shape {self.image.shape}, expected {expected}."
+                f"slice {self.slice_id}: image has shape {self.image.shape}; must be {expected}."
             )
 
     @property
@@ -109,6 +109,6 @@ class Generation:
     predicted_before: float  # R(x0) of the reference image
     predicted_after: float  # R of the generated image
     noise_level: int
-    scale: float  # as given, in the paper's numbers
-    effective_scale: float  # after pixel ratio and the guide's gain
+    scale: float  # as given, on the paper's scale
+    effective_scale: float  # after the factors for pixel size and the guide's gain
     seed: int

@@ -1,4 +1,4 @@
-"""Where a tumour grows: the size at which it reaches each voxel, and growth probabilities."""
+"""Arrival maps (the size at which a tumour reaches each voxel) and growth probability maps."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _GRID = 1024  # arrival sizes at which a smooth growth map is computed before it
 
 @dataclass(frozen=True)
 class PlaceSpread:
-    """How certain the order of arrival is, as measured on pairs of visits of other patients.
+    """Uncertainty of an arrival map, estimated from pairs of visits of other patients.
 
         P(v is tumour | size s) = 1 / (1 + exp((u - shift) / scale)),    u = log(arrival(v) / s)
 
-    `scale` is `inner` for u < shift and `outer` beyond. An order that is always right would have
-    shift 0 and scales 0: a step at arrival(v) = s.
+    `scale` is `inner` for u < shift and `outer` otherwise. A perfect arrival map has shift 0 and
+    scales 0: a step at arrival(v) = s.
 
     Attributes:
         shift, inner, outer: natural logarithms of size ratios.
@@ -46,21 +46,21 @@ class PlaceSpread:
 
 @dataclass(frozen=True)
 class ArrivalMap:
-    """Size of the tumour when it reaches each voxel: masks of all sizes are nested thresholds.
+    """Size of the tumour when it reaches each voxel: thresholds give nested masks of all sizes.
 
         mask(size) = {v : arrival(v) <= size}
         p(v) = P(size(day) >= arrival(v))
 
     Attributes:
         arrival: (Z, Y, X) or (H, W) float, in `unit`; inf where the tumour never arrives (outside
-            the brain). Inside the present tumour it is at most the present size: what leaves first
-            when the tumour shrinks has the largest values.
+            the brain). Inside the present tumour it is at most the present size: voxels that a
+            shrinking tumour leaves first have the largest values.
         present: the present tumour, bool of the same shape.
         spacing_mm: voxel size along each axis of `arrival`.
         unit: mm3 of a volume, mm2 of a slice.
-        spread: how certain the order is; None takes it as certain.
-        closed: bool, same shape: tissue that `spread` does not reach (CSF, falx, tentorium), where
-            the order counts as certain; None for none.
+        spread: uncertainty of the arrival map; None for no uncertainty.
+        closed: bool, same shape: tissue where `spread` is not applied (CSF, falx, tentorium); None
+            for no such tissue.
 
     Raises:
         ValueError: shapes differ; NaN among the arrival sizes.
@@ -92,7 +92,7 @@ class ArrivalMap:
                 f"arrival map: {len(self.spacing_mm)} voxel sides for {self.arrival.ndim} axes."
             )
         if np.isnan(self.arrival).any():
-            raise ValueError("arrival map: NaN; use inf for what the tumour never reaches.")
+            raise ValueError("arrival map: NaN; use inf where the tumour never arrives.")
 
     @property
     def voxel_size(self) -> float:
@@ -105,16 +105,15 @@ class ArrivalMap:
         return float(self.present.sum()) * self.voxel_size
 
     def mask(self, size: float) -> np.ndarray:
-        """The tumour at a size, bool, same shape: every voxel that is reached at that size."""
+        """The tumour at a size, bool, same shape: all voxels that it reaches at this size."""
         return np.asarray(self.arrival <= size)
 
     def growth_map(self, forecast: SizeForecast) -> GrowthMap:
         """Growth map of a size forecast in the same unit.
 
-        Without `spread` exactly p(v) = P(size >= arrival(v)); with it, the mean over the sizes of
-        `PlaceSpread.probability`, which widens the front by what the order has got wrong before.
-        What the spread would put into `closed` goes to the tissue at the front instead, so that the
-        expected size stays.
+        Without `spread` p(v) = P(size >= arrival(v)) exactly. With it, p(v) is the mean of
+        `PlaceSpread.probability` over the forecast sizes. Probability that the spread would add in
+        `closed` is moved to the tissue at the front, so that the expected size does not change.
 
         Raises:
             ValueError: the forecast is in another unit.
@@ -129,7 +128,7 @@ class ArrivalMap:
         return GrowthMap(probability, kind, len(forecast.samples), self.spacing_mm)
 
     def _spread_over(self, spread: PlaceSpread, forecast: SizeForecast) -> np.ndarray:
-        """Mean probability over sizes: a smooth function of log(arrival), read off a fine grid."""
+        """Mean probability over sizes: a smooth function of log(arrival), from a fine grid."""
         out = np.zeros(self.arrival.shape, np.float32)
         reached = np.isfinite(self.arrival)
         if not reached.any():
@@ -140,18 +139,18 @@ class ArrivalMap:
         known = np.log(np.maximum(sizes, self.voxel_size))
         mean = spread.probability(grid[:, None] - known[None, :])[:, sizes > 0].sum(1) / len(sizes)
         smooth = np.interp(log_arrival, grid, mean)
-        if self.closed is not None and (shut := self.closed[reached]).any():
-            certain = forecast.survival(self.arrival[reached][shut])
-            wanted = float(smooth.sum() - certain.sum())
-            ahead = _shift(log_arrival[~shut], grid, mean, wanted)
-            smooth[~shut] = np.interp(log_arrival[~shut] - ahead, grid, mean)
-            smooth[shut] = certain
+        if self.closed is not None and (closed := self.closed[reached]).any():
+            exact = forecast.survival(self.arrival[reached][closed])
+            wanted = float(smooth.sum() - exact.sum())
+            shift = _shift(log_arrival[~closed], grid, mean, wanted)
+            smooth[~closed] = np.interp(log_arrival[~closed] - shift, grid, mean)
+            smooth[closed] = exact
         out[reached] = smooth
         return out
 
 
 def _shift(values: np.ndarray, grid: np.ndarray, mean: np.ndarray, wanted: float) -> float:
-    """Shift of log(arrival), 0 to 1, at which probabilities sum to `wanted`; by bisection."""
+    """Shift of log(arrival), 0 to 1, with which the probabilities sum to `wanted` (bisection)."""
     step = grid[1] - grid[0] if grid[1] > grid[0] else 1.0
     at = np.round((values - grid[0]) / step).astype(int)
     count = np.bincount(np.clip(at, 0, grid.size - 1), minlength=grid.size)
@@ -167,16 +166,16 @@ def _shift(values: np.ndarray, grid: np.ndarray, mean: np.ndarray, wanted: float
 class GrowthMap:
     """Growth probability, (H, W) or (Z, Y, X) in [0, 1], 0 outside the brain.
 
-    `exact`: from a size forecast and an arrival map; `spread`: the same with the order's
-    uncertainty. `dynamic` and `static`: share of generations
-    that change a pixel, over forecast targets or over seeds at one target (section 3.3).
+    `exact`: from a size forecast and an arrival map; `spread`: the same with the uncertainty of the
+    arrival map. `dynamic` and `static`: share of the generations that change a pixel, over forecast
+    targets or over seeds with one target (section 3.3).
     """
 
     probability: np.ndarray
     kind: Literal["dynamic", "static", "exact", "spread"]
     n_generations: int
     spacing_mm: tuple[float, ...]
-    n_unchanged: int = 0  # generations whose change stayed under the floor: they vote "no growth"
+    n_unchanged: int = 0  # generations with a change below the floor
 
     def __post_init__(self) -> None:
         low, high = float(self.probability.min()), float(self.probability.max())
@@ -184,6 +183,6 @@ class GrowthMap:
         in_range("growth map maximum", high, 0.0, 1.0 + 1e-6)
 
     def mask(self, threshold: float = 0.5, *, initial: np.ndarray | None = None) -> np.ndarray:
-        """Pixels with probability >= threshold, bool; with `initial` its union."""
+        """Pixels with probability >= threshold, bool; with `initial` their union."""
         grown = self.probability >= threshold
         return grown if initial is None else grown | initial

@@ -33,7 +33,7 @@ class Radiotherapy:
         if self.end_day is not None and not self.end_day >= self.start_day:
             raise ValueError(
                 f"rt_end_day={self.end_day:g} lies before rt_start_day={self.start_day:g}. "
-                "Swap or mend the dates."
+                "Swap or correct the dates."
             )
 
 
@@ -70,8 +70,8 @@ class Visit:
         day: days since the first visit; None where the data set gives no dates.
         images: contrast (t1n, t1c, t2w, t2f) -> NIfTI file.
         seg: segmentation; None where only sizes are known.
-        label_scheme: what the labels of `seg` mean (`data.labels.SCHEMES`).
-        brain_mask: where the images are not skull-stripped.
+        label_scheme: meaning of the labels of `seg` (`data.labels.SCHEMES`).
+        brain_mask: needed where the images are not skull-stripped.
         masks: label -> binary mask, where the segmentation is several files.
         volumes_mm3: compartment (whole, enhancing, flair) -> volume.
     """
@@ -95,11 +95,11 @@ class Patient:
         visits: in order of day, at least one.
         radiotherapy: courses in order of their start.
         treatments: surgery, chemotherapy, immunotherapy and others.
-        covariates: what is known of the patient, such as age, idh, grade, mgmt.
+        covariates: data of the patient, such as age, idh, grade, mgmt.
         first_date: date of the first visit (day 0), where the source has dates.
 
     Raises:
-        ValueError: no visit; visits or courses out of order; a session named twice.
+        ValueError: no visit; visits or courses out of order; two visits with one session name.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Patient:
         twice = sorted({s for s in sessions if sessions.count(s) > 1})
         if twice:
             raise ValueError(
-                f"patient {self.name}: session {twice[0]} stands twice. Name each visit once."
+                f"patient {self.name}: two visits have session {twice[0]}. Rename one."
             )
         days = [visit.day for visit in self.visits if visit.day is not None]
         if days != sorted(days):
@@ -126,7 +126,7 @@ class Patient:
             )
 
     def before(self, day: float) -> Patient:
-        """The patient as known on `day`: only the visits strictly before it.
+        """The patient with only the visits strictly before `day`.
 
         Raises:
             ValueError: a visit without a day; no visit before `day`.
@@ -141,7 +141,7 @@ class Patient:
         if not kept:
             raise ValueError(
                 f"patient {self.name}: no visit before day {day:g}; the first is on day "
-                f"{self.visits[0].day:g}. Ask for a later day."
+                f"{self.visits[0].day:g}. Give a later day."
             )
         return replace(self, visits=kept)
 
@@ -151,6 +151,6 @@ def check_courses(where: str, courses: Sequence[Radiotherapy]) -> None:
     for earlier, later in pairwise(courses):
         if later.start_day <= earlier.start_day:
             raise ValueError(
-                f"{where}: a course of radiotherapy on day {later.start_day:g} stands after day "
+                f"{where}: a course of radiotherapy on day {later.start_day:g} follows that on day "
                 f"{earlier.start_day:g}; courses must be sorted by day, each start once."
             )

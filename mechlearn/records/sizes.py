@@ -1,7 +1,7 @@
-"""Sizes of a tumour over time: what was measured, and what is forecast.
+"""Sizes of a tumour over time: measured series and forecasts.
 
 A size is an area in mm2 (of one axial slice) or a volume in mm3 (of a tumour or of one of its
-compartments); growth models know no unit, so one series type serves both.
+compartments). Growth models do not depend on the unit, so both have the same series type.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class SizeSeries:
 
     Attributes:
         name: of the series; PATIENT/SLICE for a slice.
-        patient: series of one patient are kept together in every fold.
+        patient: folds keep all series of one patient together.
         visits: readings in order of day, at least one.
         courses: radiotherapy, in order of its start.
         unit: mm2 or mm3.
-        compartment: what was measured, one of `COMPARTMENTS`.
+        compartment: the measured compartment, one of `COMPARTMENTS`.
         treatments: other than radiotherapy.
         covariates: of the patient, such as age, idh, grade, mgmt.
         companions: readings of other compartments of the same tumour, by their name.
@@ -84,7 +84,7 @@ class SizeSeries:
         for earlier, later in pairwise(self.visits):
             if later.day < earlier.day:
                 raise ValueError(
-                    f"series {self.name}: visit on day {later.day:g} stands after day "
+                    f"series {self.name}: visit on day {later.day:g} follows day "
                     f"{earlier.day:g}; visits must be sorted by day."
                 )
 
@@ -99,17 +99,17 @@ class SizeSeries:
         return np.array([v.size for v in self.visits], float)
 
     def before(self, day: float) -> SizeSeries:
-        """The same series with only the readings strictly before `day`, companions too."""
+        """The same series with only the readings strictly before `day`, also of companions."""
         kept = tuple(v for v in self.visits if v.day < day)
         if not kept:
             raise ValueError(f"series {self.name}: no visit before day {day:g}.")
         return self._with(kept, day)
 
     def hold_out_last(self) -> tuple[SizeSeries, SizeReading]:
-        """(all visits but the last, the last): the paper's `train` setup."""
+        """(all visits except the last, the last): the paper's `train` setup."""
         if len(self.visits) < 2:
             raise ValueError(
-                f"series {self.name}: one visit only; holding out the last needs two. "
+                f"series {self.name}: only one visit; holding out the last needs two. "
                 "Use growth.setup=all."
             )
         seen = self._with(self.visits[:-1], self.visits[-1].day)
@@ -125,9 +125,10 @@ class SizeSeries:
 
 @dataclass(frozen=True)
 class SizeForecast:
-    """Distribution of a size on `day`, with the curves behind it; sizes in `unit`.
+    """Distribution of a size on `day`, with its curves over time; sizes in `unit`.
 
-    Curves are of the tumour; with a population, samples are what would be measured on `day`.
+    Curves have no measurement noise. With a population prior, samples include the measurement noise
+    of a reading on `day`.
     """
 
     name: str
@@ -137,8 +138,8 @@ class SizeForecast:
     curves: np.ndarray  # (N, T)
     law: str
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (N,)
-    n_failed: int = 0  # refits that did not converge: left out; under a population kept as they are
-    population: str = ""  # the cohort whose prior was used; empty without one
+    n_failed: int = 0  # refits that did not converge: left out, but kept with a population prior
+    population: str = ""  # cohort of the prior; empty without a prior
     weights: Mapping[str, float] = field(default_factory=dict)  # model -> share of the samples
     unit: str = "mm2"
 
@@ -152,7 +153,7 @@ class SizeForecast:
         if self.curves.shape != expected:
             raise ValueError(
                 f"forecast {self.name}: curves have shape {self.curves.shape}, "
-                f"expected {expected} (samples, days)."
+                f"must be {expected} (samples, days)."
             )
 
     @property
@@ -168,7 +169,7 @@ class SizeForecast:
     def interval_error(self, level: float = 0.95) -> tuple[float, float]:
         """Monte Carlo standard error of both ends, from order statistics of N random samples.
 
-        Only bootstraps without a population are random; other samples are quantiles and have none.
+        0 with a population prior: its samples are quantiles, not random draws.
         """
         if self.population:
             return 0.0, 0.0
@@ -181,16 +182,16 @@ class SizeForecast:
 
     @property
     def guarantee(self) -> str:
-        """Whether the 95% interval is guaranteed, and what it stands on."""
+        """Sentences about the guarantee of the 95% interval and its basis."""
         if self.population:
             return (
-                "Interval guarantee: no. Held-out patients of the prior's cohort corrected it, so "
-                "it fits patients like those; check it on yours with +experiment=growth_fits."
+                "Interval guarantee: no. It was calibrated on held-out patients of the prior's "
+                "cohort; check it on your patients with +experiment=growth_fits."
             )
         low, high = self.interval_error()
         return (
-            "Interval guarantee: no. It holds measurement noise alone, not what other patients "
-            f"teach; another seed would move its ends by about {low:.3g} and {high:.3g} "
+            "Interval guarantee: no. It includes only measurement noise, not the variation between "
+            f"patients. Another seed changes its ends by about {low:.3g} and {high:.3g} "
             f"{self.unit}."
         )
 
@@ -203,13 +204,13 @@ class SizeForecast:
     def targets(
         self, brain_area_mm2: float, *, below_percentile: float = 90.0, nodes: int | None = None
     ) -> tuple[GuidanceTarget, ...]:
-        """The only mm^2 -> fraction conversion: samples below a percentile as guidance targets.
+        """Samples up to a percentile as guidance targets: areas in mm2 become brain fractions.
 
         Args:
-            brain_area_mm2: brain area of the slice that is guided.
-            below_percentile: samples above it are left out (section 3.3: 90).
-            nodes: None for one target a sample; k for the k quantile midpoints of the kept
-                samples, each of weight 1/k (DDIM from one encoding is smooth in its target).
+            brain_area_mm2: brain area of the slice.
+            below_percentile: samples above this percentile are left out (section 3.3: 90).
+            nodes: None for one target a sample; k for k quantiles of the kept samples with weight
+                1/k each (enough, because a DDIM generation is a smooth function of its target).
         """
         positive("brain_area_mm2", brain_area_mm2)
         in_range("below_percentile", below_percentile, 1.0, 100.0)
@@ -223,13 +224,13 @@ class SizeForecast:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """A slice's forecast under courses of radiotherapy that it did not have.
+    """A forecast under other courses of radiotherapy than the actual ones.
 
     Attributes:
-        change: what is otherwise, in words.
-        courses: in place of the actual ones.
+        change: the change of the courses, as text.
+        courses: replace the actual ones.
         forecast: on the days and with the draws of the actual forecast.
-        unmoved: share of the draws whose growth model does not know radiotherapy.
+        unmoved: share of the draws whose growth model does not include radiotherapy.
     """
 
     change: str

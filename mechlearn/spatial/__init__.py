@@ -1,1 +1,1 @@
-"""Images of one axial slice: intensities, regions, growth maps, baselines, measured size."""
+"""Spatial methods: intensities, regions, arrival and growth maps, baselines, measured sizes."""

@@ -1,14 +1,14 @@
-"""The order in which pixels join a tumour: a place for every size.
+"""Arrival order of the pixels of a slice, as joining fractions.
 
 A joining fraction is the tumour fraction (tumour area over brain area) at which a pixel becomes
-tumour. The mask of any size is then a threshold, masks of growing sizes are nested, and each has
-exactly the area that was asked for.
+tumour. The mask of any size is a threshold of the joining fractions: masks of growing sizes are
+nested, and each has exactly the requested area.
 
-`growth_order` is the order that a growing tumour is likely to take, from one scan: a prior of
-nearness, travel time of its front and the look of the tissue, with weights fitted to phantoms
-(`spatial.order_prior`). Phantoms are grown by a relative of Fisher-KPP, from which travel comes:
-part of its gain on dilation there comes from knowing their growth model and how they are painted.
-On patients it is a hypothesis; fit it to their own follow-ups before it is believed.
+`growth_order` predicts the order from one scan: a score of the distance to the tumour, the travel
+time of its front and the intensity of the tissue, with weights fitted to phantoms
+(`spatial.order_prior`). Phantoms grow by a variant of Fisher-KPP, on which travel times are based,
+so its gain over dilation on phantoms is optimistic. Validate it, or fit it, on follow-ups of
+patients before use.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ __all__ = ["growth_order", "joining_fraction", "mask_at_area", "order_from", "tr
 def joining_fraction(
     field: np.ndarray, brain: np.ndarray, *, ties: np.ndarray | None = None
 ) -> np.ndarray:
-    """Rank of every brain pixel in a field over the brain's pixels: when it joins the tumour.
+    """Rank of every brain pixel in a field, divided by the number of brain pixels.
 
-    Under `ties`, `regions.dilate_to_area` is the case of `field` = signed distance to the mask and
+    `regions.dilate_to_area` is the special case with `field` = signed distance to the mask and
     `ties` = distance to its centroid.
 
     Args:
-        field: (H, W); lower joins sooner. Only its order counts; +inf joins last.
+        field: (H, W); a lower value means an earlier arrival. Only the order of values matters;
+            +inf arrives last.
         brain: (H, W) bool.
-        ties: (H, W), decides between equal values; then the pixel earlier in the array. Values
-            are compared to six decimals: an eye's last bits must not decide.
+        ties: (H, W), orders pixels of equal value; remaining ties are in array order. Values are
+            compared to six decimals, so that rounding errors do not change the order.
 
     Returns:
         (H, W) float32: in (0, 1] inside the brain, inf outside; its threshold at k / (brain
@@ -53,8 +54,8 @@ def joining_fraction(
     values = field.ravel()[candidates]
     if np.isnan(values).any():
         raise ValueError(
-            f"field is NaN at {int(np.isnan(values).sum())} of {values.size} brain pixels: they "
-            "have no place in an order. Use inf for what joins last."
+            f"field is NaN at {int(np.isnan(values).sum())} of {values.size} brain pixels, so they "
+            "cannot be ordered. Use inf for pixels that arrive last."
         )
     keys = [candidates, np.round(values, 6)]
     if ties is not None:
@@ -66,11 +67,11 @@ def joining_fraction(
 
 
 def mask_at_area(joining: np.ndarray, area_px: float) -> np.ndarray:
-    """The tumour at a size, (H, W) bool: the `area_px` pixels (rounded) that join first.
+    """The tumour at a size, (H, W) bool: the first `area_px` (rounded) pixels of the order.
 
     Args:
-        joining: (H, W) of `joining_fraction`.
-        area_px: wanted area; beyond the brain's area, the whole brain.
+        joining: (H, W) from `joining_fraction`.
+        area_px: area of the mask; above the brain's area, the whole brain.
 
     Raises:
         ValueError: a negative or undefined area.
@@ -84,27 +85,27 @@ def mask_at_area(joining: np.ndarray, area_px: float) -> np.ndarray:
 
 
 def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> np.ndarray:
-    """When each pixel is likely to join the tumour of a scan, or to leave it.
+    """Predicted joining fractions of a scan, for growth and for shrinkage.
 
     Args:
-        reference: the scan, with its tumour; better with its surroundings
+        reference: the scan with its tumour; better with its surroundings
             (`SliceStore.read(row, surroundings=True)`).
-        prior: weights; None for the packaged ones, fitted to phantoms: in space where the scan
-            knows its surroundings, else in the plane. They read T1, T2 and FLAIR: a scan without
-            one of them gets its `travel_order`.
+        prior: weights; None for the packaged ones, fitted to phantoms: 3D weights where the scan
+            has its surroundings, otherwise 2D weights. They need T1, T2 and FLAIR; for a scan
+            without one of them the result is `travel_order`.
 
     Returns:
-        (H, W) float32 joining fractions, inf outside the brain. The present tumour's pixels come
-        first, the deepest before the others: a shrinking tumour keeps its middle.
+        (H, W) float32 joining fractions, inf outside the brain. The pixels of the present tumour
+        come first, the deepest before the others, so a shrinking tumour keeps its centre.
 
     Raises:
-        ValueError: no tumour in the brain; a user's prior for a scan that lacks a contrast.
+        ValueError: no tumour in the brain; a given prior and a scan without a needed contrast.
     """
     lacking = sorted(set(NEEDED) - set(reference.contrasts))
     if lacking and prior is not None:
         raise ValueError(
-            f"slice {reference.slice_id}: a growth prior reads {', '.join(NEEDED)}, and "
-            f"{', '.join(lacking)} is not there. Take sampler.order=travel."
+            f"slice {reference.slice_id}: a growth prior needs {', '.join(NEEDED)}, and "
+            f"{', '.join(lacking)} is missing. Use sampler.order=travel."
         )
     if lacking:
         return travel_order(reference)
@@ -115,9 +116,9 @@ def growth_order(reference: AxialSlice, *, prior: GrowthPrior | None = None) -> 
 
 
 def travel_order(reference: AxialSlice) -> np.ndarray:
-    """`growth_order` by the travel time of a front alone, with nothing fitted.
+    """Joining fractions by the travel time of a front alone, without fitted weights.
 
-    Through space where the scan knows its surroundings, else in the plane.
+    The travel time is in 3D where the scan has its surroundings, otherwise in 2D.
     """
     brain, spacing = reference.brain, reference.spacing_mm
     if reference.surroundings is not None:
@@ -130,7 +131,7 @@ def travel_order(reference: AxialSlice) -> np.ndarray:
 
 
 def order_from(source: str, reference: AxialSlice) -> np.ndarray:
-    """The order that `sampler.order` names: `phantom`, `travel`, or a prior's JSON."""
+    """The order that `sampler.order` names: `phantom`, `travel`, or the JSON file of a prior."""
     if source == "travel":
         return travel_order(reference)
     return growth_order(reference, prior=None if source == "phantom" else _prior(source))
@@ -142,9 +143,9 @@ def _prior(source: str) -> GrowthPrior:
 
 
 def _outward(reference: AxialSlice, score: np.ndarray) -> np.ndarray:
-    """The tumour by depth, then the rest of the brain by its score."""
+    """Joining fractions: first the tumour by depth, then the rest of the brain by the score."""
     tumour = reference.tumour & reference.brain
     depth = signed_distance(tumour, spacing_mm=reference.spacing_mm)
-    # Two blocks of one field: ranks are all that count, so the score may have any range.
+    # Only ranks matter: depth is negative, so the shifted score comes after it.
     outside = score - min(float(score.min()), 0.0)
     return joining_fraction(np.where(tumour, depth, outside), reference.brain, ties=depth)

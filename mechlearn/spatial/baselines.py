@@ -1,6 +1,6 @@
-"""Spatial baselines: where a tumour of a known size lies, without any image.
+"""Spatial baselines in 2D: masks of a known size from the first mask, without images.
 
-Each takes the first mask and the area of the second. A method counts only where it beats these.
+Each takes the first mask and the area of the second one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["dilation", "heat_kernel", "no_change"]
 
 
 def no_change(mask: np.ndarray) -> np.ndarray:
-    """Persistence: the first mask again, (H, W) bool."""
+    """Persistence: a copy of the first mask, (H, W) bool."""
     return np.array(mask, bool)
 
 
@@ -37,9 +37,9 @@ def heat_kernel(
 ) -> np.ndarray:
     """Diffusion of the mask inside the brain as a probability map, (H, W) float in [0, 1].
 
-    The mask is blurred by a Gaussian that does not leak out of the brain (blur of the mask over
-    blur of the brain); then all log-odds are shifted by one number so that p >= 0.5 covers
-    `area_px` pixels (more only where the last ones are equal).
+    The mask is blurred by a Gaussian that is normalised in the brain (blur of the mask over blur of
+    the brain). Then one constant is added to all log-odds so that p >= 0.5 covers `area_px` pixels
+    (more only in case of ties).
 
     Args:
         mask, brain: (H, W) bool.
@@ -56,7 +56,7 @@ def heat_kernel(
         raise ValueError(f"area_px={area_px:g}: a level set needs at least one pixel.")
     inside = mask & brain
     if not inside.any():
-        raise ValueError("mask has no pixel in the brain: nothing can spread. Drop the slice.")
+        raise ValueError("mask has no pixel in the brain, so it cannot grow. Drop the slice.")
     wanted = min(round(area_px), int(brain.sum()))
     if sigma_px is None:
         sigma = max(1.0, abs(math.sqrt(wanted / math.pi) - math.sqrt(inside.sum() / math.pi)))

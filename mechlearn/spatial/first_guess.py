@@ -1,14 +1,14 @@
-"""A first picture of a changed tumour, which the denoiser makes into a scan.
+"""First guess of an image with a changed tumour, from which the denoiser generates a scan.
 
-Each contrast of a tumour fades towards its outline: at depth d (pixels from the outline inwards) a
-pixel shows the share
+In every contrast the intensity of a tumour changes gradually at its outline: at depth d (pixels
+inside the outline) a pixel has the share
 
     s(d) = 1 - edge exp(-(d - 1) / fade_px)    in the tumour, 0 outside
 
-of the way from the tissue around to the depth of the tumour. A pixel whose depth changes is moved
-by the change of that share towards the tumour's own intensities of its label, continued smoothly,
-with the texture of the tumour mirrored at the old border and, weaker than before, the anatomy that
-lay there: gyri are seen through oedema.
+of the difference between the surrounding tissue and the deep tumour. Where the depth changes, the
+pixel moves by the change of this share towards the painted intensity: the intensities of its label
+continued smoothly, plus the texture of the tumour mirrored at the old border, plus the damped
+anatomical detail of the old tissue (gyri are visible through oedema).
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ from mechlearn.spatial.travel import blurred_inside
 
 __all__ = ["GuessSpec", "first_guess", "nearest_texture", "random_values"]
 
-_SEEN = 0.05  # a smaller change of the share s(d) is left alone
-_REACHED = 0.03  # of the largest weight that a Gaussian finds of known tissue
+_SEEN = 0.05  # smaller changes of the share s(d) are ignored
+_REACHED = 0.03  # least weight of known pixels in the Gaussian, as a share of the largest
 
 
 @dataclass
 class GuessSpec:
-    """How a changed tumour is first painted.
+    """Settings of the first guess.
 
     Attributes:
-        edge: of the share s(d), one number, or one a contrast (t1n, t1c, t2w, t2f). Chosen with
-            fade_px (1.5 mm pixels) by bands grown again on training patients.
-        texture: weight of the mirrored texture beside the smooth continuation.
-        anatomy: weight of what lay there, less its Gaussian mean over anatomy_px; one number, or
-            one a contrast. Detail of 1 to 3 pixels is .42, .54, .59 and 1.2 times as strong in
-            oedema as in the rest of the brain (medians of training patients); in FLAIR it is the
-            oedema's own.
-        deep_px: intensities are taken from so deep in the label, where enough of it is left.
-        smooth_px: narrowest Gaussian of the continuation.
+        edge: of the share s(d), one number, or one a contrast (t1n, t1c, t2w, t2f). Chosen, like
+            fade_px, on training patients (1.5 mm pixels), by removing and repainting a band of
+            their tumours.
+        texture: weight of the mirrored texture.
+        anatomy: weight of the old image less its Gaussian mean over anatomy_px; one number, or one
+            a contrast. In oedema, detail of 1 to 3 pixels is .42, .54, .59 and 1.2 times as strong
+            as in the rest of the brain (medians of training patients); in FLAIR it is detail of the
+            oedema.
+        deep_px: depth in the label from which its intensities are taken, if enough of it is left.
+        smooth_px: standard deviation of the narrowest Gaussian of the continuation.
     """
 
     edge: float | tuple[float, ...] = (0.5, 0.45, 0.45, 0.34)
@@ -77,14 +78,15 @@ def first_guess(
     *,
     spec: GuessSpec | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The slice under other labels, and where it differs.
+    """The image with other labels, and the region that changes.
 
     Args:
         image: (C, H, W) in [-1, 1]. before, after: canonical labels, (H, W). brain: (H, W) bool.
+        spec: settings; the defaults if None.
 
     Returns:
-        (C, H, W) float32, and the region that changes, (H, W) bool: pixels of another label, and
-        those of the old border that now lie deeper.
+        (C, H, W) float32, and the region that changes, (H, W) bool: pixels with another label, and
+        pixels of the old border that are now deeper.
     """
     spec = spec or GuessSpec()
     leaves = (before > 0) & (after == 0)
@@ -94,7 +96,7 @@ def first_guess(
     old, new = (spec.share(labels > 0, len(image)) for labels in (before, after))
     gain = np.clip((new - old) / np.maximum(1 - old, 1e-6), 0, 1)
     relabelled = (after != before) & (after > 0)
-    gain = np.where(new - old > _SEEN, gain, 0.0)  # the depth of a tumour keeps its own texture
+    gain = np.where(new - old > _SEEN, gain, 0.0)  # the deep tumour does not change
     gain = np.where((before > 0) & relabelled, 1.0, gain)
     changed = (gain > 0).any(0) & brain
     seen = _anatomy(image, (before == 0) & brain, spec)
@@ -107,7 +109,7 @@ def first_guess(
 
 
 def _by_contrast(values: float | tuple[float, ...], contrasts: int) -> np.ndarray:
-    """(C, 1, 1) of one number, or of one a contrast; their mean for other contrasts than four."""
+    """(C, 1, 1) from one number, or one a contrast; their mean for another number of contrasts."""
     given = np.ravel(values)
     if given.size not in (1, contrasts):
         given = given.mean(keepdims=True)
@@ -115,7 +117,7 @@ def _by_contrast(values: float | tuple[float, ...], contrasts: int) -> np.ndarra
 
 
 def _anatomy(image: np.ndarray, tissue: np.ndarray, spec: GuessSpec) -> np.ndarray:
-    """Detail of the tissue as it is seen through a tumour, (C, H, W), 0 elsewhere."""
+    """Weighted fine detail of the tissue, (C, H, W), 0 elsewhere."""
     fine = np.stack([v - blurred_inside(v, tissue, spec.anatomy_px, (1, 1)) for v in image])
     return np.where(tissue, _by_contrast(spec.anatomy, len(image)) * fine, 0.0)
 
@@ -123,7 +125,7 @@ def _anatomy(image: np.ndarray, tissue: np.ndarray, spec: GuessSpec) -> np.ndarr
 def _painted(
     image: np.ndarray, own: np.ndarray, here: np.ndarray, spec: GuessSpec
 ) -> np.ndarray:
-    """Intensities of a label, continued from its depth to `here`, with texture, (C, H, W)."""
+    """Intensities of a label, continued from its deep part to `here`, with texture, (C, H, W)."""
     source = _deep(own, spec.deep_px)
     smooth = _continued(image, source, here, spec.smooth_px)
     if spec.texture == 0:
@@ -138,7 +140,7 @@ def _painted(
 
 
 def _deep(own: np.ndarray, depth_px: int) -> np.ndarray:
-    """The label without its border, as much of it as leaves a third of its pixels."""
+    """The label eroded by up to `depth_px`, with at least a third of its pixels."""
     for depth in range(depth_px, 0, -1):
         inner: np.ndarray = ndimage.binary_erosion(own, iterations=depth)
         if 3 * inner.sum() >= own.sum():
@@ -149,7 +151,7 @@ def _deep(own: np.ndarray, depth_px: int) -> np.ndarray:
 def _continued(
     image: np.ndarray, known: np.ndarray, where: np.ndarray, sigma: float
 ) -> np.ndarray:
-    """Known pixels continued by the narrowest Gaussian that reaches them, (C, H, W)."""
+    """Known pixels continued by Gaussian means of growing width, (C, H, W)."""
     out, left = np.array(image, np.float32), where.copy()
     while left.any():
         weight = ndimage.gaussian_filter(known.astype(np.float32), sigma)
@@ -164,7 +166,7 @@ def _continued(
 
 
 def _mirror(out: np.ndarray, image: np.ndarray, source: np.ndarray, here: np.ndarray) -> None:
-    """Fill `here` from the mirror image beyond the nearest source pixel, or from that pixel."""
+    """Fill `here` with pixels mirrored at the nearest source pixel, or with this pixel."""
     near = ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)
     places = np.indices(source.shape)
     mirror = [np.clip(2 * n - p, 0, s - 1)
@@ -195,7 +197,7 @@ def random_values(
 
 
 def _new_pixels(before: np.ndarray, after: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(pixels of a label before, pixels that become it), for each label that has both."""
+    """(old pixels of a label, new pixels of this label), for each label that has both."""
     pairs = []
     for label in np.unique(after[(after != before) & (after > 0)]):
         own, new = before == label, (after == label) & (before != label)

@@ -1,13 +1,14 @@
-"""An order of growth in space, fitted to pairs of visits: an additive score of front and tissue.
+"""Arrival order in 3D fitted to pairs of visits: an additive score of travel times and tissue.
 
     logit P(voxel is tumour at the next visit) = c(pair) - sum_k w_k f_k(voxel)
 
-Every pair has its own c, which says how much it grew; the w say where, and they alone are kept: one
-set for voxels outside the tumour, one for those inside, which may leave. The f are the distance to
-the edge, travel times of fronts with three contrasts of speed between tissues, the travel time from
-the tumour's deepest part, and the look of the tissue.
+The intercept c of a pair models how much its tumour grew. The weights w model where; only they are
+kept: one set for voxels outside the tumour, and one for voxels inside (for shrinkage). The features
+f are the distance to the edge, travel times of fronts with three ratios of speed between tissues,
+the travel time from the tumour's deepest part, and intensities of the tissue.
 
-The packaged order is fitted to simulated tumours (experiments/where/fit_order.py) and is for them.
+The packaged order is fitted to simulated tumours (experiments/where/fit_order.py), for use on
+simulated tumours.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from mechlearn.spatial.travel import blurred_inside, standardised, tissue_shares
 __all__ = ["FittedOrder", "columns", "fields", "near_box", "phantom_order"]
 
 FRONTS = {"front": (0.3, 0.07), "steep": (0.15, 0.03), "flat": (0.5, 0.15)}  # grey, CSF
-MARGIN_MM = 30.0  # around the tumour; what lies further joins by its distance
+MARGIN_MM = 30.0  # around the tumour; voxels further away are ordered by distance
 LIMIT_MM = 80.0
-DEEP_SHARE = 0.7  # of the greatest depth: the tumour's deepest part
+DEEP_SHARE = 0.7  # of the greatest depth: least depth of the tumour's deepest part
 _FINE_MM, _BEYOND_MM = 1.5, (1.5, 3.75)
 _KNOTS_MM = {"edge": (0, 3, 6, 12, 20), "deep": (0, 15, 30),
              **dict.fromkeys(FRONTS, (0, 2, 5, 10, 20))}  # fmt: skip
@@ -47,7 +48,7 @@ _FORMAT = "mechlearn fitted order"
 
 
 def near_box(tumour: np.ndarray, spacing_mm: Sequence[float]) -> tuple[slice, ...]:
-    """The tumour's box with MARGIN_MM on every side."""
+    """Box around the tumour with MARGIN_MM on every side."""
     return box_around(tumour, [ceil(MARGIN_MM / side) for side in spacing_mm])
 
 
@@ -57,7 +58,7 @@ def fields(
     tumour: np.ndarray,
     spacing_mm: Sequence[float],
 ) -> dict[str, np.ndarray]:
-    """What `columns` are made of, float32 by name.
+    """Distances, travel times and intensities for `columns`, float32 by name.
 
     Args:
         images: t1n, t2w and t2f, in any unit.
@@ -68,8 +69,8 @@ def fields(
         ValueError: one of the contrasts is missing.
     """
     if missing := [name for name in NEEDED if name not in images]:
-        raise ValueError(f"the fitted order reads {', '.join(NEEDED)}; {', '.join(missing)} "
-                         "missing. Take order travel or auto.")  # fmt: skip
+        raise ValueError(f"the fitted order needs {', '.join(NEEDED)}; {', '.join(missing)} "
+                         "missing. Use order travel or auto.")  # fmt: skip
     brain = brain | tumour
     stack = np.stack([np.asarray(images[name], np.float32) for name in NEEDED])
     scale = np.maximum(np.ptp(np.percentile(stack[:, brain], (1, 99), axis=1), axis=0), 1e-6)
@@ -97,7 +98,7 @@ def fields(
 def columns(
     found: Mapping[str, np.ndarray], *, inside: bool
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The f of the score by name, one after the other; `inside` the tumour or outside it."""
+    """(name, values) of the features f of the score, for voxels inside or outside the tumour."""
     for name, knots in (_INNER_MM if inside else _KNOTS_MM).items():
         for knot in knots:
             yield f"{name}>{knot:g}", np.maximum(found[name] - knot, 0)
@@ -113,12 +114,12 @@ def columns(
 
 @dataclass(frozen=True)
 class FittedOrder:
-    """Weights of `columns` outside and inside the tumour; a higher score joins later.
+    """Weights of `columns` outside and inside the tumour; a higher score means a later arrival.
 
     Attributes:
-        outside, inside: by name of the column.
-        spread: of this order, measured on other pairs.
-        about: what it was fitted to.
+        outside, inside: weights by name of the column.
+        spread: uncertainty of this order, estimated on other pairs.
+        about: data that it was fitted to.
     """
 
     outside: Mapping[str, float]
@@ -133,9 +134,9 @@ class FittedOrder:
         tumour: np.ndarray,
         spacing_mm: Sequence[float],
     ) -> np.ndarray:
-        """Score of every voxel, float32; further than 30 mm from the tumour's box by distance.
+        """Score of every voxel, float32; outside `near_box` it is the distance to the tumour.
 
-        Arguments as for `fields`, of the whole scan.
+        Arguments as for `fields`, but of the whole scan.
         """
         box = near_box(tumour, spacing_mm)
         near = tumour[box]

@@ -1,8 +1,8 @@
-"""Tumour size measured from an image alone, by nothing that guides its generation.
+"""Tumour segmentation by a FLAIR threshold, to measure sizes independently of the guide.
 
-A guide can report its target while the picture hardly changes, so what it predicts proves nothing.
-The size is measured by a FLAIR threshold, chosen on the reference image to agree best with the
-expert mask there.
+The guide's prediction can reach its target while the image hardly changes, so it does not measure
+the size. The threshold is chosen on the reference image: the one with the best agreement with the
+expert mask.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def as_image(image: np.ndarray | torch.Tensor) -> np.ndarray:
         image = image.detach().to("cpu", torch.float64).numpy()
     array = np.asarray(image, float)
     if array.ndim != 3:
-        raise ValueError(f"image has shape {array.shape}; expected (contrasts, rows, columns).")
+        raise ValueError(f"image has shape {array.shape}; must be (contrasts, rows, columns).")
     return array
 
 
 def smooth_inside(values: np.ndarray, brain: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Gaussian mean over brain pixels alone: no background leaks in. (H, W), 0 outside."""
+    """Gaussian mean over brain pixels only, without the background; (H, W), 0 outside."""
     if sigma_px <= 0:
         return np.where(brain, values, 0.0)
     return np.where(brain, masked_mean(np.asarray(values, float), brain, sigma_px), 0.0)
@@ -49,20 +49,21 @@ def smooth_inside(values: np.ndarray, brain: np.ndarray, sigma_px: float) -> np.
 
 @dataclass(frozen=True)
 class FlairThreshold:
-    """Measures the tumour of one slice in any image of it.
+    """Segments the tumour in any image of one slice.
 
     Attributes:
-        threshold: smoothed FLAIR at or above it counts.
+        threshold: pixels with a smoothed FLAIR at or above it are bright.
         near: (H, W) bool, the reference tumour dilated by a few millimetres; a bright component
-            counts only if it touches it, so that bright cortex elsewhere does not.
+            counts only if it touches this region, which excludes bright cortex elsewhere.
         brain: (H, W) bool.
         channel: index of the FLAIR contrast.
-        smooth_px: width of the smoothing before the threshold.
-        reference_dice: agreement with the expert mask on the reference image.
-        reference_fraction: tumour fraction measured there; growth is best read against it.
-        expert: (H, W) bool, the expert mask it was set by.
-        found: (H, W) bool, what it measures on the reference image.
-        flair: (H, W), the reference image's smoothed FLAIR.
+        smooth_px: standard deviation of the smoothing before the threshold.
+        reference_dice: Dice with the expert mask on the reference image.
+        reference_fraction: measured tumour fraction of the reference image; compare other
+            measurements with it, so that the bias cancels.
+        expert: (H, W) bool, the expert mask of the reference image.
+        found: (H, W) bool, the segmentation of the reference image.
+        flair: (H, W), smoothed FLAIR of the reference image.
     """
 
     threshold: float
@@ -96,11 +97,11 @@ class FlairThreshold:
             tumour: expert mask on it, (H, W) bool.
             brain: (H, W) bool.
             contrasts: names of the channels; `t2f` must be among them.
-            smooth_px: Gaussian width in pixels, over brain pixels alone. On 57 slices of six BraTS
-                cases the best Dice with the expert mask is .855 at 0.5, .840 at 1; phantoms: .957,
-                .935.
-            reach_mm, pixel_mm: how near to the reference tumour a bright component must come.
-            candidates: thresholds tried, quantiles of the smoothed FLAIR in the brain.
+            smooth_px: standard deviation in pixels, over brain pixels only. On 57 slices of six
+                BraTS cases the best Dice with the expert mask is .855 at 0.5, .840 at 1; phantoms:
+                .957, .935.
+            reach_mm, pixel_mm: largest distance of a bright component to the reference tumour.
+            candidates: number of thresholds, quantiles of the smoothed FLAIR in the brain.
 
         Raises:
             ValueError: no tumour in the brain, no `t2f`, shapes that disagree.
@@ -110,14 +111,14 @@ class FlairThreshold:
         same_shape("image slice", image[0], "brain", brain)
         if "t2f" not in contrasts:
             raise ValueError(
-                f"contrasts={tuple(contrasts)}: t2f (FLAIR) is thresholded, and it is not there. "
-                "Measure size by a segmentation instead."
+                f"contrasts={tuple(contrasts)}: the threshold needs t2f (FLAIR), which is missing. "
+                "Measure sizes by a segmentation model."
             )
         tumour = tumour & brain
         if not tumour.any():
             raise ValueError(
-                "the reference slice has no tumour in the brain: there is nothing to set the FLAIR "
-                "threshold by. Measure from a reference slice with a tumour, or skip this slice."
+                "the reference slice has no tumour in the brain, so a FLAIR threshold cannot be "
+                "chosen. Use a reference slice with a tumour, or skip this slice."
             )
         reach = positive("reach_mm", reach_mm) / positive("pixel_mm", pixel_mm)
         near = brain & (ndimage.distance_transform_edt(~tumour) <= reach)
@@ -125,7 +126,7 @@ class FlairThreshold:
         flair = smooth_inside(image[channel], brain, smooth_px)
         tried = np.unique(np.quantile(flair[brain], np.linspace(0, 1, candidates)))
         agreed = np.array([dice(_bright_near(flair, v, near, brain), tumour) or 0.0 for v in tried])
-        # A crisp tumour leaves a plateau: its middle is furthest from either tissue.
+        # With a sharp edge many thresholds agree equally: take the middle of their range.
         good = tried[agreed >= agreed.max() - _PLATEAU]
         threshold = float((good[0] + good[-1]) / 2)
         found = _bright_near(flair, threshold, near, brain)
@@ -144,20 +145,21 @@ class FlairThreshold:
     def outline(
         self, image: np.ndarray | torch.Tensor, *, area_px: float | None = None
     ) -> np.ndarray:
-        """The expert mask with what has newly turned bright and without what no longer is.
+        """The expert mask, plus pixels that became bright, minus pixels that became dark.
 
-        (H, W) bool. Where threshold and expert disagree on the reference image they go on to: an
-        image that did not change has the expert mask.
+        (H, W) bool. An unchanged image has the expert mask, even where the threshold disagrees with
+        the expert on the reference image.
 
         Args:
-            area_px: wanted area; the mask then grows over the pixels that brightened most, or
-                loses those that darkened most, until it has so many. None: the image decides.
+            image: (C, H, W), of the same slice.
+            area_px: area of the result: the mask gains the pixels that brightened most, or loses
+                those that darkened most, up to this area. None: determined by the threshold.
         """
         if area_px is None:
             now = self.mask(image)
             return np.asarray((self.expert | (now & ~self.found)) & ~(self.found & ~now))
         flair = smooth_inside(as_image(image)[self.channel], self.brain, self.smooth_px)
-        # A pixel of the mask goes before one outside it unless FLAIR says so by half its range.
+        # The offset 1 of mask pixels is half of the range of FLAIR.
         score = np.where(self.brain, flair - self.flair + self.expert, -np.inf).ravel()
         order = np.argsort(-score, kind="stable")[: min(round(area_px), int(self.brain.sum()))]
         grown = np.zeros(score.size, bool)
@@ -172,7 +174,7 @@ class FlairThreshold:
 def _bright_near(
     flair: np.ndarray, threshold: float, near: np.ndarray, brain: np.ndarray
 ) -> np.ndarray:
-    """Bright components that touch `near`, holes filled: a necrotic core is dark on FLAIR."""
+    """Bright components that touch `near`, with filled holes (a necrotic core is dark on FLAIR)."""
     labels, _ = ndimage.label((flair >= threshold) & brain)
     touching = np.unique(labels[near])
     found = np.isin(labels, touching[touching > 0])

@@ -1,9 +1,9 @@
-"""Travel time of a tumour's front by fast marching, in a plane or in space.
+"""Travel time of a tumour's front by fast marching, in 2D or 3D.
 
     |grad T| = 1 / v(x),    T = 0 on the edge of the source
 
-The eikonal equation is solved by scikit-fmm (heap-ordered, exact to second order), with one speed
-factor an axis: a front that runs 1.4 times faster from front to back sees voxels 1.4 times shorter.
+The eikonal equation is solved by scikit-fmm (fast marching of second order). A factor on the speed
+along an axis is implemented by dividing the voxel size along this axis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mechlearn.checks import positive, same_shape
 
 __all__ = ["front_time_mm"]
 
-CLOSED = 1e-3  # a speed at or below it lets nothing pass
+CLOSED = 1e-3  # no front passes through voxels with this speed or less
 
 
 def front_time_mm(
@@ -30,7 +30,7 @@ def front_time_mm(
     """Time from the edge of a source to every voxel, in mm of tissue of speed 1.
 
     Args:
-        speed: (H, W) or (Z, H, W), relative speed of the front; at or below 0.001 nothing passes.
+        speed: (H, W) or (Z, H, W), relative speed of the front; at or below 0.001 no front passes.
         source: bool of the same shape; its voxels have time 0 and speed 1.
         spacing_mm: voxel size along each axis.
         axis_speed: factor on the speed along each axis; None for 1.
@@ -53,7 +53,7 @@ def front_time_mm(
     factors = [1.0] * source.ndim if axis_speed is None else list(axis_speed)
     if not len(spacing_mm) == len(factors) == source.ndim:
         raise ValueError(
-            f"spacing_mm={tuple(spacing_mm)}, axis_speed={tuple(factors)}: need one number for "
+            f"spacing_mm={tuple(spacing_mm)}, axis_speed={tuple(factors)}: give one number for "
             f"each of the {source.ndim} axes."
         )
     if source.all() or not source.any():
@@ -62,7 +62,7 @@ def front_time_mm(
             for s, f in zip(spacing_mm, factors, strict=True)]  # fmt: skip
     pace = np.where(source, 1.0, speed)
     closed = pace <= CLOSED
-    # scikit-fmm reads the buffer as C-ordered whatever the strides say.
+    # scikit-fmm ignores strides, so arrays must be C-contiguous.
     sides = np.ma.MaskedArray(np.ascontiguousarray(np.where(source, -1.0, 1.0)), closed)
     times = skfmm.travel_time(sides, np.ascontiguousarray(np.where(closed, 1.0, pace)), dx=step)
     filled: np.ndarray = np.ma.filled(np.ma.asarray(times, float), np.inf)

@@ -1,13 +1,14 @@
-"""Intensity scaling: robust percentiles of brain voxels, per volume and contrast, to [-1, 1].
+"""Intensity scaling: percentiles of the brain voxels of every volume and contrast to [-1, 1].
 
-MRI has no unit: one scanner stores 0..900, another 0..32767. Each contrast of each volume is
-mapped linearly so that two percentiles of its brain voxels become -1 and 1, clipped there;
-background is exactly -1. The pair travels with the data so that results go back to source units.
+MRI intensities have no unit: one scanner stores 0..900, another 0..32767. Each contrast of each
+volume is mapped linearly so that two percentiles of its brain voxels become -1 and 1; values beyond
+are clipped, and background is exactly -1. The two intensities are stored with the data, so that
+results can be converted back to source units.
 
-The default percentiles are 0.5 and 99.9. On six BraTS 2021 cases the usual 99.5 saturates up to
-11% of the tumour in FLAIR and most of a small enhancing part (61% in T1c, 80% in FLAIR): the very
-tissue that is to be generated. At 99.9 it is at most 2%, for a normal tissue contrast that is
-lower by a fifth. The low end only meets air at the brain's edge, where 0.5 is the steadier choice.
+The default percentiles are 0.5 and 99.9. On six BraTS 2021 cases the usual 99.5 clips up to 11% of
+the tumour in FLAIR and most of a small enhancing part (61% in T1c, 80% in FLAIR). At 99.9 it clips
+at most 2%; the contrast between normal tissues is then lower by a fifth. At the low end there is
+only air at the brain's edge, so 0.5 is robust.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def brain_mask(volumes: np.ndarray) -> np.ndarray:
         volumes: (C, Z, H, W), background 0 in every contrast. Negative values are brain as well.
 
     Returns:
-        (Z, H, W) bool. Holes are filled in 3D: filling each slice for itself would close the
-        gaps between temporal lobes and brain stem.
+        (Z, H, W) bool. Holes are filled in 3D, because filling in 2D closes the gaps between
+        temporal lobes and brain stem.
 
     Raises:
         ValueError: no voxel or nearly every voxel is non-zero (not skull-stripped, or the
@@ -45,7 +46,7 @@ def brain_mask(volumes: np.ndarray) -> np.ndarray:
         mask |= (volume != 0) & np.isfinite(volume)
     share = float(mask.mean())
     if share == 0.0:
-        raise ValueError("every voxel of every contrast is 0: there is no brain in these files.")
+        raise ValueError("all voxels of all contrasts are 0: there is no brain. Check the files.")
     if share > 0.9:
         raise ValueError(
             f"{share:.0%} of the voxels are non-zero; a skull-stripped scan has background 0. "
@@ -69,12 +70,12 @@ class IntensityScale:
         if not len(self.contrasts) == len(self.low) == len(self.high):
             raise ValueError(
                 f"intensity scale: {len(self.contrasts)} contrasts, {len(self.low)} low and "
-                f"{len(self.high)} high values; they must be as many."
+                f"{len(self.high)} high values; the numbers must be equal."
             )
         for name, low, high in zip(self.contrasts, self.low, self.high, strict=True):
             if not low < high:
                 raise ValueError(
-                    f"contrast {name}: brain voxels run from {low:g} to {high:g} between "
+                    f"contrast {name}: brain voxels range from {low:g} to {high:g} between "
                     f"percentiles {self.percentiles}; a constant contrast cannot be scaled. "
                     "Check the file or leave the contrast out."
                 )
@@ -109,7 +110,7 @@ class IntensityScale:
             if not finite.all():
                 raise ValueError(
                     f"contrast {name}: {int((~finite).sum())} voxels are NaN or infinite. "
-                    "Mend the file."
+                    "Correct the file."
                 )
             values = volume[brain]
             a, b = np.percentile(values, pair)
@@ -131,7 +132,7 @@ class IntensityScale:
     def invert(self, images: np.ndarray, brain: np.ndarray) -> np.ndarray:
         """[-1, 1] images (C, ...) -> source intensities float32, 0 outside `brain`.
 
-        Voxels that `apply` clipped come back at the percentile they were clipped to.
+        Voxels that `apply` clipped get the intensity of the percentile.
         """
         low, span = self._columns(images.ndim)
         source = images.astype(np.float32)
@@ -157,7 +158,7 @@ class IntensityScale:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain builtins, for JSON and checkpoints."""
+        """Builtin values, for JSON and checkpoints."""
         ranges = {c: [a, b] for c, a, b in zip(self.contrasts, self.low, self.high, strict=True)}
         return {"percentiles": list(self.percentiles), "ranges": ranges}
 

@@ -1,4 +1,4 @@
-"""The label map of a tumour that has another outline: which tissue fills the changed mask."""
+"""Label maps of a tumour with a changed outline: compartments that fill the new mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mechlearn.checks import in_range, same_shape
 __all__ = ["CAVITY", "CORE", "ENHANCING", "OEDEMA", "transported_labels"]
 
 CORE, OEDEMA, ENHANCING, CAVITY = 1, 2, 3, 4
-_COMMON = 0.05  # share of the tumour's surface from which on a label is taken to spread there
+_COMMON = 0.05  # least share of oedema at the tumour's surface for new voxels to be oedema
 
 
 def transported_labels(
@@ -23,27 +23,27 @@ def transported_labels(
     inner: float = 1.0,
     spacing_mm: Sequence[float] | None = None,
 ) -> np.ndarray:
-    """Labels of a tumour that fills `target`: what is there stays, what joins takes a label.
+    """Labels of a tumour that fills `target`: old voxels keep their label, new ones get one.
 
-    A voxel that joins is oedema where oedema is a part of the tumour's surface, and has the label
-    of the nearest surface voxel otherwise. Voxels that leave the tumour are 0. A resection cavity
-    stays a cavity unless the tumour fills it.
+    New voxels are oedema if oedema is at the tumour's surface, otherwise they get the label of the
+    nearest surface voxel. Voxels outside `target` are 0. A resection cavity stays a cavity unless
+    `target` includes it.
 
     Args:
         labels: canonical, (H, W) or (Z, H, W) uint8: 0 none, 1 core, 2 oedema, 3 enhancing,
             4 cavity.
         target, brain: bool of the same shape; the target outside the brain is left out.
-        inner: how far core and enhancing tumour grow with the outline: 0 leaves them as they are,
-            1 keeps their share of the tumour, which agrees best with real second visits
-            (experiments/where_real). They spread into the nearest oedema, and the inside
-            of what enhanced becomes core, so that the rim keeps its width.
+        inner: growth of core and enhancing tumour: with 0 they do not change, with 1 they keep
+            their share of the tumour, which agrees best with second visits of real patients
+            (experiments/where_real). They grow into the nearest oedema, and the inside of the
+            enhancing tumour becomes core, so that the rim keeps its width.
         spacing_mm: voxel size along each axis; None where all are equal.
 
     Returns:
         uint8 of the same shape.
 
     Raises:
-        ValueError: shapes differ, or no tumour to take a label from.
+        ValueError: shapes differ, or no tumour.
 
     Example:
         >>> labels = np.zeros((9, 9), np.uint8); labels[3:6, 3:6] = 2; labels[4, 4] = 3
@@ -56,7 +56,7 @@ def transported_labels(
     in_range("inner", inner, 0.0, 1.0)
     present = (labels > 0) & (labels != CAVITY)
     if not present.any():
-        raise ValueError("labels: no tumour, so no label can spread. Drop this slice or visit.")
+        raise ValueError("labels: no tumour, so it cannot grow. Drop this slice or visit.")
     out = np.where(target & present, labels, 0).astype(np.uint8)
     out[(labels == CAVITY) & ~target] = CAVITY
     joins = target & ~present
@@ -68,7 +68,7 @@ def transported_labels(
 def _surface_label(
     labels: np.ndarray, present: np.ndarray, spacing_mm: Sequence[float] | None
 ) -> np.ndarray:
-    """Label that a tumour spreads with: oedema where that is common at its surface."""
+    """Label of new voxels: oedema if it is common at the surface, else that of the surface."""
     surface = present & ~ndimage.binary_erosion(present)
     if (labels[surface] == OEDEMA).mean() >= _COMMON:
         return np.full_like(labels, OEDEMA)

@@ -1,4 +1,4 @@
-"""Gaussian mean over a region alone: what lies outside the region does not leak in."""
+"""Gaussian mean over a region only, without values from outside."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def masked_mean(
         values: any shape, float32 or float64; the result has its type.
         region: bool of the same shape.
         sigma_px: standard deviation of the Gaussian, one number or one an axis.
-        least_weight: the denominator is at least this, so that the mean fades far from the region.
-        mode: how the array goes on beyond its border, as in `scipy.ndimage.gaussian_filter`.
+        least_weight: lower limit of the denominator: the mean tends to 0 far from the region.
+        mode: extension of the array beyond its border, as in `scipy.ndimage.gaussian_filter`.
 
     Example:
         >>> import numpy as np

@@ -1,10 +1,11 @@
-"""Where a tumour grows next: an additive score of nearness and tissue, fitted to pairs of scans.
+"""Growth prior: an additive score of distance and tissue, fitted to pairs of slices.
 
     logit P(pixel is tumour at the next visit) = c(slice) - sum_k w_k f_k(pixel)
 
-Every slice has its own c, which says how much it grew; the w say where, and they alone are kept.
-The f are nearness to the tumour (in the plane, in space, and as travel time of a front through the
-tissue) and the look of the tissue at and around the pixel, faint signal beyond the mask included.
+The intercept c of a slice models how much its tumour grew. The weights w model where; only they are
+kept. The features f are distances to the tumour (in 2D, in 3D, and as travel time of a front
+through the tissue) and intensities at and around the pixel, which include faint signal beyond the
+mask.
 """
 
 from __future__ import annotations
@@ -36,19 +37,20 @@ _BEYOND_MM = (1.5, 3.75)
 
 
 def features(scan: AxialSlice) -> dict[str, np.ndarray]:
-    """What the score adds up, (H, W) float32 by name; meant for pixels outside the tumour.
+    """Features of the score, (H, W) float32 by name, for pixels outside the tumour.
 
-    `plane>k`, `space>k`, `travel>k`: mm beyond k of the distance in the plane, in space and of the
-    travel time (without surroundings in the plane, and no `space`); a contrast `c` as it is,
-    `c>k` beyond k after a blur of 1.5 mm, `c~s` blurred by s mm over what is not tumour. Contrasts
-    are in units of `travel.standardised`.
+    `plane>k`, `space>k`, `travel>k`: max(x - k, 0) of the 2D distance, the 3D distance and the
+    travel time in mm (without surroundings the travel time is in 2D, and there is no `space`). For
+    a contrast c: `c` its intensity, `c>k` max(x - k, 0) after a blur of 1.5 mm, `c~s` its mean over
+    tissue outside the tumour with a Gaussian of s mm. Contrasts are in units of
+    `travel.standardised`.
 
     Raises:
         ValueError: one of `NEEDED` is not among the contrasts, or there is no tumour in the brain.
     """
     missing = [name for name in NEEDED if name not in scan.contrasts]
     if missing:
-        raise ValueError(f"slice {scan.slice_id}: the growth prior reads {', '.join(NEEDED)}, "
+        raise ValueError(f"slice {scan.slice_id}: the growth prior needs {', '.join(NEEDED)}, "
                          f"{', '.join(missing)} missing. Prepare the data with them.")  # fmt: skip
     brain, spacing = scan.brain, scan.spacing_mm
     tumour = scan.tumour & brain
@@ -82,9 +84,9 @@ def _nearness(scan: AxialSlice, tumour: np.ndarray) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class GrowthPrior:
-    """Weights of `features`: one set with the surroundings known, one without.
+    """Weights of `features`: one set for slices with surroundings, one for slices without.
 
-    A higher score joins later. `about` says what they were fitted to.
+    A higher score means a later arrival. `about`: data that they were fitted to.
     """
 
     in_space: Mapping[str, float]
@@ -92,7 +94,7 @@ class GrowthPrior:
     about: Mapping[str, Any]
 
     def score(self, scan: AxialSlice) -> np.ndarray:
-        """(H, W) float32; means something outside the tumour alone."""
+        """Score of every pixel, (H, W) float32; valid only outside the tumour."""
         weights = self.in_plane if scan.surroundings is None else self.in_space
         found = features(scan)
         total = np.zeros(scan.brain.shape, np.float32)
@@ -114,7 +116,7 @@ def load_prior(source: str | Path = "phantom") -> GrowthPrior:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a prior of this version, or weights of features it does not have.
+        ValueError: not a prior of this version, or weights of unknown features.
     """
     remedy = (
         "Fit one with `python -m mechlearn.evaluation.prior_fit STORE OUT.json`, or use phantom."
@@ -135,7 +137,7 @@ def load_prior(source: str | Path = "phantom") -> GrowthPrior:
         _check(sets[1], _names(space=False))
         return GrowthPrior(sets[0], sets[1], card["about"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"growth prior {source}: not one of version {_VERSION} ({error}). "
+        raise ValueError(f"growth prior {source}: not a prior of version {_VERSION} ({error}). "
                          f"{remedy}") from error  # fmt: skip
 
 

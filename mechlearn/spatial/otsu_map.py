@@ -1,7 +1,7 @@
-"""Growth probability maps: where guided generations differ from the image they start from.
+"""Growth probability maps from differences between guided generations and their reference image.
 
 Section 3.3: difference maps between generated and original images, binarised by Otsu, averaged.
-Otsu always splits, also the noise of an image that did not change; a floor guards against that.
+Otsu's threshold also splits the noise of an unchanged image; a floor prevents this.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _PIXEL_PERCENTILE, _PEAK_PERCENTILE = 99.0, 99.9  # of the brain's pixels
 
 @dataclass(frozen=True)
 class ChangeFloor:
-    """What counts as no change, summed over contrasts.
+    """Limits of a change, summed over contrasts, below which nothing has changed.
 
     Attributes:
-        pixel: a pixel counts only above it.
-        peak: an image whose 99.9th percentile of change in the brain stays within it is unchanged
-            and votes for no growth at all.
+        pixel: a pixel has changed only if its change is larger.
+        peak: an image is unchanged if the 99.9th percentile of its change in the brain is not
+            larger; it then adds no growth.
     """
 
     pixel: float
@@ -42,8 +42,8 @@ class ChangeFloor:
         finite("growth map floor peak", self.peak)
 
 
-# A twentieth of the range in each of four contrasts. Where the unguided sampler changes more than
-# that, give its generation as the floor.
+# A twentieth of the range in each of four contrasts. If the unguided sampler changes more, give its
+# generation as the floor.
 DEFAULT_FLOOR = ChangeFloor(0.4, 0.4)
 
 
@@ -61,15 +61,15 @@ def change_map(
         brain: (H, W) bool.
         median_px: side of a median filter on the sum; 1 for none, as in the paper. On 24 slices of
             six BraTS cases with a painted rim of growth and edge-weighted noise of 2% (4%) of the
-            range, the Otsu mask agrees with the rim at Dice .87 (.69) with 3, .84 (.65) with 1,
-            .80 (.68) with 5; a Gaussian of one pixel does worse than none.
+            range, the Dice of the Otsu mask and the rim is .87 (.69) with 3, .84 (.65) with 1, .80
+            (.68) with 5. A Gaussian of one pixel is worse than no filter.
     """
     reference, other = as_image(x0), as_image(image)
     same_shape("generated image", other, "x0", reference)
     brain = np.asarray(brain, bool)
     same_shape("image slice", reference[0], "brain", brain)
     if median_px < 1:
-        raise ValueError(f"median_px={median_px}: must be 1 (none) or more pixels.")
+        raise ValueError(f"median_px={median_px}: must be at least 1 pixel (1: no filter).")
     change = np.where(brain, np.abs(other - reference).sum(axis=0), 0.0)
     if median_px > 1:
         change = np.where(brain, ndimage.median_filter(change, size=median_px), 0.0)
@@ -83,7 +83,7 @@ def change_floor(
     brain: np.ndarray,
     median_px: int = 3,
 ) -> ChangeFloor:
-    """The change that sampling makes without guidance: 99th and 99.9th percentile in the brain."""
+    """Change by sampling without guidance: its 99th and 99.9th percentile in the brain."""
     image = unguided.image if isinstance(unguided, Generation) else unguided
     change = change_map(x0, image, brain=brain, median_px=median_px)
     values = change[np.asarray(brain, bool)]
@@ -99,11 +99,11 @@ def binarise(
     Args:
         change: (H, W), from `change_map`.
         brain: (H, W) bool.
-        floor: a number stands for both the pixel's and the image's; 0 is the paper's bare Otsu.
+        floor: a number is used for `pixel` and `peak`; 0 is Otsu without a floor, as in the paper.
     """
     values = change[brain]
     if values.size == 0:
-        raise ValueError("brain mask is empty: there is no pixel to threshold. Drop the slice.")
+        raise ValueError("brain mask is empty, so there is no threshold. Drop the slice.")
     floor = floor if isinstance(floor, ChangeFloor) else ChangeFloor(floor, floor)
     peak = np.percentile(values, _PEAK_PERCENTILE) if floor.peak > 0 else values.max()
     if peak <= floor.peak or values.min() == values.max():
@@ -132,17 +132,17 @@ def growth_map(
             target (`static`).
         brain: (H, W) bool.
         spacing_mm: pixel size (row, column).
-        floor: change that does not count: a number (0 is the paper's bare Otsu), a ChangeFloor, or
-            a generation without guidance, whose own change sets it; None for `DEFAULT_FLOOR`.
+        floor: limit of change: a number (0: Otsu without a floor, as in the paper), a ChangeFloor,
+            or a generation without guidance whose change is the limit; None for `DEFAULT_FLOOR`.
         weights: one a generation; by default those of the targets. Normalised to sum to one.
         median_px: as in `change_map`.
-        source: `otsu`, of the difference, as in the paper; or `mask`: the outline that `flair`
-            segments in each generation, which includes the initial tumour.
+        source: `otsu`, of the difference, as in the paper; or `mask`: the segmentation of each
+            generation by `flair`, which includes the initial tumour.
         flair: FLAIR threshold, needed by `source="mask"`.
 
     Returns:
-        The map. A generation whose change stays under the floor (`mask`: whose measured tumour is
-        that of x0) counts in `n_unchanged`; it keeps its weight and votes for no growth.
+        The map. Generations with a change below the floor (`mask`: with the tumour of x0) are
+        counted in `n_unchanged`; they keep their weight and add no growth.
 
     Raises:
         ValueError: no generations, weights that do not fit, a missing FLAIR threshold.
@@ -184,7 +184,7 @@ def _normalised(generations: Sequence[Generation], weights: Sequence[float] | No
     share = np.asarray(given, float)
     if share.shape != (len(generations),) or not (share >= 0).all() or not share.sum() > 0:
         raise ValueError(
-            f"growth map weights={list(given)!r}: need one of 0 or more for each of the "
-            f"{len(generations)} generations, not all 0."
+            f"growth map weights={list(given)!r}: give one weight, 0 or more, for each of the "
+            f"{len(generations)} generations, and not all 0."
         )
     return share / share.sum()

@@ -1,4 +1,4 @@
-"""Percentiles of brain voxels that an intensity range is fitted to."""
+"""Percentiles of brain voxels that define an intensity range."""
 
 from __future__ import annotations
 

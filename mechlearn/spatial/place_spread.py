@@ -1,7 +1,7 @@
-"""Fit and read the spread of an order of arrival: how far tumours stray from it.
+"""Fit and read the spread of an arrival map: its uncertainty, estimated from pairs of visits.
 
-The order is judged at the true size of the second visit, so that the error of a size forecast does
-not count as one of place.
+The arrival map is evaluated at the true size of the second visit, so that errors of a size forecast
+do not count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def log_ratio_counts(arrival: np.ndarray, truth: np.ndarray, size: float) -> Cou
     """Voxels and tumour voxels of one pair of visits by log(arrival / size), two arrays (B,).
 
     Args:
-        arrival: arrival sizes; voxels that are never reached do not count.
+        arrival: arrival sizes; voxels that are never reached are left out.
         truth: tumour at the second visit, bool of the same shape.
         size: its true size, in the unit of `arrival`.
     """
@@ -42,16 +42,17 @@ def log_ratio_counts(arrival: np.ndarray, truth: np.ndarray, size: float) -> Cou
 
 
 def fit_place_spread(pairs: Sequence[Counts]) -> PlaceSpread:
-    """Spread of least log loss over pairs of visits; each pair weighs by one over its tumour.
+    """Spread with the least log loss over pairs of visits; the weight of a pair is one over its
+    number of tumour voxels.
 
     Args:
-        pairs: of `log_ratio_counts`, one a patient.
+        pairs: results of `log_ratio_counts`, one a patient.
 
     Raises:
         ValueError: no pairs.
     """
     if not pairs:
-        raise ValueError("no pairs of visits: a spread needs at least one.")
+        raise ValueError("no pairs of visits: a spread needs at least one pair.")
     total = sum(everything / hit.sum() for everything, hit in pairs)
     positive = sum(hit / hit.sum() for _, hit in pairs)
 

@@ -1,7 +1,7 @@
-"""Regions of one axial slice: the doubled tumour, the rest of the brain, a mask of a given area.
+"""Regions of one axial slice: the doubled tumour, masks of a given area, boxes, distances.
 
-Dilation is Euclidean: a pixel's distance to the mask decides, so a kernel grows by single pixels of
-radius (1, 1.41, 2, 2.24, ...) rather than by whole iterations of a 3 x 3 one.
+Dilation is Euclidean: it thresholds the distance to the mask, so its radius takes the values 1,
+1.41, 2, 2.24, ... pixels.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def signed_distance(
     """Distance to a mask's edge in `spacing_mm` units: positive outside, negative inside.
 
     Raises:
-        ValueError: the mask is empty, there is no edge.
+        ValueError: the mask is empty.
     """
     mask = np.asarray(mask, bool)
     if not mask.any():
-        raise ValueError("mask is empty: it has no distance to grow from. Drop the slice.")
+        raise ValueError("mask is empty, so it has no edge. Drop the slice.")
     outside = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
     if mask.all():
         return -np.ones(mask.shape)
@@ -42,16 +42,16 @@ def signed_distance(
 
 
 def signed_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    """Distance to a mask's edge, positive outside; beyond the array there is background."""
+    """Distance to a mask's edge in mm, positive outside; outside the array is background."""
     spacing = tuple(float(side) for side in spacing_mm)
     core = (slice(1, -1),) * mask.ndim
     return signed_distance(np.pad(mask, 1), spacing_mm=spacing)[core]
 
 
 def box_around(region: np.ndarray, margin: int | Sequence[int] = 0) -> tuple[slice, ...]:
-    """Smallest box of slices around the true voxels of a region.
+    """Smallest box of slices around the true voxels of a region, plus a margin.
 
-    Wider by `margin` voxels on every side, one number or one an axis.
+    `margin`: voxels on every side, one number or one an axis.
     """
     found = ndimage.find_objects(region.astype(np.uint8))
     if not found or found[0] is None:
@@ -72,7 +72,7 @@ def double_area_dilation(mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
         mask, brain: (H, W) bool. Only the mask's pixels in the brain count.
 
     Returns:
-        (H, W) bool; empty for an empty mask; the whole brain where it is too small to double.
+        (H, W) bool; empty for an empty mask; the whole brain if twice the area does not fit.
     """
     mask, brain = np.asarray(mask, bool), np.asarray(brain, bool)
     same_shape("mask", mask, "brain", brain)
@@ -86,12 +86,12 @@ def double_area_dilation(mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 
 def tumour_region(gt_mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Where a tumour and its generated growth are scored: the expert mask at twice its area."""
+    """Region of the scores inside the tumour: the expert mask dilated to twice its area."""
     return double_area_dilation(gt_mask, brain)
 
 
 def _centrality(mask: np.ndarray) -> np.ndarray:
-    """Distance of every pixel to the mask's centroid: decides between pixels equally far away."""
+    """Distance of every pixel to the mask's centroid, to order pixels of equal distance."""
     rows, columns = np.nonzero(mask)
     r, c = np.indices(mask.shape)
     return np.hypot(r - rows.mean(), c - columns.mean())
@@ -104,14 +104,15 @@ def dilate_to_area(
     *,
     spacing_mm: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
-    """The mask grown (or shrunk) evenly inside the brain to exactly `area_px` pixels.
+    """The mask dilated (or eroded) inside the brain to exactly `area_px` pixels.
 
-    Pixels join in order of their signed distance to the mask's edge; among equals the one nearer to
-    the mask's centroid comes first, then the one earlier in the array.
+    Pixels are ordered by their signed distance to the mask's edge, then by their distance to the
+    mask's centroid, then by array order.
 
     Args:
         mask, brain: (H, W) bool; only the mask's pixels in the brain count.
-        area_px: wanted area, rounded to whole pixels; beyond the brain's area, the whole brain.
+        area_px: area of the result, rounded to whole pixels; above the brain's area, the whole
+            brain.
         spacing_mm: pixel size (row, column); only its ratio matters.
 
     Raises:
@@ -124,7 +125,7 @@ def dilate_to_area(
     inside = mask & brain
     distance = signed_distance(inside, spacing_mm=spacing_mm)
     candidates = np.flatnonzero(brain)
-    # A centroid's last bits must not decide: round before comparing.
+    # Rounded, so that rounding errors do not change the order.
     near = np.round(_centrality(inside).ravel()[candidates], 6)
     far = np.round(distance.ravel()[candidates], 6)
     order = candidates[np.lexsort((candidates, near, far))]

@@ -1,11 +1,12 @@
-"""How blurred a slice is beside sharp ones, so that what is drawn into it can be blurred alike.
+"""Estimated blur and noise of a slice, so that generated tissue can be given the same.
 
     r = sd(x - G1 x) / sd(G1 x - G3 x)
 
-with G1 and G3 Gaussian means over 1 and 3 pixels along one axis. Blurring a sharp slice by a
-Gaussian of s pixels lowers r by a share that hardly depends on the contrast; s is read from that.
+with G1 and G3 Gaussian means over 1 and 3 pixels along one axis. A blur of a sharp slice by a
+Gaussian of s pixels lowers r by a factor that hardly depends on the contrast; s is estimated from
+this factor.
 
-Noise of standard deviation n is read from the second differences of a tumour's inside,
+The standard deviation n of the noise is estimated from second differences inside a tumour,
 
     n = median |(1, -2, 1)^T (1, -2, 1) * x| / (6 * 0.6745)
 
@@ -24,8 +25,8 @@ from mechlearn.checks import same_shape
 
 __all__ = ["ResolutionSpec", "as_blurred", "blur_px", "noise_to_add"]
 
-_FEW = 100  # pixels of tissue: fewer tell nothing
-_DEPTH_PX, _BESIDE_PX = 5, 4  # tissue lies so far from the brain's edge and from the tumour
+_FEW = 100  # least number of tissue pixels for an estimate
+_DEPTH_PX, _BESIDE_PX = 5, 4  # least distance of tissue to the brain's edge and to the tumour
 _FEW_OF_TUMOUR = 30
 _SECOND_DIFFERENCE = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / (6 * 0.6745)
 
@@ -36,10 +37,11 @@ class ResolutionSpec:
 
     Attributes:
         sharp: r of a sharp slice, by contrast.
-        blurs, shares: blurs in pixels, and the share of r that is left after each.
-        least_share: a slice that keeps so much of r counts as sharp: most training slices do.
-        drawn_noise: noise that a drawn region has by itself, in units of [-1, 1]; real tumours of
-            validation patients have .001 to .034, phantoms .02 to .07.
+        blurs, shares: blurs in pixels, and the remaining share of r after each.
+        least_share: a slice with at least this share of r counts as sharp, like most training
+            slices.
+        drawn_noise: noise of a generated region, in units of [-1, 1]; real tumours of validation
+            patients have .001 to .034, phantoms .02 to .07.
     """
 
     sharp: Mapping[str, float] = field(
@@ -63,7 +65,8 @@ def blur_px(
 
     Args:
         image: (C, H, W). brain, tumour: (H, W) bool.
-        contrasts: names of the C channels; others than those of `spec.sharp` count as sharp.
+        contrasts: names of the C channels; channels not in `spec.sharp` count as sharp.
+        spec: reference values; the defaults if None.
     """
     spec = spec or ResolutionSpec()
     same_shape("image slice", image[0], "brain", brain)
@@ -82,7 +85,7 @@ def blur_px(
 
 
 def as_blurred(change: np.ndarray, blurs: np.ndarray) -> np.ndarray:
-    """What is added to a slice, (C, H, W), blurred as `blur_px` found the slice to be."""
+    """A change of a slice, (C, H, W), blurred by the result (C, 2) of `blur_px`."""
     return np.stack([
         ndimage.gaussian_filter(values, blur) if blur.any() else values
         for values, blur in zip(change, blurs, strict=True)
@@ -92,10 +95,14 @@ def as_blurred(change: np.ndarray, blurs: np.ndarray) -> np.ndarray:
 def noise_to_add(
     image: np.ndarray, tumour: np.ndarray, *, spec: ResolutionSpec | None = None
 ) -> np.ndarray:
-    """Noise that a drawn tumour lacks beside the slice's own, (C,); 0 in all but noisy slices.
+    """Standard deviation of the noise to add to a generated tumour, by contrast, (C,).
+
+    It is the difference (of variances) between the noise of the slice's tumour and that of a
+    generated region; 0 except in noisy slices.
 
     Args:
         image: (C, H, W) in [-1, 1]. tumour: (H, W) bool.
+        spec: reference values; the defaults if None.
     """
     spec = spec or ResolutionSpec()
     inside = ndimage.binary_erosion(tumour)

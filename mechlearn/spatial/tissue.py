@@ -1,4 +1,4 @@
-"""What a slice would look like without its tumour, to a first approximation."""
+"""Approximate image of a slice without its tumour."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from mechlearn.spatial.travel import blurred_inside
 
 __all__ = ["without_tumour"]
 
-_ENOUGH = 0.05  # of a Gaussian's weight must lie on tissue that is known
+_ENOUGH = 0.05  # least share of a Gaussian's weight on known tissue
 
 
 def without_tumour(
     image: np.ndarray, tumour: np.ndarray, brain: np.ndarray, *, margin_px: int = 1
 ) -> np.ndarray:
-    """The tissue around the tumour continued into it, smooth: no gyrus and no ventricle is drawn.
+    """The surrounding tissue continued smoothly into the tumour, without gyri or ventricles.
 
-    Each pixel takes the Gaussian mean of the brain outside the tumour, of the narrowest width
-    (1, 2, 4... pixels) that reaches some.
+    Each pixel gets the Gaussian mean of the brain outside the tumour, with the smallest standard
+    deviation (1, 2, 4... pixels) that reaches enough tissue.
 
     Args:
         image: (C, H, W). tumour, brain: (H, W) bool.
-        margin_px: the tumour is taken so much larger, for its edge is half tumour.
+        margin_px: dilation of the tumour, because pixels at its edge are partly tumour.
 
     Returns:
-        (C, H, W) float32, `image` outside the tumour and its margin, and wherever too little tissue
-        is left to continue.
+        (C, H, W) float32; equal to `image` outside the tumour and its margin, and where no
+        Gaussian reaches enough tissue.
 
     Raises:
         ValueError: shapes differ.

@@ -1,9 +1,9 @@
-"""How long a tumour's front takes to a place: travel time through tissue read from the image.
+"""Travel time of a tumour's front through tissue, with speeds estimated from the image.
 
     |grad T| = 1 / v(x),    T = 0 in the tumour
 
-The front of a Fisher-KPP wave runs at v = 2 sqrt(D rho); D is about ten times larger in white than
-in grey matter and 0 in CSF. Times are in mm of white matter: v = 1 there. Works in 2D and 3D.
+The front of a Fisher-KPP wave has the speed v = 2 sqrt(D rho); D is about ten times larger in white
+than in grey matter, and 0 in CSF. Times are in mm of white matter (v = 1). In 2D and 3D.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def tissue_speed(
 ) -> np.ndarray:
     """Relative speed of a front in each pixel of a brain: 1 in white matter and in the tumour.
 
-    White matter is brighter on T1 than the median of the brain away from the tumour; CSF is dark
-    on T1, or bright on T2 but not on FLAIR. What a contrast would tell is left out without it.
+    White matter is brighter on T1 than the median of the brain away from the tumour. CSF is dark on
+    T1, or bright on T2 and not on FLAIR. Criteria whose contrasts are missing are not used.
 
     Args:
         image: (C, ...) in [-1, 1].
         brain, tumour: (...) bool.
         contrasts: names of the C channels.
         spacing_mm: along each axis.
-        grey, csf: speeds, relative to white matter's.
-        blur_mm: standard deviation of the Gaussian that takes the noise off the image.
+        grey, csf: speeds relative to white matter.
+        blur_mm: standard deviation of the Gaussian that reduces noise.
 
     Returns:
         (...) float32, 0 outside the brain.
@@ -66,9 +66,9 @@ def tissue_shares(
     spacing_mm: Sequence[float],
     blur_mm: float = 1.5,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How much each pixel is like white matter and like CSF, two arrays (...) from 0 to 1.
+    """Soft segmentation of white matter and of CSF, two arrays (...) from 0 to 1.
 
-    Arguments as for `tissue_speed`. 0 everywhere where no contrast allows a score.
+    Arguments as for `tissue_speed`. All 0 where the needed contrasts are missing.
     """
     seen = {
         name: blurred_inside(
@@ -95,14 +95,14 @@ def travel_mm(
 ) -> np.ndarray:
     """Shortest travel time from the tumour to every pixel, (...) float32; 0 in the tumour.
 
-    Dijkstra between all neighbours of a pixel (8 in a plane, 26 in space): up to 8% too long in
-    directions between them.
+    Dijkstra's algorithm on the grid with all neighbours (8 in 2D, 26 in 3D): times are up to 8% too
+    long in directions between the neighbours.
 
     Args:
-        speed: (...), 0 where nothing passes.
+        speed: (...), 0 where no front passes.
         tumour: (...) bool.
         spacing_mm: along each axis.
-        limit_mm: what lies further, or is never reached, gets this time.
+        limit_mm: upper limit, also the time of pixels that are never reached.
     """
     same_shape("speed", speed, "tumour", tumour)
     cost = np.where(speed > 0, 1 / np.maximum(speed, 1e-6), np.inf)
@@ -121,10 +121,10 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 def standardised(
     image: np.ndarray, brain: np.ndarray, tumour: np.ndarray, spacing_mm: Sequence[float]
 ) -> np.ndarray:
-    """One contrast (...) in units of the brain further than 6 mm from the tumour.
+    """One contrast (...), standardised by the brain further than 6 mm from the tumour.
 
-    Its median is 0 and its 20 and 80 percentiles are 1 apart; clipped to -4 and 6. All of the brain
-    serves where fewer than 200 pixels lie so far away.
+    The median of this region becomes 0, and the difference of its 20th and 80th percentile 1; the
+    result is clipped to -4 and 6. With fewer than 200 pixels the region is the whole brain.
     """
     healthy = brain
     if tumour.any():
@@ -139,6 +139,6 @@ def standardised(
 def blurred_inside(
     image: np.ndarray, region: np.ndarray, sigma_mm: float, spacing_mm: Sequence[float]
 ) -> np.ndarray:
-    """Gaussian mean over a region alone, (...) float32; 0 far from it."""
+    """Gaussian mean over a region only, (...) float32; 0 far from it."""
     sigma = [sigma_mm / step for step in spacing_mm]
     return masked_mean(np.asarray(image, np.float32), region, sigma, least_weight=1e-3)

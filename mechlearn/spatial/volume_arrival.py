@@ -1,14 +1,15 @@
-"""The order in which a tumour takes the voxels of a brain, as arrival sizes.
+"""Arrival maps of a tumour in 2D or 3D, from travel times of a front.
 
     score(x) = T_edge(x) + deep_weight * T_deep(x)
 
-T_edge is the travel time of a front from the tumour's edge, T_deep that from the tumour's deepest
-part: growth goes on from where the bulk lies rather than from every thin extension. Both run
-faster from front to back, as the long association tracts do, slowly through grey matter and hardly
-through CSF. A tumour that shrinks loses its edge first, and sooner far from its deep part.
+T_edge is the travel time of a front from the tumour's edge, T_deep that from its deepest part, so
+that voxels near the bulk of the tumour come before voxels near a thin extension. The front is
+faster along the anterior-posterior axis (the direction of the long association tracts), slow in
+grey matter and very slow in CSF. A shrinking tumour loses voxels at its edge first, and earlier the
+further they are from the deepest part.
 
-Constants were chosen on pairs of visits of real patients: see experiments/where_real. Simulated
-tumours have an order of their own, fitted to others of their kind (`spatial.fitted_order`).
+Constants were chosen on pairs of visits of real patients: see experiments/where_real. For simulated
+tumours there is an order fitted to simulated tumours (`spatial.fitted_order`).
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ __all__ = [
 ]  # fmt: skip
 
 CAVITY_LABEL = 4
-CLOSED_SPEED = 0.15  # tissue below it is at least two thirds CSF, or a wall
-SHOWS_CSF = {"t2w", "t2f"}  # bright on T2, dark on FLAIR: then it is never tumour
+CLOSED_SPEED = 0.15  # tissue with a lower speed is mainly CSF, or falx or tentorium
+SHOWS_CSF = {"t2w", "t2f"}  # with both, CSF (bright on T2, dark on FLAIR) is never tumour
 ORDERS = ("auto", "travel", "distance", "phantom")
 
 
 @dataclass(frozen=True)
 class FrontSpec:
-    """How a front runs.
+    """Settings of the front.
 
     Attributes:
         grey, csf: speeds relative to white matter.
         front_back: factor on the speed along the anterior-posterior axis.
         deep_weight: weight of the travel time from the tumour's deepest part.
-        deep_share: deepest part = depth at least this share of the greatest depth.
-        shrink_weight: of the travel time from the deep part in the order of leaving.
+        deep_share: the deepest part has at least this share of the greatest depth.
+        shrink_weight: weight of the travel time from the deepest part in the order of shrinkage.
     """
 
     grey: float = 0.3
@@ -65,7 +66,7 @@ class FrontSpec:
         finite("FrontSpec.shrink_weight", self.shrink_weight)
 
 
-# A front alone, the same along all axes: the baseline "travel time".
+# The baseline "travel time": travel time from the edge only, equal speed along all axes.
 PLAIN = FrontSpec(front_back=1.0, deep_weight=0.0, shrink_weight=0.0)
 
 
@@ -87,18 +88,19 @@ def volume_arrival(
         labels: canonical labels, 0 none, 1 core, 2 oedema, 3 enhancing, 4 resection cavity.
         brain: bool; tumour voxels outside it are added to it.
         images: contrast -> image of the same shape, any of t1n, t2w, t2f, in any intensity unit;
-            none for plain speed 1 in the brain, unless `speed` is given.
+            without images the speed in the brain is 1, unless `speed` is given.
         spacing_mm: voxel size along each axis.
-        order: `auto` the front with the tumour's deep part, `travel` the plain front, `distance`;
-            `phantom` the order fitted to simulated tumours, which reads T1, T2 and FLAIR.
-        speed: relative speed of the front in each voxel (of a template, say) instead of `images`.
-        spec: how the front runs under `auto`; None for the default.
+        order: `auto` the score above; `travel` the travel time from the edge; `distance` the
+            distance; `phantom` the order fitted to simulated tumours, which needs T1, T2 and FLAIR.
+        speed: relative speed of the front in each voxel (for example of a template), replaces
+            `images`.
+        spec: settings of the front for `auto`; None for the default.
 
     Returns:
-        Sizes in mm3 (mm2 in a plane); under `auto` and `phantom` in space with the spread measured
-        on pairs.
-        A resection cavity is closed: inf, as outside the brain; so is CSF that T2 and FLAIR show.
-        CSF of a template, or of T1 alone, is reached late, and never by the spread.
+        Sizes in mm3 (mm2 in 2D); for `auto` and `phantom` in 3D with the spread estimated from
+        pairs of visits. Sizes are inf outside the brain, in a resection cavity, and in CSF if T2
+        and FLAIR show it. CSF of a template, or from T1 alone, is reached late, and the spread is
+        not applied there.
 
     Raises:
         ValueError: no tumour, an unknown order, or shapes that differ.
@@ -117,8 +119,8 @@ def volume_arrival(
     present, cavity = (labels > 0) & (labels != CAVITY_LABEL), labels == CAVITY_LABEL
     if not present.any():
         raise ValueError(
-            "labels hold no tumour (1 core, 2 oedema, 3 enhancing): nothing can grow. Take an "
-            "earlier visit with a tumour."
+            "labels have no tumour (1 core, 2 oedema, 3 enhancing), so there is no arrival map. "
+            "Use an earlier visit with a tumour."
         )
     where = (brain | present) & ~cavity
     box = box_around(where)
@@ -160,14 +162,15 @@ def image_speed(
     spacing_mm: Sequence[float],
     spec: FrontSpec,
 ) -> np.ndarray:
-    """Relative speed of the front as the contrasts show it, float32; 1 everywhere without any."""
+    """Relative speed of the front estimated from the contrasts, float32; 1 in the brain without
+    the needed contrasts."""
     names = [name for name in ("t1n", "t2w", "t2f") if name in images]
     if "t1n" not in names and not {"t2w", "t2f"} <= set(names):
         return brain.astype(np.float32)
     stack = np.stack([np.asarray(images[name], np.float32) for name in names])
     inside = stack[:, brain]
     scale = np.maximum(np.ptp(np.percentile(inside, (1, 99), axis=1), axis=0), 1e-6)
-    stack /= scale.reshape(-1, *[1] * brain.ndim)  # `standardised` takes ranges of about 1
+    stack /= scale.reshape(-1, *[1] * brain.ndim)  # `standardised` needs ranges of about 1
     return tissue_speed(stack, brain, tumour, contrasts=names, spacing_mm=spacing_mm,
                         grey=spec.grey, csf=spec.csf)  # fmt: skip
 
@@ -180,10 +183,10 @@ def front_score(
     spec: FrontSpec,
     edge_mm: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Score of every voxel, mm: outside the tumour when it joins, inside when it leaves.
+    """Score of every voxel in mm: the order of growth outside the tumour, of shrinkage inside.
 
-    Outside: travel time from the edge plus the weighted one from the deep part. Inside: the
-    weighted travel time from the deep part less the depth below the edge. `edge_mm` as in
+    Outside: travel time from the edge plus the weighted travel time from the deepest part. Inside:
+    the weighted travel time from the deepest part minus the depth. `edge_mm` as in
     `arrival_from_score`.
     """
     axes = [1.0] * tumour.ndim
@@ -195,7 +198,7 @@ def front_score(
     deep = tumour & (depth >= spec.deep_share * depth.max())
     pace = np.where(tumour, 1.0, speed)
     far = front_time_mm(pace, deep, spacing_mm, axis_speed=axes)
-    # Tissue cut off from the deep part counts as far as the farthest that is not.
+    # Tissue that the front does not reach gets the largest finite time.
     far = np.where(np.isfinite(far), far, far[np.isfinite(far)].max())
     return np.where(tumour, spec.shrink_weight * far - depth, outside + spec.deep_weight * far)
 
@@ -211,14 +214,15 @@ def arrival_from_score(
     """Arrival sizes from a score: first the tumour, then the rest of `where`, each by the score.
 
     Args:
-        score: lower joins sooner and leaves later; only its order counts, inf joins last.
-        tumour, where: bool; the tumour lies in `where`; nothing outside `where` is ever reached.
+        score: a lower score means an earlier arrival, and a later loss when the tumour shrinks.
+            Only the order of scores matters; inf arrives last.
+        tumour, where: bool; the tumour is in `where`; voxels outside `where` are never reached.
         spacing_mm: voxel size along each axis.
-        edge_mm: distance to the tumour's edge, negative inside, where it is already known.
+        edge_mm: distance to the tumour's edge, negative inside; computed if None.
 
     Returns:
         float64: rank times voxel size, inf outside `where`. Voxels of equal score are ordered by
-        their distance to the tumour's edge, then by their place in the array.
+        their distance to the tumour's edge, then by array order.
 
     Raises:
         ValueError: NaN among the scores.
@@ -226,8 +230,8 @@ def arrival_from_score(
     candidates = np.flatnonzero(where)
     key = np.ravel(score)[candidates].astype(float)
     if np.isnan(key).any():
-        raise ValueError(f"score is NaN at {int(np.isnan(key).sum())} voxels: use inf for what "
-                         "joins last.")  # fmt: skip
+        raise ValueError(f"score is NaN at {int(np.isnan(key).sum())} voxels. Use inf for voxels "
+                         "that arrive last.")  # fmt: skip
     edge_mm = signed_mm(tumour, spacing_mm) if edge_mm is None else edge_mm
     key, ties = np.round(key, 6), np.round(np.ravel(edge_mm)[candidates], 6)
     inside = tumour.ravel()[candidates]

@@ -1,7 +1,6 @@
-"""Spatial baselines in a plane or in space: where a tumour lies by simple rules.
+"""Spatial baselines in 2D or 3D: arrival maps and masks by simple rules.
 
-Each gives an arrival map or a mask, so that all can be taken at one size. A method counts only
-where it beats these.
+Arrival maps give masks of any size, so that methods can be compared at one size.
 """
 
 from __future__ import annotations
@@ -36,27 +35,27 @@ def dilation_map(present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[fl
 def heat_map(
     present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float], *, size: float
 ) -> ArrivalMap:
-    """Diffusion of the mask inside `where`: order by a Gaussian blur that does not leak out.
+    """Diffusion of the mask inside `where`: order by a Gaussian mean over `where`.
 
     Args:
         present, where: bool.
         spacing_mm: voxel size along each axis.
-        size: that the tumour grows to, mm3 (mm2); the kernel's width is the growth in radius of a
-            ball (disc) from the present size, at least one voxel.
+        size: to which the tumour grows, mm3 (mm2); the standard deviation is the increase of the
+            radius of a ball (disc) from the present size, at least one voxel.
     """
     spacing, inside = tuple(map(float, spacing_mm)), where | present
     now = float(present.sum()) * math.prod(spacing)
     sigma = max(abs(_radius(size, present.ndim) - _radius(now, present.ndim)), max(spacing))
     score = -blurred_inside(present.astype(np.float32), inside, sigma, spacing)
     far = signed_distance(present, spacing_mm=spacing)
-    score = np.where(score > -1e-6, far, score)  # beyond the kernel's reach, by distance
+    score = np.where(score > -1e-6, far, score)  # where the blur is about 0, by distance
     return _map(score, present, inside, spacing, far)
 
 
 def uniform_margin(
     present: np.ndarray, where: np.ndarray, spacing_mm: Sequence[float], margin_mm: float
 ) -> np.ndarray:
-    """Mask of everything in `where` within a margin of the tumour, the tumour included."""
+    """The tumour and all voxels of `where` within a margin of it, bool."""
     far = ndimage.distance_transform_edt(~present, sampling=tuple(map(float, spacing_mm)))
     return np.asarray(present | (where & (far <= margin_mm)))
 
@@ -69,20 +68,20 @@ def fisher_kpp_map(
     size: float,
     reach_mm: float = 50.0,
 ) -> ArrivalMap:
-    """Reaction-diffusion from the present mask through tissue, run until the tumour has a size.
+    """Reaction-diffusion from the present mask through tissue, until the tumour has a size.
 
         du/dt = div(D grad u) + rho u (1 - u),    D = speed^2 / (4 rho)
 
-    The front runs at `speed` where tissue is uniform; no flux leaves tissue of speed 0. A voxel
-    joins when u reaches 0.5. One mask has no time, so only the order is used.
+    In uniform tissue the front has the given speed; there is no flux into tissue of speed 0. The
+    arrival time of a voxel is that of u = 0.5. Only the order of the times is used.
 
     Args:
         present: bool.
-        speed: relative speed of the front, 1 in white matter, 0 where nothing passes.
-        spacing_mm: voxel size along each axis; finer ones are solved at about 2 mm.
-        size: mm3 (mm2) at which the run ends; voxels not reached by then follow by their density,
-            those further than `reach_mm` last.
-        reach_mm: of the box around the tumour that is solved.
+        speed: relative speed of the front, 1 in white matter, 0 where no front passes.
+        spacing_mm: voxel size along each axis; finer grids are solved at about 2 mm.
+        size: mm3 (mm2) at which the simulation ends; voxels not reached until then are ordered by
+            their density, voxels further away than `reach_mm` come last.
+        reach_mm: margin of the box around the tumour in which the equation is solved.
     """
     same_shape("speed", speed, "present", present)
     spacing = tuple(map(float, spacing_mm))
@@ -128,7 +127,7 @@ def _arrival_times(
 
 
 def _harmonic(diffusion: np.ndarray, axis: int) -> np.ndarray:
-    """Diffusivity on the faces between neighbours along an axis; 0 beside closed tissue."""
+    """Diffusivity on the faces between neighbours along an axis; 0 next to closed tissue."""
     low = np.take(diffusion, range(diffusion.shape[axis] - 1), axis)
     high = np.take(diffusion, range(1, diffusion.shape[axis]), axis)
     return np.asarray(2 * low * high / np.maximum(low + high, 1e-9))

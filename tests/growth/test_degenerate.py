@@ -98,13 +98,13 @@ def test_day_that_is_none_is_refused_with_the_session():
 
 def test_unsorted_visits_are_refused_with_slice_and_days():
     visits = (SizeReading(60.0, 400.0), SizeReading(30.0, 500.0))
-    with pytest.raises(ValueError, match="p1/z070: visit on day 30 stands after day 60"):
+    with pytest.raises(ValueError, match="p1/z070: visit on day 30 follows day 60"):
         SizeSeries("p1/z070", "p1", visits)
 
 
 def test_unsorted_courses_are_refused_with_slice_and_days():
     courses = (Radiotherapy(60.0), Radiotherapy(30.0))
-    with pytest.raises(ValueError, match=r"p1/z070: a course .* day 30 stands after day 60"):
+    with pytest.raises(ValueError, match=r"p1/z070: a course .* day 30 follows that on day 60"):
         SizeSeries("p1/z070", "p1", (SizeReading(0.0, 400.0),), courses)
 
 

@@ -208,7 +208,7 @@ def test_a_forecast_says_what_its_interval_stands_on():
     alone = forecast(timeline(), 200, spec=FAST)
     with_others = forecast(timeline(), 200, spec=GrowthSpec(law="pooled", population="phantom"))
     assert "guarantee: no" in alone.guarantee
-    assert "another seed would move its ends" in alone.guarantee
+    assert "Another seed changes its ends" in alone.guarantee
     assert "guarantee: no" in with_others.guarantee
-    assert "Held-out patients of the prior's cohort" in with_others.guarantee
+    assert "held-out patients of the prior's" in with_others.guarantee
     assert with_others.interval_error() == (0.0, 0.0)

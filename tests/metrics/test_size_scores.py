@@ -84,7 +84,7 @@ def test_relative_width():
 
 
 def test_crossed_interval_is_refused():
-    with pytest.raises(ValueError, match="low must not lie above high"):
+    with pytest.raises(ValueError, match="low must not be above high"):
         interval_width((4.0, 1.0))
 
 

@@ -83,5 +83,5 @@ def test_shapes_must_agree():
 
 
 def test_image_needs_three_axes():
-    with pytest.raises(ValueError, match="expected .contrasts, rows, columns"):
+    with pytest.raises(ValueError, match="must be .contrasts, rows, columns"):
         region_ssim(NOISY[0], REFERENCE[0], tumour=TUMOUR, brain=BRAIN)

@@ -103,7 +103,7 @@ def test_reference_without_tumour_is_refused_with_a_remedy():
 
 
 def test_image_needs_three_axes():
-    with pytest.raises(ValueError, match="expected .contrasts, rows, columns"):
+    with pytest.raises(ValueError, match="must be .contrasts, rows, columns"):
         as_image(np.zeros((64, 64)))
 
 

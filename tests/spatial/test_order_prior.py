@@ -66,5 +66,5 @@ def test_weights_of_unknown_features_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"prior.json: .*unknown features \['space>0'\]"):
         load_prior(path)
     path.write_text(json.dumps({"format": "something"}))
-    with pytest.raises(ValueError, match=r"prior.json: not one of version 1.*prior_fit"):
+    with pytest.raises(ValueError, match=r"prior.json: not a prior of version 1.*prior_fit"):
         load_prior(path)
