@@ -37,7 +37,7 @@ run maps/guide sampler=fast guide=regressor
 run maps/sampler sampler=labels
 python -m mechlearn.collect "$out/maps"
 # Sizes from each growth model: exact maps need no generation, so a single cheap one is drawn.
-run sizes sampler=labels growth=pooled,ode,gompertz,exponential,carry_forward task.maps.nodes=1 \
-  task.maps.n_static=0
+run sizes sampler=labels sampler.steps=1 growth=pooled,ode,gompertz,exponential,carry_forward \
+  task.maps.nodes=1 task.maps.n_static=0
 python -m mechlearn.collect "$out/sizes"
 python experiments/ablations/gather.py "$out"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mechlearn.evaluation.comparison_table import REFERENCE
 from mechlearn.evaluation.growth_scores import BASELINES
 from mechlearn.evaluation.map_boards import map_boards
-from mechlearn.evaluation.rows import Row
+from mechlearn.evaluation.rows import Row, read_table
 from mechlearn.evaluation.sweeps import swept_words
+from mechlearn.metrics.rank import clustered_interval
 from mechlearn.report.leaderboard import Board, Column, picture_of, write_leaderboard
 
 __all__ = ["PAGE", "Leaderboard", "leaderboard"]
@@ -19,6 +23,15 @@ __all__ = ["PAGE", "Leaderboard", "leaderboard"]
 PAGE = "leaderboard.html"
 MOST_COLUMNS, MOST_PICTURES = 10, 24
 HIDDEN = ("cell", "fingerprint", "command")  # of the settings
+MEDIANS = ("relative_error_abs",)  # of the grid; its other scores are means
+SEED = 0  # of resampling
+CAPTIONS = {
+    "grid": "One slice in every cell, the scores of all cells, and the trends",
+    "grid_example": "Another slice in every cell",
+    "fig4_progression": "Generations at rising target sizes beside the last and the next scan",
+    "fig4_maps": "Growth maps over the last scan; blue: its tumour, green: the true one",
+    "fig4_hd95": "HD95 of every method, with and without the initial tumour",
+}
 GRID = (
     Column("relative_error_abs", "size error, median", False),
     Column("ssim_outside", "SSIM outside", True),
@@ -68,6 +81,7 @@ def leaderboard(
     failures: Sequence[tuple[str, str]] = (),
     pictures: Sequence[Path] = (),
     commands: Sequence[str] = (),
+    words: Sequence[str] = (),
 ) -> Leaderboard:
     """Write the page of one job or of a sweep.
 
@@ -78,6 +92,7 @@ def leaderboard(
         failures: (cell, why) of jobs without a row.
         pictures: drawn over all rows; those of the jobs are found beside their rows.
         commands: that make the rows again.
+        words: what is found over all rows, a sentence each, above the first table.
     """
     boards: list[Board] = []
     out_dir, drawn = out_dir or folder, list(pictures)
@@ -87,7 +102,9 @@ def leaderboard(
             boards += found
             drawn += more
         if job != "longitudinal" or not boards:
-            boards.append(BOARDS.get(job, _plain_board)(job, group))
+            boards.append(BOARDS.get(job, _plain_board)(job, group, folder))
+    if boards and words:
+        boards[0] = replace(boards[0], words=[*boards[0].words, *words])
     if len(rows) == 1:
         drawn += sorted(p for p in (folder / rows[0]["cell"]).glob("*.png") if p not in drawn)
     left_out = [(f"{row['cell']}: cases", f"{row['n_skipped']} left out, see its table")
@@ -96,7 +113,7 @@ def leaderboard(
     title = f"Leaderboard: {', '.join(_by_job(rows)) or 'no rows'}"
     path = write_leaderboard(
         out_dir / PAGE, title=title, boards=boards,
-        pictures=[picture_of(p, p.stem.replace("_", " ")) for p in drawn[:MOST_PICTURES]],
+        pictures=[picture_of(p, _caption(p)) for p in drawn[:MOST_PICTURES]],
         failures=[*failures, *left_out], commands=commands, model=str(shared.get("denoiser", "")),
         settings={k: v for k, v in shared.items() if k not in HIDDEN},
     )  # fmt: skip
@@ -117,7 +134,13 @@ def _shared(rows: Sequence[Row]) -> Row:
     return {k: v for k, v in first.items() if all(r.get(k) == v for r in rows) and v is not None}
 
 
-def _plain_board(job: str, rows: Sequence[Row]) -> Board:
+def _caption(path: Path) -> str:
+    """What a picture shows, by its name; a number at its end does not count."""
+    plain = re.sub(r"_\d+$", "", path.stem)
+    return CAPTIONS.get(plain, path.stem.replace("_", " "))
+
+
+def _plain_board(job: str, rows: Sequence[Row], folder: Path) -> Board:
     """All numbers with an interval; without any, the first numbers."""
     numbers = [k for k, v in rows[0].items() if isinstance(v, float)]
     with_ends = [k for k in numbers if f"{k}_low" in rows[0] and f"{k}_high" in rows[0]]
@@ -126,17 +149,34 @@ def _plain_board(job: str, rows: Sequence[Row]) -> Board:
     return Board(job.replace("_", " "), columns, _named(rows), _counts(rows))
 
 
-def _grid_board(job: str, rows: Sequence[Row]) -> Board:
+def _grid_board(job: str, rows: Sequence[Row], folder: Path) -> Board:
     ordered = sorted(rows, key=lambda r: (r["noise_level"], r["scale"]))
-    named = [{**r, "method": f"NL={r['noise_level']}, s_R={r['scale'] / 1000:g}k"} for r in ordered]
+    named = [{**r, **_grid_intervals(folder / str(r.get("cell", ".")) / "pairs.csv"),
+              "method": f"NL={r['noise_level']}, s_R={r['scale'] / 1000:g}k"}
+             for r in ordered]  # fmt: skip
     return Board("Noise level and regressor scale", GRID, named, _counts(rows))
 
 
-def _fits_board(job: str, rows: Sequence[Row]) -> Board:
+def _grid_intervals(path: Path) -> Row:
+    """95% intervals of a cell's scores from its table of pairs; none without the table."""
+    pairs = [r for r in read_table(path) if r.get("skipped") is None] if path.is_file() else []
+    out: Row = {}
+    for key in (column.key for column in GRID):
+        known = [(float(r[key]), str(r["patient"])) for r in pairs if r.get(key) is not None]
+        if len({patient for _, patient in known}) > 1:
+            found = clustered_interval(
+                [v for v, _ in known], [p for _, p in known], rng=np.random.default_rng(SEED),
+                statistic="median" if key in MEDIANS else "mean",
+            )  # fmt: skip
+            out |= {f"{key}_low": found.low, f"{key}_high": found.high}
+    return out
+
+
+def _fits_board(job: str, rows: Sequence[Row], folder: Path) -> Board:
     """A row a growth model, then the baselines of the first job, with the cohort's intervals."""
     compared = [r for r in rows if "compared_n_held_out" in r]
     if not compared:  # too few patients for baselines from the others
-        return _plain_board(job, rows)
+        return _plain_board(job, rows, folder)
     lines = [_compared(row, row["law"], row["method"]) for row in _named(compared)]
     lines += [_compared(compared[0], name, f"baseline: {name.replace('_', ' ')}")
               for name in (REFERENCE, *BASELINES)
@@ -166,6 +206,6 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{', '.join(words)}; 95% intervals resample patients." if words else ""
 
 
-BOARDS: dict[str, Callable[[str, Sequence[Row]], Board]] = {
+BOARDS: dict[str, Callable[[str, Sequence[Row], Path], Board]] = {
     "grid": _grid_board, "growth_fits": _fits_board,
 }  # fmt: skip

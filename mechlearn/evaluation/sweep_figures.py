@@ -35,7 +35,7 @@ def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path
     page = leaderboard(
         result.rows, Path(folder), out_dir=result.table.parent, pictures=drawn,
         failures=[(f"{c.name} {c.overrides}", c.reason) for c in (*result.failed, *result.missing)],
-        commands=[f"python -m mechlearn.collect {folder}"],
+        commands=[f"python -m mechlearn.collect {folder}"], words=words,
     )  # fmt: skip
     return drawn, [*words, f"page: {page.path}"]
 

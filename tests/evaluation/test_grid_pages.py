@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mechlearn.evaluation.grid_pages import draw_grids
+from mechlearn.evaluation.leaderboards import leaderboard
 from mechlearn.evaluation.rows import read_table, write_table
 
 
@@ -45,3 +46,24 @@ def test_a_collected_grid_leaves_picture_trends_and_choice(tmp_path: Path) -> No
 
 def test_rows_of_other_jobs_are_no_grid(tmp_path: Path) -> None:
     assert draw_grids([{"job": "sizes", "cell": "0"}], tmp_path, tmp_path) == ([], [])
+
+
+def test_the_page_shows_intervals_and_what_was_found(tmp_path: Path) -> None:
+    rows = sweep(tmp_path)
+    page = leaderboard(rows, tmp_path, words=["choice NL=100"])
+    assert "choice NL=100" in page.path.read_text()
+    first, last = page.boards[0].rows[0], page.boards[0].rows[-1]
+    assert (first["method"], first["ssim_outside_low"]) == ("NL=100, s_R=10k", 0.98)
+    assert last["relative_error_abs_low"] == last["relative_error_abs_high"] == abs(1.4 / 1.4 - 1)
+
+
+def test_the_tables_alone_hold_no_pictures_failures_and_commands(tmp_path: Path) -> None:
+    picture = tmp_path / "grid.png"
+    picture.write_bytes(b"png")
+    page = leaderboard([*sweep(tmp_path)], tmp_path, pictures=[picture], commands=["secret"],
+                       failures=[("P1", "no tumour")])  # fmt: skip
+    whole, tables = page.path.read_text(), page.write_tables(tmp_path / "t.html").read_text()
+    for word in ("secret", "P1", "<img"):
+        assert word in whole
+        assert word not in tables
+    assert "NL=100, s_R=10k" in tables
