@@ -1,7 +1,8 @@
 """NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023.
 
 With mode=check nothing is made: every visit is examined, and the exit status is 1 with an error.
-With align=FOLDER the visits of a table are co-registered into that folder.
+With align=FOLDER the visits of a table are co-registered into that folder; with strip=FOLDER or
+segment=FOLDER a program of the user makes brain masks or segmentations of them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def main(cfg: DictConfig) -> None:
         from mechlearn.config.aligning import align
 
         align(cfg)
+        return
+    if cfg.strip is not None or cfg.segment is not None:
+        from mechlearn.config.user_programs import run_user_program
+
+        run_user_program(cfg)
         return
     if one_of("mode", cfg.mode, check_mode.MODES) == "check":
         if status := check_mode.check(cfg):

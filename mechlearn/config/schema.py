@@ -193,6 +193,9 @@ class PrepareConfig:
     name: str = "prepare"
     mode: str = "prepare"  # or check: examine every visit, make nothing
     align: str | None = None  # folder: co-register the visits of data.manifest into it
+    strip: str | None = None  # folder: brain masks of its visits, made by `command`
+    segment: str | None = None  # folder: segmentations of its visits, made by `command`
+    command: str | None = None  # with the words INPUT (or T1N, T1C, T2W, T2F) and OUTPUT
     skip: str | None = None  # check.json of mode=check: its bad visits are left out
     data: DataConfig = field(default_factory=DataConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)

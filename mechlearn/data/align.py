@@ -29,7 +29,14 @@ from mechlearn.extras import explained
 from mechlearn.progress import tracked
 from mechlearn.records import CONTRASTS
 
-__all__ = ["Move", "align_table", "rigid_transform"]
+__all__ = [
+    "REFERENCES",
+    "SAME_GRID_MM",
+    "Move",
+    "align_table",
+    "rigid_transform",
+    "table_of_visits",
+]
 
 log = logging.getLogger(__name__)
 REFERENCES = ("t1c", "t1n", "t2f", "t2w")  # the first one of these that a visit has
@@ -99,7 +106,7 @@ def align_table(path: str | Path, out: str | Path) -> tuple[Path, list[Move]]:
             grid of no contrast of its visit.
     """
     path, out = Path(path).expanduser(), Path(out).expanduser()
-    rows = _rows(path)
+    rows = table_of_visits(path)
     first: dict[str, nib.Nifti1Image] = {}
     moves: list[Move] = []
     done: dict[int, dict[str, str]] = {}
@@ -115,7 +122,13 @@ def align_table(path: str | Path, out: str | Path) -> tuple[Path, list[Move]]:
     return table, moves
 
 
-def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
+def table_of_visits(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """(where an error names it, cells) of each row; dates as days since the first visit.
+
+    Raises:
+        FileNotFoundError: no such table.
+        ValueError: a missing column, or no row.
+    """
     def missing(header: Sequence[str]) -> list[str]:
         lacking = [c for c in ("patient", "session") if c not in header]
         return lacking + ([] if set(CONTRASTS) & set(header) else ["a contrast"])
