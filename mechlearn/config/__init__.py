@@ -1,1 +1,1 @@
-"""Configuration: schemas, checks, and the way from a composed config to the library's objects."""
+"""Configuration: schemas, checks, and construction of the library's objects from a config."""

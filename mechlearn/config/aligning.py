@@ -1,4 +1,4 @@
-"""`prepare align=FOLDER`: a table of visits co-registered into a folder, and shown."""
+"""`prepare align=FOLDER`: co-register the visits of a table, and print the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["align"]
 
 
 def align(cfg: DictConfig) -> None:
-    """Co-register `data.manifest` into the folder `align`; nothing else is prepared.
+    """Co-register the visits of `data.manifest` into the folder `align`; no slices are prepared.
 
     Raises:
         FileNotFoundError, ValueError: as `data.align.align_table`; also data=OTHER.
@@ -31,7 +31,7 @@ def align(cfg: DictConfig) -> None:
                       f"{move.angle_degrees:.1f}")  # fmt: skip
     console = Console(highlight=False)
     console.print(table)
-    console.print("Look at each file over the first visit's before a forecast: an alignment can "
-                  "fail without a sign.")  # fmt: skip
+    console.print("Check every file over that of the first visit before a forecast: a failed "
+                  "alignment gives no error.")  # fmt: skip
     for path in (made, Path(made).with_name("alignment.csv")):
         console.print(str(path), soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""`mode=check`: a data config -> records, examined; the report written and printed."""
+"""`mode=check`: examine the visits of a data config, write the report and print it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["MODES", "bad_visits", "check", "examined"]
 MODES = ("prepare", "check")
 UNUSABLE = Check(
     "no usable visit", "error", "each row or folder of the source is a visit with its files",
-    "Mend what the message names, or leave the visit out.",
+    "Correct what the message names, or leave the visit out.",
 )  # fmt: skip
 
 
 def check(cfg: DictConfig) -> int:
-    """Examine `cfg.data` and print what was found; returns the exit status, 1 with an error.
+    """Examine `cfg.data` and print the findings; returns the exit status, 1 with an error.
 
-    check.csv and check.json go to the run's output folder; nothing else is written.
+    Writes only check.csv and check.json, to the output folder of the run.
 
     Raises:
-        ValueError: the source cannot be read at all; in a sweep, also if there is an error.
-        FileNotFoundError: the source is not there.
+        ValueError: the source cannot be read; in a sweep, also if there is an error.
+        FileNotFoundError: the source does not exist.
     """
     report = examined(cfg)
     table, _ = report.write(Path(HydraConfig.get().runtime.output_dir))
@@ -48,18 +48,18 @@ def bad_visits(cfg: DictConfig) -> list[str]:
 
     Raises:
         FileNotFoundError: no such report.
-        ValueError: it is not such a file.
+        ValueError: the file is not a report.
     """
     if cfg.skip is None:
         return []
     path = Path(str(cfg.skip)).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"skip={cfg.skip}: no such file. mode=check writes it: its last line names the folder."
+            f"skip={cfg.skip}: no such file. mode=check writes it and prints its folder at the end."
         )
     card = read_json(path)
     if not isinstance(card, dict) or "bad_visits" not in card:
-        raise ValueError(f"skip={cfg.skip}: is no report. Give the check.json of mode=check.")
+        raise ValueError(f"skip={cfg.skip}: is not a report. Give the check.json of mode=check.")
     return [str(name) for name in card["bad_visits"]]
 
 

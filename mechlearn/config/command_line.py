@@ -1,4 +1,4 @@
-"""What every Hydra command does around its task: help, schemas, errors in one line."""
+"""The common wrapper of all Hydra commands: help, schemas, errors in one line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["hydra_command", "quoted"]
 
 FLAGS = {"--quiet": "show=quiet", "--json": "show=json"}  # of the forecast
-PLAIN = re.compile(r"[A-Za-z/.][\w./-]*")  # what the grammar takes as it stands
-TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day such as +60
+PLAIN = re.compile(r"[A-Za-z/.][\w./-]*")  # values that Hydra's grammar reads as text
+TEXTS = (  # keys whose value is text: a path, a name, a day such as +60
     "patient", "patient_id", "patients_table", "day", "prior", "name", "out", "init", "resume",
     "skip",
     "data.root", "data.tables", "data.manifest", "data.name", "task.series",
@@ -30,7 +30,7 @@ TEXTS = (  # keys whose value is a text as it was typed: a path, a name, a day s
 
 
 def hydra_command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
-    """Make a task the command `name`, composed from `conf/<name>.yaml`.
+    """Decorator that makes a task the command `name`, composed from `conf/<name>.yaml`.
 
     `--help` prints a short page without loading Hydra, `--help all` prints Hydra's own page.
 
@@ -59,7 +59,7 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], Any]], Callable
 
 
 def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
-    """Compose and run; errors come out as they were raised, for `errors.reported`."""
+    """Compose and run; errors are raised unchanged, for `errors.reported`."""
     import hydra
     from hydra.errors import HydraException
 
@@ -87,11 +87,11 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
         except Exception as error:
             if in_multirun():
                 raise
-            failed.append(error)  # Hydra would print a line of its own before ours
+            failed.append(error)  # returned, because Hydra prints a line about raised errors
             return None
 
     asked_for = os.environ.get(errors.FULL_TRACE)
-    os.environ[errors.FULL_TRACE] = "1"  # Hydra lets errors through
+    os.environ[errors.FULL_TRACE] = "1"  # Hydra then raises errors unchanged
     try:
         outcome = run(noted)()
     except HydraException as error:
@@ -104,7 +104,7 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
             raise
         reason = error.strerror or str(error)
         raise errors.UserError(
-            f"{error.filename}: the output folder cannot be made ({reason}). Give another: "
+            f"{error.filename}: the output folder cannot be made ({reason}). Give another one: "
             "paths.outputs=FOLDER."
         ) from error
     finally:
@@ -122,11 +122,11 @@ def _is_sweep(words: list[str]) -> bool:
 
 
 def quoted(word: str, *, sweep: bool = False) -> str:
-    """An override whose value Hydra takes as the text that was typed.
+    """An override with quotes, so that Hydra reads its value as text.
 
-    Hydra's grammar reads `patient_id=1_2` as 12, `day=+60` as 60, and ends at a path with `=`, `(`
-    or `,`. Values of the keys in `TEXTS` are quoted for it, unless they are null, quoted, a list
-    or an interpolation already, or several values of a sweep.
+    Hydra's grammar reads `patient_id=1_2` as 12 and `day=+60` as 60, and fails at a path with `=`,
+    `(` or `,`. Values of the keys in `TEXTS` are quoted, unless they are null, already quoted, a
+    list, an interpolation, or several values of a sweep.
 
     Example:
         >>> quoted("patient_id=1_2"), quoted("patient=/data/a(1)/v.csv"), quoted("seed=1")

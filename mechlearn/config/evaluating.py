@@ -1,4 +1,4 @@
-"""The evaluate command: a composed config -> one job, run or found finished, and its table."""
+"""The evaluate command: run the job of a composed config, or read its finished row; print it."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ WIDE = 140  # characters of a table in a log file or a pipe
 
 
 def evaluate_and_show(cfg: DictConfig) -> list[float]:
-    """Run the job of `cfg`, or find its equal finished in the output folder; print its table.
+    """Run the job of `cfg`, or read its row if the output folder has it finished; print the table.
 
     Returns:
         The row's values of `cfg.objectives`, in their order.
 
     Raises:
-        ValueError: the row has no such number.
+        ValueError: the row does not have one of these numbers.
     """
     evaluation, job = open_job(cfg)
     mark = job.mark
@@ -72,8 +72,7 @@ def evaluate_and_show(cfg: DictConfig) -> list[float]:
 
 
 def _show(evaluation: Evaluation, row: Row) -> None:
-    """The evaluation's own table, or its row; as wide as the text asks where nobody's terminal
-    sets a width."""
+    """Print the evaluation's text file, or its row; without a terminal the width is `WIDE`."""
     text = output_dir() / evaluation.text
     if evaluation.text and text.is_file():
         sys.stdout.write(text.read_text(encoding="utf-8"))
@@ -88,23 +87,23 @@ def _objectives(cfg: DictConfig, row: Row) -> list[float]:
         if key not in numbers:
             near = ", ".join(get_close_matches(key, numbers)) or ", ".join(sorted(numbers)[:8])
             raise ValueError(
-                f"objectives={list(cfg.objectives)}: the row has no number {key}; near are {near}. "
+                f"objectives={list(cfg.objectives)}: the row has no number {key}; similar: {near}. "
                 "Give keys of row.json."
             )
     return [numbers[key] for key in cfg.objectives]
 
 
 def finished_before(cfg: DictConfig, mark: str) -> Row | None:
-    """The row of an equal job in the output folder; None, with the reason, where it is to be run.
+    """The row of a finished equal job in the output folder; None if the job must run.
 
-    `rerun=true` runs it again.
+    The log holds the reason. With `rerun=true` the job always runs.
     """
     folder = output_dir()
     row, why = (None, "rerun=true") if cfg.rerun else finished_row(folder, mark)
     if row is not None:
         log.info("finished before, not run again: %s", folder)
         return row
-    log.info("to be run (%s): %s", why, folder)
+    log.info("run (%s): %s", why, folder)
     start(folder)
     return None
 
@@ -117,11 +116,11 @@ def task_spec(cfg: DictConfig) -> TaskSpec:
 
 
 def open_job(cfg: DictConfig) -> tuple[Evaluation, Job]:
-    """All that an evaluation can be refused for in seconds; what it reads, series aside.
+    """The evaluation and its job, after all fast checks; series of sizes are not yet read.
 
     Raises:
-        ValueError, FileNotFoundError: a value out of range; data or models that are not there or
-            do not fit one another; no patient in the split.
+        ValueError, FileNotFoundError: a value out of range; missing data or models; data that do
+            not match the models; no patient in the split.
     """
     spec, task = sampler_spec(cfg), task_spec(cfg)
     evaluation = load_evaluation(task.evaluation)
@@ -142,7 +141,7 @@ def open_job(cfg: DictConfig) -> tuple[Evaluation, Job]:
     patients = names if names is not None else store.patients(task.split)[: task.patients]
     if not patients:
         raise ValueError(
-            f"task.split={task.split}: no patient of {store.root} is in it "
+            f"task.split={task.split}: it has no patient of {store.root} "
             f"({', '.join(f'{s}: {len(store.patients(s))}' for s in ('train', 'val', 'test'))}). "
             "Give task.split=val, or prepare with test patients (data.splits.test)."
         )
@@ -154,10 +153,10 @@ def open_job(cfg: DictConfig) -> tuple[Evaluation, Job]:
 
 
 def _series_mark(cfg: DictConfig, task: TaskSpec) -> Any:
-    """What the series are made from, before they are opened."""
+    """Content for the fingerprint of the series, before they are read."""
     data = data_config(cfg)
     if task.series is not None:
-        return []  # the content of its file counts in the task
+        return []  # the fingerprint of the task includes the content of this file
     if data.kind == "phantom":
         return [data.name, repr(data.phantom)]
     store = SliceStore(store_root(cfg))

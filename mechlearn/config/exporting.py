@@ -1,4 +1,4 @@
-"""An export: what it can be refused for in seconds, and the folder."""
+"""The export command: check the settings and write the folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def export_models(cfg: DictConfig) -> Path:
-    """Write `cfg.checkpoints` to `cfg.out` in `cfg.format`; the folder.
+    """Write `cfg.checkpoints` to `cfg.out` in `cfg.format`; returns the folder.
 
     Raises:
         ValueError, FileNotFoundError: see `load_models` and `export_pair`.
@@ -37,7 +37,7 @@ def export_models(cfg: DictConfig) -> Path:
     log.info("%s", models.name)
     for role, model in (("denoiser", models.denoiser), ("guide", models.guide)):
         if not (model.card.get("trained_on") or spec.trained_on):
-            log.warning("the card of the %s (%s) does not say what it was trained on; say it with "
+            log.warning("the card of the %s (%s) has no training data; give them with "
                         "trained_on='...'", role, model.source)  # fmt: skip
     return export_pair(
         models.denoiser, models.guide, cfg.out, layout=cfg.format, spec=spec,

@@ -1,4 +1,4 @@
-"""What a volume forecast leaves in its folder: NIfTI, tables, the page, result.json."""
+"""The files of a volume forecast: NIfTI, tables, the page, result.json."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ COLUMNS = ("day", "date", "quantity", "value", "unit")
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A forecast's content of result.json and the paths that were written, the page first."""
+    """The content of result.json, and the written paths, the page first."""
 
     record: dict[str, Any]
     paths: tuple[Path, ...]
 
 
 def finished_before(folder: Path, mark: str) -> Finished | None:
-    """The equal forecast that ended in this folder, all its files in place; else None."""
+    """The finished forecast with this fingerprint in `folder`; None if there is none or a file is
+    missing."""
     if not (folder / RESULT).is_file():
         return None
     record = read_json(folder / RESULT)
@@ -58,16 +59,16 @@ def write_forecast(
     settings: dict[str, Any], command: str, mark: str, inputs: list[dict[str, Any]],
     dicom: Path | None = None,
 ) -> Finished:
-    """Write everything into `folder`; result.json last, so that it says that all is there.
+    """Write all files into `folder`, result.json last: its presence means a complete forecast.
 
     Args:
         folder: of the run.
         results: by day.
-        drawn: drawn scans of the last day.
+        drawn: generated scans of the last day.
         what_if: a counterfactual of the last day.
-        settings: plain config. command: as it was typed. mark: fingerprint of the run.
-        inputs: of `input_records`.
-        dicom: reference series of a DICOM SEG of the masks; None: none is written.
+        settings: the config as builtins. command: as typed. mark: fingerprint of the run.
+        inputs: result of `input_records`.
+        dicom: reference series for a DICOM SEG of the masks; None writes no DICOM SEG.
     """
     several = len(results) > 1
     paths: list[Path] = []
@@ -163,7 +164,7 @@ def _rows(results: Sequence[Forecast], what_if: WhatIf | None) -> list[dict[str,
 
 
 def _row(result: Forecast, settings: dict[str, Any]) -> dict[str, Any]:
-    """What `collect` tabulates."""
+    """The row for `collect`."""
     low, high = result.size.interval(0.95)
     last = result.series.visits[-1]
     return {

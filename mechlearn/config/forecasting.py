@@ -1,4 +1,4 @@
-"""One patient's forecast: from a manifest to NIfTI files, figures, a page and a row."""
+"""The slice forecast of one patient: NIfTI files, figures, a page and a row."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def forecast_and_show(cfg: DictConfig) -> None:
-    """The slice forecast of the paper: files in the output folder, a table on the screen."""
+    """The slice forecast of the paper: writes files to the output folder, prints a table."""
     bundle = check_forecast(cfg)
     log.info("%s", bundle.name)
     store, result = forecast_patient(cfg, bundle)
@@ -49,7 +49,7 @@ def forecast_and_show(cfg: DictConfig) -> None:
 
 
 def _show(result: ForecastResult) -> None:
-    """The forecast on the screen: a column a slice."""
+    """Print the forecast, one column a slice."""
     rows = result.table()
     heads = [f"z {item.reference.z}" for item in result.slices]
     asked = result.row.get("what_if")
@@ -62,7 +62,7 @@ def _show(result: ForecastResult) -> None:
 
 
 def _one(names: list[str], wanted: str | None, where: str) -> str:
-    """The wanted patient, or the only one there is."""
+    """The named patient, or the only one."""
     if wanted is None and len(names) == 1:
         return names[0]
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
@@ -76,7 +76,7 @@ def _one(names: list[str], wanted: str | None, where: str) -> str:
 
 
 def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]:
-    """(store, patient): a manifest's patient is prepared on the grid that the models know."""
+    """(store, patient); a patient of a manifest is prepared on the grid of the models."""
     data = data_config(cfg)
     if data.kind == "phantom":
         names = [key.name for key in data.phantom.patients()]
@@ -105,7 +105,7 @@ def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]
 
 
 def forecast_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, ForecastResult]:
-    """Prepare the patient of `cfg` and forecast the asked day, or the held-out last visit's."""
+    """Prepare the patient of `cfg` and forecast `cfg.day`, or the day of the last visit."""
     store, patient = open_patient(cfg, models)
     store = fitting_slices(store, models)
     return store, run_forecast(
@@ -121,7 +121,7 @@ def _day(cfg: DictConfig, store: SliceStore, patient: str) -> float:
         return day_of(cfg.day, days[-1], patient)
     if len(days) < 2 or days[-1] is None:
         raise ValueError(
-            f"day=null holds the last visit out, but {patient} has {len(days)} visit(s) on days "
+            f"day=null holds out the last visit, but {patient} has {len(days)} visit(s) on days "
             f"{days}. Give the day to forecast: day=120."
         )
     return float(days[-1])
@@ -130,7 +130,8 @@ def _day(cfg: DictConfig, store: SliceStore, patient: str) -> float:
 def write_results(
     folder: Path, cfg: DictConfig, models: ModelBundle, store: SliceStore, result: ForecastResult
 ) -> list[Path]:
-    """Write row.json, slices.csv, NIfTI files, one PNG a slice and forecast.html; their paths."""
+    """Write row.json, slices.csv, NIfTI files, one PNG a slice and forecast.html; returns the
+    paths."""
     write_table(folder / "slices.csv", [s.row for s in result.slices], first=("slice_id", "z"))
     written = _write_nifti(folder, store, result)
     for item in result.slices:
@@ -165,21 +166,21 @@ def _overview(result: ForecastResult, note: str | None) -> Section:
 
 
 def _identified(item: SliceForecast, spec: GrowthSpec) -> str:
-    """Which parameters the visits identify; empty where a population prior covers them all."""
+    """Report on the identifiability of the parameters; empty with a population prior."""
     if item.forecast.population:
         return ""
-    if item.forecast.law == spec.fallback:  # what was set for the other law is not this one's
+    if item.forecast.law == spec.fallback:  # bounds and values are of the other growth model
         spec = dataclasses.replace(
             spec, law=spec.fallback, population=None, fallback=None, bounds={}, fixed={}, tied={}
         )
     try:
         return identifiability(item.timeline, spec.law, spec).text()
     except (ValueError, RuntimeError) as error:
-        return f"Not known: {error}"
+        return f"Not computed: {error}"
 
 
 def _settings(cfg: DictConfig) -> dict[str, object]:
-    """Every value that took part, by its dotted key."""
+    """The settings of the forecast by dotted key."""
     out: dict[str, object] = {}
 
     def walk(prefix: str, node: object) -> None:
@@ -196,7 +197,7 @@ def _settings(cfg: DictConfig) -> dict[str, object]:
 
 
 def _write_nifti(folder: Path, store: SliceStore, result: ForecastResult) -> list[Path]:
-    """Growth probability, forecast mask and generated scans on the last scan's own voxel grid."""
+    """Write growth probability, forecast mask and generated scans on the last scan's voxel grid."""
     visit = store.visit(result.patient, result.session)
     paths = [
         write_growth_map(visit, result.probabilities(), folder / "growth_probability.nii.gz"),

@@ -1,4 +1,4 @@
-"""The growth side of a config: its spec, and the population that it starts from."""
+"""Growth settings of a config: the spec, its population prior, and changes of treatment."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ log = logging.getLogger(__name__)
 
 
 def growth_spec(cfg: DictConfig) -> GrowthSpec:
-    """`cfg.growth`, ranges checked, its population found and fit for the model and the task.
+    """`cfg.growth` as a spec; checks ranges, and that the population suits the model and the task.
 
     Raises:
         FileNotFoundError: no such population.
-        ValueError: a value out of range; a population without the model, or of volumes where slices
-            are forecast; cross_fit where no cohort is at hand.
+        ValueError: a value out of range; a population without the growth model, or of volumes
+            where slices are forecast; cross_fit in a task without a cohort.
     """
     spec = OmegaConf.to_object(cfg.growth)
     assert isinstance(spec, GrowthSpec)
     task = cfg.task.name if "task" in cfg else ""
     if spec.law == LEARNED and task not in ("growth_fits", "population"):
         raise ValueError(
-            f"growth.law='learned' with task={task or 'forecast'!r}: it forecasts series of sizes. "
-            "Use +experiment=growth_fits, mechlearn.growth.learned_forecast.forecast_size, or "
-            "growth=pooled here."
+            f"growth.law='learned' with task={task or 'forecast'!r}: it forecasts only series of "
+            "sizes. Use growth=pooled, or use +experiment=growth_fits or "
+            "mechlearn.growth.learned_forecast.forecast_size."
         )
     if spec.population == CROSS_FIT:
         if task != "growth_fits":
             raise ValueError(
-                f"growth.population={CROSS_FIT!r}: only task=growth_fits has the cohort to fit. "
-                "Make a population with `python -m mechlearn.evaluate +experiment=population` and "
-                "give its file, or phantom or null."
+                f"growth.population={CROSS_FIT!r}: only task=growth_fits has a cohort to fit. Fit "
+                "a population with `python -m mechlearn.evaluate +experiment=population` and give "
+                "its file, or give phantom or null."
             )
     elif spec.law == LEARNED:
-        if task != "population":  # which makes one
+        if task != "population":  # this task fits the prior
             load_size_prior(spec.population)
     elif spec.population is not None:
         ensemble = load_ensemble(spec.population)
         members_for(spec, ensemble)
         if task != "growth_fits":
-            remedy = "Slices are forecast by area. Give a population of areas."
+            remedy = "Forecasts of slices are of areas. Give a population of areas."
             one_of(f"growth.population={spec.population}: unit", ensemble.unit, ("mm2",),
                    remedy=remedy)  # fmt: skip
     return spec
 
 
 def course_change(cfg: DictConfig) -> CourseChange | None:
-    """What `cfg.what_if` asks to be otherwise; None where it asks nothing.
+    """The change of treatment in `cfg.what_if`; None if it is empty.
 
     Raises:
-        ValueError: values that do not go together; a growth model without radiotherapy.
+        ValueError: values that contradict each other; a growth model without radiotherapy.
     """
     asked = {str(key): value for key, value in cfg.what_if.items() if value is not None}
     if not asked:
@@ -69,24 +69,22 @@ def course_change(cfg: DictConfig) -> CourseChange | None:
     change, spec = CourseChange(**asked), growth_spec(cfg)
     if not any(responding(spec).values()):
         raise ValueError(
-            f"what_if with growth.law={spec.law!r}, growth.population={spec.population!r}: no "
-            "growth model there knows radiotherapy, so no course changes the forecast. Use "
+            f"what_if with growth.law={spec.law!r}, growth.population={spec.population!r}: the "
+            "growth model does not include radiotherapy, so no course changes the forecast. Use "
             "growth=pooled, ode, linear_rt, logistic_rt or gompertz_rt."
         )
     return change
 
 
 def warn_of_prior(cfg: DictConfig) -> None:
-    """Log `prior_note`, where there is one."""
+    """Log `prior_note` if it is not None."""
     if (note := prior_note(cfg)) is not None:
         log.warning("%s", note)
 
 
 def prior_note(cfg: DictConfig) -> str | None:
-    """What a reader of a forecast of other data than phantoms has to know, or None.
-
-    The packaged population was fitted to phantoms, not to patients.
-    """
+    """Warning for forecasts of patients with the packaged population, which was fitted to phantoms;
+    otherwise None."""
     own = cfg.data.kind != "phantom" or ("task" in cfg and cfg.task.series is not None)
     if cfg.growth.population != PACKAGED or not own:
         return None

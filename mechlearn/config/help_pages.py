@@ -1,4 +1,4 @@
-"""The short help page of each command: what it does, three examples, the keys that matter."""
+"""The short help page of each command: purpose, three examples, the most important keys."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ HELP: Mapping[str, HelpPage] = {
             "data": "data set: brats, lumiere, ucsf_alptdg, ..., manifest, phantom",
             "data.root": "folder of the data set, or several: [/data/GLI,/data/PED]",
             "data.manifest": "CSV of your own files, with data=manifest",
-            "mode": "prepare, or check: a table of what is wrong, nothing is written",
-            "skip": "check.json of a check: its bad visits are left out",
+            "mode": "prepare, or check: only report errors in the files",
+            "skip": "check.json of a check: leave out its bad visits",
             "data.prepare.size": "pixels along each side of a slice (256)",
-            "data.prepare.pixel_mm": "their spacing in mm (1.0)",
-            "data.label_scheme": "what the labels mean, where the data set does not say",
-            "data.workers": "processes",
+            "data.prepare.pixel_mm": "size of a pixel in mm (1.0)",
+            "data.label_scheme": "meaning of the labels, where the data set does not define it",
+            "data.workers": "number of processes",
             "data.name": "name of the store",
         },
     ),
@@ -47,7 +47,7 @@ HELP: Mapping[str, HelpPage] = {
         ),
         {
             "+experiment": "recipe: ddpm_brats, regressor_brats, segmenter_brats, ..._phantom",
-            "data": "data set whose store is read",
+            "data": "data set to train on",
             "trainer": "default, or ddp for several GPUs",
             "trainer.max_steps": "training steps",
             "data.loader.batch_size": "slices per process and step",
@@ -55,7 +55,7 @@ HELP: Mapping[str, HelpPage] = {
             "resume": "auto: the newest checkpoint of this experiment; or a path",
             "init": "checkpoint whose weights training starts from",
             "logger": "csv or wandb (logger.offline=true needs no account)",
-            "name": "of the run's folder and group",
+            "name": "name of the run's folder and group",
         },
     ),
     "evaluate": HelpPage(
@@ -68,14 +68,14 @@ HELP: Mapping[str, HelpPage] = {
         {
             "+experiment": "grid_search, longitudinal, sizes, growth_fits, population, guide_gain",
             "task.split": "train, val or test patients",
-            "task.patients": "the first N of them",
+            "task.patients": "number of patients (the first N)",
             "task.series": "CSV of tumour sizes (growth_fits, population)",
             "sampler": "labels, fast or paper",
             "sampler.nl": "noise level that a scan is encoded to (200)",
-            "sampler.scale": "guidance scale in the paper's numbers (50k)",
+            "sampler.scale": "guidance scale on the paper's scale (50k)",
             "growth": "growth model: pooled, ode, gompertz, ...",
             "checkpoints.denoiser": "checkpoint or exported folder; demo: packaged",
-            "hydra.sweep.dir": "folder of a sweep; the same command resumes there",
+            "hydra.sweep.dir": "folder of a sweep; the same command resumes it",
         },
     ),
     "forecast": HelpPage(
@@ -88,21 +88,21 @@ HELP: Mapping[str, HelpPage] = {
         ),
         {
             "patient": "CSV of visits or of volumes, or the folder of one visit",
-            "patient_id": "which patient of the CSV",
-            "day": "days, +60 after the last visit, a date, several: +60,+120; null holds it out",
+            "patient_id": "patient of the CSV, if it has several",
+            "day": "120, +60 (after the last visit), a date, or several; null: last visit held out",
             "mode": "volume (3D, no drawing), slices (the paper's), auto",
-            "prior": "what other patients teach: auto, or a file of your own",
+            "prior": "prior of sizes from other patients: auto, or your own file",
             "where": "order of growth: auto, travel or distance",
-            "draw": "tumour slices drawn as they may look (3); 0 for none",
-            "what_if.rt_start_day": "counterfactual: another start; what_if.rt=false: none",
+            "draw": "number of generated slices (3); 0 for none",
+            "what_if.rt_start_day": "counterfactual start of radiotherapy; what_if.rt=false: none",
             "growth": "growth model of what_if and of mode=slices",
             "sampler": "sampler of mode=slices",
-            "seed": "of the bootstrap and of drawn scans",
-            "--quiet, --json": "print warnings alone, or result.json alone (mode=volume)",
+            "seed": "of the bootstrap and of generated scans",
+            "--quiet, --json": "print only warnings, or only result.json (mode=volume)",
         },
     ),
     "export": HelpPage(
-        "Write a trained pair as a folder to pass on: safetensors, MONAI bundle, Hugging Face.",
+        "Export a trained pair as a folder: safetensors, MONAI bundle, Hugging Face.",
         (
             "checkpoints.denoiser=ddpm.pt checkpoints.guide=segmenter.pt out=exports/mymodel",
             "format=monai out=exports/bundle",
@@ -115,17 +115,17 @@ HELP: Mapping[str, HelpPage] = {
             "out": "folder to write",
             "overwrite": "replace an older export",
             "half": "store float16",
-            "name": "of the model",
-            "description": "for its card",
-            "license": "of the weights",
-            "guide": "which packaged guide: segmenter or regressor",
+            "name": "name of the model",
+            "description": "description for its card",
+            "license": "license of the weights",
+            "guide": "packaged guide: segmenter or regressor",
         },
     ),
 }
 
 
 def help_text(name: str) -> str:
-    """The page of one command, as it is printed."""
+    """The help page of one command as text."""
     page = HELP[name]
     wide = max(map(len, page.keys))
     return "\n".join(

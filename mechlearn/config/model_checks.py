@@ -1,4 +1,4 @@
-"""The models of an evaluation or a forecast, and the one check that the data fit them."""
+"""Load the models of an evaluation or a forecast, and check that the data match them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_forecast", "check_grid", "load_bundle"]
 
 
 def check_forecast(cfg: DictConfig) -> ModelBundle:
-    """All that a forecast can be refused for; the models, whose grid the data is brought to."""
+    """Check the settings of a forecast; returns the models, whose grid the data are prepared on."""
     spec = sampler_spec(cfg)
     growth_spec(cfg)
     course_change(cfg)
@@ -36,10 +36,10 @@ def load_bundle(cfg: DictConfig, spec: SamplerSpec) -> ModelBundle:
 
 
 def check_grid(cfg: DictConfig, models: ModelBundle) -> None:
-    """Refuse data on another grid, or scaled otherwise, than the models were trained on.
+    """ValueError for data with another grid or intensity scale than those of the training.
 
-    `data.prepare` is asked, before anything is prepared: `stores.open_store` refuses a store that
-    was made otherwise.
+    The check compares `data.prepare`; `stores.open_store` refuses a store that was prepared with
+    other settings.
     """
     asked, model = data_config(cfg).prepare, models.denoiser
     known = list(asked.contrasts)

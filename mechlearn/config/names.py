@@ -1,4 +1,4 @@
-"""Names of folders and groups: OmegaConf resolvers that the recipes use."""
+"""Names of folders and groups: OmegaConf resolvers for the recipes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["cell_folder", "in_multirun", "register_resolvers", "run_name", "swee
            "unshared_folder"]  # fmt: skip
 
 LONGEST = 120  # characters of a run's name, for a list of runs
-LONGEST_FOLDER = 180  # well below what file systems allow
+LONGEST_FOLDER = 180  # below the limit of file systems
 
 
 def cell_folder(number: Any, overrides: str) -> str:
-    """`grid_search,sampler.nl=200,sampler.scale=10k`: readable, never a path of several parts.
+    """Folder name of a sweep's cell from its overrides: `grid_search,sampler.nl=200`.
 
-    Its overrides alone name a cell, so that a sweep over more values finds its finished cells
-    again; a long name is cut and ends with a digest of all of it. Without overrides its number.
+    The name depends only on the overrides, so a sweep over more values finds its finished cells. A
+    long name is cut and ends with a digest of the full name. Without overrides: the job number.
     """
     given = re.sub(r"(^|,)\+?experiment=", r"\1", overrides or "")
     words = re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", given)
@@ -33,7 +33,7 @@ def cell_folder(number: Any, overrides: str) -> str:
 
 
 def _cut(words: str, longest: int, *, whole: str) -> str:
-    """At most `longest` characters; a name that is cut ends with a digest of the whole."""
+    """The name cut to `longest` characters; a cut name ends with a digest of `whole`."""
     if len(words) <= longest:
         return words
     return f"{words[: longest - 9]}-{zlib.crc32(whole.encode()):08x}"
@@ -41,10 +41,10 @@ def _cut(words: str, longest: int, *, whole: str) -> str:
 
 @cache
 def unshared_folder(path: str) -> str:
-    """The folder `path`, made here, or `path-2`, `path-3`, ... where another process made it.
+    """Make the folder `path`, or `path-2`, `path-3`, ... if another process made it; its name.
 
-    Commands that start in the same second would otherwise write into one folder. Where it cannot be
-    made the name is returned as it is: the command then says why.
+    Commands that start in the same second then have different folders. If the folder cannot be
+    made, `path` is returned, and the command reports the error later.
     """
     number, name = 1, path
     while True:
@@ -73,10 +73,7 @@ def sweep_group() -> str | None:
 
 
 def run_name(name: str) -> str:
-    """`name`; in a sweep followed by the job's overrides, so that a list of runs is readable.
-
-    Overrides that say where files lie are left out.
-    """
+    """`name`, in a sweep with the job's overrides; overrides with file paths are left out."""
     if not in_multirun():
         return name
     words = words_without_places([str(word) for word in HydraConfig.get().overrides.task])
@@ -85,11 +82,11 @@ def run_name(name: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Make the resolvers of the recipes known; may be called twice."""
+    """Register the resolvers of the recipes; may be called twice."""
     OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
     OmegaConf.register_new_resolver("unshared_folder", unshared_folder, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_group", sweep_group, replace=True)
 
 
-register_resolvers()  # on import: a launcher's worker unpickles the task, it runs no entry point
+register_resolvers()  # on import, because workers of a launcher run no entry point

@@ -1,4 +1,4 @@
-"""For a configuration that does not compose: which key was probably meant."""
+"""Suggestions for misspelt keys of a configuration that does not compose."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mechlearn.config import recipes
 
 __all__ = ["misspelt"]
 
-LIKE = 0.6  # share of equal letters from which a key is offered
+LIKE = 0.6  # least similarity (difflib) of a suggested key
 
 
 def misspelt(command: str, words: Sequence[str]) -> list[str]:
-    """One line for each override whose key the command does not have; [] where all are known.
+    """One line for each override with an unknown key; [] where all are known.
 
     Args:
-        command: recipe that the overrides are for.
+        command: recipe of the overrides.
         words: the command line, such as `["+experiment=demo", "sampler.stesp=4"]`.
     """
     overrides = [w for w in words if "=" in w and not w.startswith("-")]
@@ -47,7 +47,7 @@ def _composed(command: str, overrides: list[str]) -> DictConfig | None:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=recipes.conf_dir()):
             return compose(command, overrides)
-    except (HydraException, OmegaConfBaseException):  # Hydra has named the recipe that is wrong
+    except (HydraException, OmegaConfBaseException):  # Hydra's message names the wrong recipe
         return None
 
 
@@ -60,7 +60,7 @@ def _keys(node: Any, above: str = "") -> Iterator[str]:
 def _line(command: str, key: str, known: set[str]) -> str:
     like = difflib.get_close_matches(key, sorted(known), n=1, cutoff=LIKE)
     last = key.split(".")[-1]
-    if not like:  # the right name in another group
+    if not like:  # the same name in another group
         like = sorted(k for k in known if k.split(".")[-1] == last)[:1]
-    meant = f"Did you mean {like[0]}?" if like else "No key is like it."
+    meant = f"Did you mean {like[0]}?" if like else "No key is similar."
     return f"{key}: {command} has no such key. {meant} --help lists the main ones."

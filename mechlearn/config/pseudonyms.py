@@ -1,7 +1,7 @@
-"""What Weights & Biases gets of patients: pseudonyms and numbers, unless the user asks for more.
+"""Data protection for Weights & Biases: pseudonyms replace names of patients.
 
-A text is sent only where its key is in `PLAIN` (names of methods, models and settings) and a file's
-place never; days of single patients are left out.
+A text is sent only if its key is in `PLAIN` (names of methods, models and settings). File paths and
+days of patients are never sent.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ PLAIN = frozenset((
     "law", "law_used", "method", "model", "model_version", "order", "population", "precision",
     "setup", "solver", "split", "unit", "weights",
 ))  # fmt: skip
-WITH_SLASH = ("weights", "fingerprint")  # digests, no places
-NAMES = ("patient", "session", "slice_id", "series", "task", "case", "name")  # also where a number
+WITH_SLASH = ("weights", "fingerprint")  # digests, not paths
+NAMES = ("patient", "session", "slice_id", "series", "task", "case", "name")  # also if a number
 DAY = re.compile(r"(^|_)day(_|$)")
 PLACES = re.compile(r"(^|\.)(root|tables|manifest|series|patients_table|companion|options|mix)\b")
 NUMBER = re.compile(r"[\d.,\[\]eE+ -]*")
 
 
 def without_places(values: Any, key: str = "") -> Any:
-    """A nested config without the places of the user's files: checkpoints' folders, tables, roots.
+    """A nested config without paths of the user's files: checkpoints, tables, roots.
 
     Example:
         >>> without_places({"data": {"manifest": "Anna.csv", "size": 256}})
@@ -40,7 +40,7 @@ def without_places(values: Any, key: str = "") -> Any:
 
 
 def words_without_places(words: Sequence[str]) -> list[str]:
-    """Overrides of a command line, those left out that say where files lie."""
+    """Overrides of a command line without those that hold file paths."""
     parts = [(word, *word.partition("=")[::2]) for word in words]
     return [word for word, key, value in parts if not _is_place(key, value)]
 
@@ -53,10 +53,10 @@ def _is_place(key: str, text: str) -> bool:
 def without_patients(
     tables: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, list[dict[str, Any]]]:
-    """Tables of rows with pseudonyms for patients, visits and all texts that may hold them.
+    """Tables with pseudonyms in place of patients, visits and all texts that may hold them.
 
-    One text has one pseudonym in all tables (`patient 3`, numbered in order of the texts), so that
-    their rows can be joined. Columns of days are left out.
+    A text has the same pseudonym in all tables (`patient 3`, numbered in sorted order), so that
+    rows can be joined. Columns of days are left out.
 
     Args:
         tables: name -> flat rows.
@@ -69,13 +69,13 @@ def without_patients(
     texts: dict[str, set[str]] = {}
     for row in (row for rows in tables.values() for row in rows):
         for key, value in row.items():
-            if _tells(key, value):
+            if _may_identify(key, value):
                 texts.setdefault(key, set()).add(str(value))
-    told = {key: {text: f"{key} {n}" for n, text in enumerate(sorted(found), 1)}
+    pseudonyms = {key: {text: f"{key} {n}" for n, text in enumerate(sorted(found), 1)}
             for key, found in texts.items()}  # fmt: skip
     return {
         name: [
-            {key: told[key][str(value)] if _tells(key, value) else value
+            {key: pseudonyms[key][str(value)] if _may_identify(key, value) else value
              for key, value in row.items() if not DAY.search(key)}
             for row in rows
         ]
@@ -83,8 +83,8 @@ def without_patients(
     }  # fmt: skip
 
 
-def _tells(key: str, value: Any) -> bool:
-    """Whether a cell may name a patient."""
+def _may_identify(key: str, value: Any) -> bool:
+    """Whether a cell may identify a patient."""
     if key in NAMES:
         return value is not None
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Where the recipes (`conf/`) are: in an installed wheel, or beside the package in a checkout."""
+"""The folder of the recipes (`conf/`): in an installed wheel, or in a checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def conf_dir() -> str:
     """Absolute path of the recipes: the wheel's copy first, then the checkout's `conf/`.
 
     Raises:
-        FileNotFoundError: neither is there.
+        FileNotFoundError: neither exists.
     """
     package = Path(mechlearn.__file__).resolve().parent
     for folder in (package / "conf", package.parent / "conf"):

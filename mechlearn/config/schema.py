@@ -1,7 +1,7 @@
-"""The typed shape of every recipe: a misspelt key or a word for a number is refused at once.
+"""Schemas of all recipes: an unknown key or a wrong type is an error.
 
-Values of sampler, growth, maps, slices and phantoms are the library's own specs, so that a default
-lives in one place; their ranges are checked when `build` turns a node into its spec.
+The nodes of sampler, growth, maps, slices and phantoms are the library's specs, so a default is
+defined only once; a spec checks its ranges when it is built from a node.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PathsConfig:
 
 @dataclass
 class ScheduleConfig:
-    """Of the models in training; a trained model carries its own."""
+    """Noise schedule of a training; trained models hold theirs in their checkpoint."""
 
     kind: str = "linear"
     levels: int = 1000
@@ -54,12 +54,12 @@ class ScheduleConfig:
 
 @dataclass
 class LoaderConfig:
-    """How slices are fed to a training run."""
+    """Loaders of a training run."""
 
     batch_size: int = 10
     num_workers: int = 2
     flip: bool = True
-    val_slices: int | None = None  # evenly spaced over all validation patients; null for every one
+    val_slices: int | None = None  # evenly spaced over all validation patients; null for all
     tumour_share: float | None = None  # of the drawn slices; null draws each slice once a pass
     drop_contrasts: float = 0.0  # probability that a contrast of a training slice is left out
     shares: dict[str, float] = field(default_factory=dict)  # data set -> share of training slices
@@ -68,36 +68,36 @@ class LoaderConfig:
 
 @dataclass
 class DataConfig:
-    """Where slices come from: `kind` is phantom, manifest, or a public cohort (data.adapters)."""
+    """Source of slices: `kind` is phantom, manifest, or a public cohort (data.adapters)."""
 
     kind: str = MISSING
     name: str | None = None  # of the store below paths.stores
-    root: Any = None  # a cohort: one folder or several; phantom: where it is written
-    tables: Any = None  # of a cohort, where they do not lie below root: files or their folder
+    root: Any = None  # a cohort: one folder or several; phantom: output folder
+    tables: Any = None  # of a cohort, if they are not below root: files or their folder
     manifest: str | None = None  # CSV of your own NIfTI files
     contrasts: list[str] | None = None  # channels of a model in training; null for all of the store
-    label_scheme: str | None = None  # of a cohort, where its own is not the right one
-    options: dict[str, Any] = field(default_factory=dict)  # of a cohort's adapter alone
+    label_scheme: str | None = None  # of a cohort, replaces its default
+    options: dict[str, Any] = field(default_factory=dict)  # keys of a cohort's adapter
     workers: int = 1  # processes that prepare or generate
     skip_bad: bool = False
     prepare: PrepareSpec = field(default_factory=PrepareSpec)
-    splits: SplitSpec = field(default_factory=SplitSpec)  # where the source brings none
+    splits: SplitSpec = field(default_factory=SplitSpec)  # if the source has none
     phantom: PhantomSpec = field(default_factory=PhantomSpec)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
 
 
 @dataclass
 class ModelConfig:
-    """A network in training; warm-up and decay belong to it because they depend on its size."""
+    """A network in training; warm-up and decay are here because they depend on its size."""
 
     kind: str = MISSING  # ddpm, regressor or segmenter
     network: dict[str, Any] = MISSING
     ema_decay: float = 0.9999
-    vlb_weight: float = 0.001  # ddpm alone
-    label_dropout: float = 0.1  # ddpm with a label map alone: share of images without one
-    adversarial_l2: float = 0.0  # guides alone: trained on the worst image so near to each slice
-    adversarial_smooth_px: float = 0.0  # half of these along the gradient smoothed as in sampling
-    levels: str = "uniform"  # or importance, by the losses so far (Nichol & Dhariwal)
+    vlb_weight: float = 0.001  # only ddpm
+    label_dropout: float = 0.1  # only ddpm with a label map: share of images without one
+    adversarial_l2: float = 0.0  # only guides: L2 norm of adversarial perturbations of a slice
+    adversarial_smooth_px: float = 0.0  # half of these use the gradient smoothed as in sampling
+    levels: str = "uniform"  # or importance, by past losses (Nichol & Dhariwal)
     low_level_share: float = 0.0
     low_level: int = 500
     warmup_steps: int = 0
@@ -120,12 +120,12 @@ class CheckpointsConfig:
 
     denoiser: str = "demo"
     guide: str = "demo"
-    drawer: str = "demo"  # of a volume forecast: denoiser that draws under labels
+    drawer: str = "demo"  # label-conditioned denoiser of a volume forecast
 
 
 @dataclass
 class CommonConfig:
-    """What every command that samples or trains composes."""
+    """Keys of all commands that sample or train."""
 
     name: str = MISSING  # of the experiment: names output folders and W&B runs
     seed: int = 0
@@ -154,61 +154,61 @@ class TrainConfig(CommonConfig):
 class EvaluateConfig(CommonConfig):
     task: TaskSpec = field(default_factory=TaskSpec)
     accelerator: str = "auto"
-    rerun: bool = False  # also what an equal job has finished in the same folder before
+    rerun: bool = False  # run again although an equal job has finished in the same folder
     objectives: list[str] = field(default_factory=list)  # keys of the row, for a sweeper
     logger: dict[str, Any] = MISSING
 
 
 @dataclass
 class WhatIfConfig:
-    """Radiotherapy otherwise than it was; all null: not asked."""
+    """Counterfactual radiotherapy; all null: no counterfactual forecast."""
 
-    rt: bool | None = None  # false: none at all
+    rt: bool | None = None  # false: no radiotherapy
     rt_start_day: float | None = None
     dose_gy: float | None = None  # with fractions
     fractions: int | None = None
-    course: int | None = None  # which one is changed, from 1; null for the last
+    course: int | None = None  # number of the changed course, from 1; null for the last
 
 
 @dataclass
 class ForecastConfig(CommonConfig):
-    mode: str = "auto"  # volume: 3D map without drawing; slices: the paper's; auto: by the data
+    mode: str = "auto"  # volume: 3D map; slices: the method of the paper; auto: by the data
     patient: str | None = None  # manifest CSV, table of volumes or folder of one visit
-    patient_id: str | None = None  # which one, where the manifest holds several
+    patient_id: str | None = None  # patient, if the manifest holds several
     patients_table: str | None = None  # volume: CSV of covariates and treatments
-    day: Any = None  # days, +60 after the last visit, a date, or several; null holds the last out
+    day: Any = None  # 120, +60 (after the last visit), a date, or several; null: last held out
     prior: str | None = "auto"  # volume: packaged prior of gliomas, or a file
-    draw: int = 3  # volume: slices drawn at quantiles of the volume; 0 for none
+    draw: int = 3  # volume: number of generated slices, at quantiles of the volume; 0 for none
     where: str = "auto"  # volume: order of growth, see spatial.volume_arrival
-    dicom_reference: str | None = None  # volume: series whose grid a DICOM SEG of the map takes
-    count: int = 3  # slices
+    dicom_reference: str | None = None  # volume: series that a DICOM SEG of the map refers to
+    count: int = 3  # number of slices
     maps: MapSpec = field(default_factory=MapSpec)
     what_if: WhatIfConfig = field(default_factory=WhatIfConfig)
-    show: str = "table"  # volume: on the screen; or quiet, json (flags --quiet and --json)
+    show: str = "table"  # volume: terminal output; or quiet, json (flags --quiet and --json)
     accelerator: str = "auto"
 
 
 @dataclass
 class PrepareConfig:
     name: str = "prepare"
-    mode: str = "prepare"  # or check: examine every visit, make nothing
+    mode: str = "prepare"  # or check: examine all visits, prepare nothing
     align: str | None = None  # folder: co-register the visits of data.manifest into it
-    strip: str | None = None  # folder: brain masks of its visits, made by `command`
-    segment: str | None = None  # folder: segmentations of its visits, made by `command`
+    strip: str | None = None  # folder: brain masks of the visits, made by `command`
+    segment: str | None = None  # folder: segmentations of the visits, made by `command`
     command: str | None = None  # with the words INPUT (or T1N, T1C, T2W, T2F) and OUTPUT
-    skip: str | None = None  # check.json of mode=check: its bad visits are left out
+    skip: str | None = None  # check.json of mode=check: leave out its bad visits
     data: DataConfig = field(default_factory=DataConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass
 class ExportConfig:
-    """A trained pair as a folder to pass on."""
+    """Export of a trained pair as a folder."""
 
     name: str = MISSING  # of the model
     format: str = "safetensors"  # or monai, huggingface
     out: str = MISSING
-    overwrite: bool = False  # replaces an older export, nothing else
+    overwrite: bool = False  # replace an older export
     half: bool = False
     description: str = ""
     license: str = "apache-2.0"
@@ -231,7 +231,7 @@ SCHEMAS = {
 
 
 def register() -> None:
-    """Make the schemas and resolvers that the recipes name known to Hydra; may be called twice."""
+    """Register the schemas and resolvers of the recipes with Hydra; may be called twice."""
     register_resolvers()
     store = ConfigStore.instance()
     for name, schema in SCHEMAS.items():

@@ -1,4 +1,4 @@
-"""The score command: one forecast or many against the truth, and models ranked on one page."""
+"""The score command: score forecasts against the truth, and rank models on one page."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ __all__ = ["score_and_show", "score_models_and_show"]
 
 
 def _consoles() -> tuple[Console, Console]:
-    """Of results and of progress."""
-    wide = None if sys.stdout.isatty() else 140  # a file takes whole names
+    """Consoles for results and for progress."""
+    wide = None if sys.stdout.isatty() else 140  # names are not cut in a file
     return Console(width=wide), Console(stderr=True)
 
 
 def score_and_show(args: argparse.Namespace) -> int:
-    """PRED TRUTH LAST: a table, `score.json`, `patients.csv` and a figure. Returns 0."""
+    """Score PRED TRUTH LAST: prints a table, writes `score.json`, `patients.csv` and a figure.
+
+    Returns 0, the exit status.
+    """
     console, errors = _consoles()
     if args.more:
-        raise ValueError(f"{' '.join(args.more)}: PRED TRUTH LAST are three paths; further models' "
-                         "folders need --cases.")  # fmt: skip
+        raise ValueError(f"{' '.join(args.more)}: give three paths, PRED TRUTH LAST; folders of "
+                         "several models need --cases.")  # fmt: skip
     result = score(args.pred, truth=args.truth, last=args.last, brain=args.brain,
                    cavity=args.cavity, threshold=args.threshold,
                    progress=lambda name: errors.print("scoring", name, markup=False))
@@ -48,11 +51,14 @@ def score_and_show(args: argparse.Namespace) -> int:
 
 
 def score_models_and_show(args: argparse.Namespace) -> int:
-    """MODEL... --cases TABLE: tables and `leaderboard.html`. Returns 0."""
+    """Score MODEL... --cases TABLE: prints a table, writes tables and `leaderboard.html`.
+
+    Returns 0, the exit status.
+    """
     console, errors = _consoles()
     if args.brain is not None:
-        raise ValueError("--brain: with --cases the brain stands in the table, column brain or "
-                         "brain_mask.")  # fmt: skip
+        raise ValueError("--brain: with --cases give the brain in the table, in the column brain "
+                         "or brain_mask.")  # fmt: skip
     folders = [f for f in (args.pred, args.truth, args.last, *args.more) if f is not None]
     cases = read_held_out(args.cases, cavity=args.cavity)
     scores = score_models(folders, cases, threshold=args.threshold,

@@ -1,4 +1,4 @@
-"""Where series of tumour sizes come from: a plain CSV, a slice store, or phantoms never painted."""
+"""Sources of series of tumour sizes: a CSV, a slice store, or phantoms without images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL = "all"  # patients of every split
 
 
 def check_series(cfg: DictConfig, task: TaskSpec) -> None:
-    """All that the source of series can be refused for in seconds."""
+    """Fast checks of the source of series; raises the errors of its readers."""
     if task.series is not None:
         table = read_series(_path(task))
         complete(table.timelines, companion=task.companion, patients=task.patients_table)
@@ -36,7 +36,7 @@ def check_series(cfg: DictConfig, task: TaskSpec) -> None:
     phantom = data_config(cfg).kind == "phantom"
     splits = ("train", "val", "test", *((SERIES,) if phantom else (ALL,)))
     one_of("task.split", task.split, splits,
-           remedy=f"data={cfg.data.kind} has no other.")  # fmt: skip
+           remedy=f"data={cfg.data.kind} has no other split.")  # fmt: skip
     seen = phantom and task.split == SERIES and cfg.growth.population == PACKAGED
     if seen and task.name == "growth_fits":
         raise ValueError(
@@ -51,9 +51,9 @@ def _path(task: TaskSpec) -> Path:
 
 
 def open_series(cfg: DictConfig, task: TaskSpec) -> CohortSeries:
-    """The series of `task.series`, else the growth slices of `data`.
+    """The series of `task.series`, or of the slices of `data`.
 
-    Phantoms are measured without being painted, seconds a patient; finished ones are kept below
+    Sizes of phantoms are measured without generating images (seconds a patient) and kept below
     `paths.data`.
     """
     rt_duration_days = growth_spec(cfg).rt_duration_days
@@ -75,7 +75,7 @@ def _phantoms(cfg: DictConfig, task: TaskSpec) -> CohortSeries:
     data = data_config(cfg)
     keys = data.phantom.patients(task.split)[: task.patients]
     parts = Path(cfg.paths.data).expanduser() / f"{data.name}_series"
-    log.info("phantom tumours are grown and measured, not painted; finished patients: %s", parts)
+    log.info("phantom tumours are simulated and measured without images; results: %s", parts)
     parts.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(parts.parent / f".{parts.name}.lock")):
         grown = tracked_series(

@@ -1,4 +1,4 @@
-"""From a composed config to the library's specs; nothing heavy is imported."""
+"""The library's specs from a composed config, without slow imports."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def typed_words() -> list[str]:
 
 
 def typed_command(name: str) -> str:
-    """The command line of this job, for files that say where they come from."""
+    """The command line of this job, for the provenance in written files."""
     return " ".join([f"python -m mechlearn.{name}", *typed_words()])
 
 
 def sampler_spec(cfg: DictConfig) -> SamplerSpec:
-    """`cfg.sampler`, ranges checked."""
+    """`cfg.sampler` as a spec, which checks its ranges."""
     spec = OmegaConf.to_object(cfg.sampler)
     assert isinstance(spec, SamplerSpec)
     return spec
 
 
 def map_spec(node: DictConfig) -> MapSpec:
-    """A `maps` node, ranges checked."""
+    """A `maps` node as a spec, which checks its ranges."""
     spec = OmegaConf.to_object(node)
     assert isinstance(spec, MapSpec)
     return spec
 
 
 def plain_values(node: DictConfig) -> dict[str, Any]:
-    """A config as plain nested builtins."""
+    """A config as nested builtin values."""
     plain = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plain, dict)
     return {str(k): v for k, v in plain.items()}

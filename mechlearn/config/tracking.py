@@ -1,4 +1,4 @@
-"""The logger of a job, begun and finished; data, models and rows as W&B artifacts."""
+"""The logger of a job, and data, models and rows as W&B artifacts."""
 
 from __future__ import annotations
 
@@ -32,22 +32,21 @@ __all__ = ["begin", "data_summary", "end_evaluation", "end_training", "origin", 
 
 FORECASTS = ("longitudinal", "growth_fits")  # tasks of a growth model
 OURS = ("patient_names", "images")  # keys of conf/logger/wandb.yaml that are not W&B's
-# What W&B would collect by itself: what the terminal shows, the command line, changes of files.
+# W&B must not collect terminal output, the command line and file changes by itself.
 QUIET = {"console": "off", "disable_git": True, "x_disable_machine_info": True}
-DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable; the user's choice stands
+DATA_DIR = "WANDB_DATA_DIR"  # W&B's variable; a value set by the user is kept
 MOST_ROWS = 10_000  # of a table that W&B shows; the artifact has the whole file
 
 
 @contextmanager
 def running_logger(cfg: DictConfig) -> Iterator[Logger]:
-    """`cfg.logger`, finished at the end; a resumed training goes on in the W&B run it began.
+    """Context manager of `cfg.logger`; a resumed training continues its W&B run.
 
-    W&B keeps one run a process unless it is finished: without this the jobs of a sweep would all
-    write into the first one's. Nothing is begun, and nothing of W&B imported, before the logger is
-    first written to.
+    The W&B run is finished at the end, because all jobs of a sweep in one process would otherwise
+    write into one run. W&B is imported and the run started at the first write to the logger.
     """
     node = {key: value for key, value in cfg.logger.items() if key not in OURS}
-    # Not among Hydra's own arguments: W&B takes no config nodes.
+    # As keyword arguments, because Hydra converts values to config nodes, which W&B refuses.
     logger: Logger = instantiate(node, _partial_=True)(**_run_values(cfg))
     status = "failed"
     with _staged_in(output_dir() / "wandb"):
@@ -63,7 +62,7 @@ def running_logger(cfg: DictConfig) -> Iterator[Logger]:
 
 @contextmanager
 def _staged_in(folder: Path) -> Iterator[None]:
-    """W&B keeps what it is yet to upload in the run's folder, not in the user's home."""
+    """W&B stores files before upload in the run's folder, not in the user's home."""
     if DATA_DIR in os.environ:
         yield
         return
@@ -75,12 +74,12 @@ def _staged_in(folder: Path) -> Iterator[None]:
 
 
 def _names(cfg: DictConfig) -> bool:
-    """Whether the user wants patients' names, days and places of files in W&B."""
+    """Whether the user allows names of patients, days and file paths in W&B."""
     return bool(cfg.logger.get("patient_names"))
 
 
 def _run_values(cfg: DictConfig) -> dict[str, Any]:
-    """Of W&B: tags besides those of the recipe, and the run of the checkpoint gone on from."""
+    """Arguments of the W&B logger: tags, privacy settings, and the run of a resumed training."""
     if not str(cfg.logger.get("_target_")).endswith("WandbLogger"):
         return {}
     tags = [*_tags(cfg), *cfg.logger.get("tags", [])]
@@ -94,7 +93,7 @@ def _run_values(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _tags(cfg: DictConfig) -> list[str]:
-    """What a list of runs is filtered by: kind of model, data, contrasts, growth model, version."""
+    """Tags of a run: kind of model, data, contrasts, growth model, version."""
     tags = [cfg.model.kind if "model" in cfg else cfg.guide.kind, cfg.data.name or cfg.data.kind]
     if cfg.data.contrasts is not None:
         tags.append("+".join(cfg.data.contrasts))
@@ -104,12 +103,13 @@ def _tags(cfg: DictConfig) -> list[str]:
 
 
 def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) -> None:
-    """Log the config; the W&B run starts here, with the artifacts that the job reads.
+    """Log the config and, to W&B, the artifacts that the job reads.
 
-    The data of an evaluation is logged at its end: a phantom cohort is made on the way.
+    The data of an evaluation are logged at its end, because a phantom cohort is generated during
+    the job.
 
     Raises:
-        ValueError: W&B refuses, for want of an account or of a connection.
+        ValueError: an error of W&B, such as no account or no connection.
     """
     try:
         logger.log_hyperparams(_sent(logger, cfg, plain_values(cfg)))
@@ -117,8 +117,8 @@ def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) ->
         if not type(error).__module__.startswith("wandb."):
             raise
         raise ValueError(
-            f"logger=wandb: {error} Log in once with `wandb login`, or take logger.offline=true "
-            "and `wandb sync` later, or logger=csv."
+            f"logger=wandb: {error} Log in once with `wandb login`, or use logger.offline=true "
+            "and `wandb sync` later, or use logger=csv."
         ) from error
     if "model" in cfg:
         use_data(logger, cfg)
@@ -133,14 +133,14 @@ def begin(logger: Logger, cfg: DictConfig, models: ModelBundle | None = None) ->
 
 
 def _sent(logger: Logger, cfg: DictConfig, values: dict[str, Any]) -> dict[str, Any]:
-    """What a logger gets of a config: all of it here, no places of files in W&B."""
+    """The config for a logger: complete, but for W&B without file paths."""
     if _names(cfg) or lineage.wandb_run(logger) is None:
         return values
     return dict(without_places(values))
 
 
 def use_data(logger: Logger, cfg: DictConfig) -> None:
-    """Tell W&B what data the run reads: counts and digests, neither images nor patients."""
+    """Log the data of the run to W&B: counts and digests, no images and no patients."""
     run = lineage.wandb_run(logger)
     if run is None:
         return
@@ -157,9 +157,9 @@ def use_data(logger: Logger, cfg: DictConfig) -> None:
 
 
 def data_summary(store: SliceStore) -> dict[str, Any]:
-    """What a store holds, a split at a time: equal for equal data, whoever prepared it where.
+    """Counts and digests of a store by split; equal for equal data.
 
-    Its digests change with any patient's name, visit, day, slice, brain or tumour size.
+    The digests depend on names of patients, visits, days, slices, and sizes of brain and tumour.
     """
     splits: dict[str, Any] = {}
     sources: Counter[str] = Counter()
@@ -184,13 +184,13 @@ def _digest(lines: list[str]) -> str:
 
 
 def origin(logger: Logger, cfg: DictConfig) -> dict[str, Any]:
-    """For the card of a training's weights: the W&B artifact and run they belong to, if any."""
+    """The W&B artifact and run of a training, for the card of its weights; empty without W&B."""
     run = lineage.wandb_run(logger)
     return {} if run is None else {"wandb": lineage.model_origin(run, cfg.name)}
 
 
 def end_training(logger: Logger, cfg: DictConfig, row: Row, card: dict[str, Any]) -> None:
-    """Log a training's exported weights, with the row's numbers, as a W&B model artifact."""
+    """Log the exported weights of a training with the numbers of its row as a W&B artifact."""
     run = lineage.wandb_run(logger)
     if run is None or "model" not in row:
         return

@@ -1,4 +1,4 @@
-"""One training run: data, module, trainer, and what it leaves behind."""
+"""The train command: data, module, trainer, and the files of the run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def train_model(cfg: DictConfig) -> None:
-    """Train; leaves checkpoints, metrics, model.pt and row.json in the output folder."""
+    """Train; writes checkpoints, metrics, model.pt and row.json to the output folder."""
     validate.check_train(cfg)
     pl.seed_everything(cfg.seed, workers=True)
     store = stores.open_store(cfg, splits=("train", "val"))
@@ -33,7 +33,7 @@ def train_model(cfg: DictConfig) -> None:
         tracking.begin(logger, cfg)
         resumed = build.resume_path(cfg)
         if resumed is not None:
-            remove_litter(resumed)  # a run that had ended writes no checkpoint any more
+            remove_litter(resumed)  # partial checkpoints of the stopped run
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
         if trainer.is_global_zero:
             row = _finish(cfg, trainer, **tracking.origin(logger, cfg))
@@ -41,7 +41,7 @@ def train_model(cfg: DictConfig) -> None:
 
 
 def _finish(cfg: DictConfig, trainer: pl.Trainer, **card: Any) -> Row:
-    """Export the best weights (the last, where nothing was validated) and write the row."""
+    """Export the best weights (the last ones without validation) and write the row."""
     saved = trainer.checkpoint_callback
     assert isinstance(saved, ModelCheckpoint)  # conf/callbacks always has one
     source = Path(saved.best_model_path or f"{saved.dirpath}/last.ckpt")

@@ -1,4 +1,4 @@
-"""The forecast command in three dimensions: volume, growth map and masks of one patient."""
+"""The forecast command in 3D: volume, growth map and masks of one patient."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 MODES = ("auto", "volume", "slices")
 SHOW = ("table", "quiet", "json")
-SLICE_GROUPS = ("growth", "sampler", "guide", "maps")  # that mode=slices alone uses
+SLICE_GROUPS = ("growth", "sampler", "guide", "maps")  # groups that only mode=slices uses
 SLICE_KEYS = ("count", "checkpoints.denoiser", "checkpoints.guide")
 PATIENT_KEYS = ("seed", "patient", "patient_id", "patients_table", "day", "prior", "where", "draw",
                 "dicom_reference", "what_if", "growth", "checkpoints")  # fmt: skip
@@ -58,8 +58,8 @@ PATIENT_KEYS = ("seed", "patient", "patient_id", "patients_table", "day", "prior
 def forecast_mode(cfg: DictConfig) -> str:
     """`volume` or `slices`.
 
-    `auto` is slices for phantoms, and where a key of that mode was typed (`SLICE_KEYS`): a choice
-    of the user is never ignored. A counterfactual uses `growth` in both modes.
+    `auto` is slices for phantoms, and where the command line has a key that only this mode uses.
+    A counterfactual uses `growth` in both modes.
     """
     mode = one_of("mode", cfg.mode, MODES)
     typed = _typed_slice_keys(cfg)
@@ -85,12 +85,12 @@ def _asks_what_if(cfg: DictConfig) -> bool:
 
 
 def forecast_and_show(cfg: DictConfig) -> None:
-    """The volume forecast: files in the output folder, and on the screen what `show` asks for."""
+    """The volume forecast: writes files to the output folder, and prints what `show` names."""
     show = one_of("show", cfg.show, SHOW)
     if show != "table":
         _log_to_stderr(logging.WARNING)
     sampler_spec(cfg)
-    course_change(cfg)  # refused before anything is read
+    course_change(cfg)  # checked before files are read
     folder = output_dir()
     with exclusive(folder, what="writes a forecast into it"):
         done = run_volume_forecast(cfg, folder)
@@ -101,7 +101,7 @@ def forecast_and_show(cfg: DictConfig) -> None:
 
 
 def _log_to_stderr(level: int) -> None:
-    """Leave the standard output to the result."""
+    """Log to standard error, so that standard output holds only the result."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)
@@ -141,12 +141,12 @@ def open_volume_patient(cfg: DictConfig, dicom: Path) -> Converted:
     """The patient of `patient=` (a CSV, or the folder of one visit) or of `data=`.
 
     Args:
-        cfg: of the command.
+        cfg: config of the command.
         dicom: folder for NIfTI files converted from DICOM.
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: several patients and no `patient_id`; a row that breaks a rule.
+        ValueError: several patients and no `patient_id`; an invalid row.
     """
     name = None if cfg.patient_id is None else str(cfg.patient_id)
     source = cfg.patient if cfg.patient is not None else cfg.data.manifest
@@ -172,7 +172,7 @@ def _days(cfg: DictConfig, patient: records.Patient) -> list[float]:
     last = patient.visits[-1].day
     if len(patient.visits) < 2 or last is None:
         raise ValueError(
-            f"day=null holds the last visit out, but {patient.name} has "
+            f"day=null holds out the last visit, but {patient.name} has "
             f"{len(patient.visits)} visit(s). Give the day to forecast: day=120 or day=+60."
         )
     return [last]
@@ -180,7 +180,7 @@ def _days(cfg: DictConfig, patient: records.Patient) -> list[float]:
 
 def _drawn(cfg: DictConfig, result: Forecast, keep: Path, quantiles: Sequence[float]
            ) -> DrawnScans | None:  # fmt: skip
-    """Drawn slices; None where none are asked for or can be drawn, with the reason in the log."""
+    """Generated slices; None if none are requested or possible (the log has the reason)."""
     details = result.details
     if cfg.draw == 0 or details.scan is None or TEMPLATE in details.contrasts:
         return None
@@ -207,8 +207,8 @@ def _what_if(cfg: DictConfig, result: Forecast) -> WhatIf | None:
 
 
 def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
-    """Forecast and write; an equal forecast that ended in the folder before is taken as it is."""
-    course_change(cfg)  # refused before anything is read
+    """Forecast and write; a finished equal forecast in the folder is returned unchanged."""
+    course_change(cfg)  # checked before files are read
     opened = open_volume_patient(cfg, folder / "nifti")
     patient = opened.patient
     days = _days(cfg, patient)
@@ -219,7 +219,7 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     known = {"visits": str(patient), "inputs": inputs}
     mark = fingerprint({"settings": kept, "code": code_digest(), **known})
     if (before := finished_before(folder, mark)) is not None:
-        log.info("%s holds this forecast already", folder)
+        log.info("%s already holds this forecast", folder)
         return before
     dicom = _reference(cfg, opened, days[0])
     _announce(cfg, patient, days, folder)
@@ -227,7 +227,7 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
     for text in results[-1].warnings:
         log.warning("%s", text)
     keep = folder / ".drawn"
-    what_if = _what_if(cfg, results[-1])  # before the drawing: it may be refused
+    what_if = _what_if(cfg, results[-1])  # before the drawing, because it can raise
     drawn = _drawn(cfg, results[-1], keep, (0.5, 0.9))
     if what_if is not None:
         what_if = what_if.with_drawn(_drawn(cfg, what_if.result, keep, (0.5,)))
@@ -241,7 +241,7 @@ def run_volume_forecast(cfg: DictConfig, folder: Path) -> Finished:
 
 
 def _reference(cfg: DictConfig, opened: Converted, day: float) -> Path | None:
-    """DICOM series that a segmentation of the map refers to; None: none is written."""
+    """DICOM series that a DICOM SEG of the map refers to; None writes no DICOM SEG."""
     if cfg.dicom_reference is not None:
         folder = Path(str(cfg.dicom_reference)).expanduser()
         if not folder.is_dir() or not holds_dicom(folder):
@@ -252,7 +252,7 @@ def _reference(cfg: DictConfig, opened: Converted, day: float) -> Path | None:
 
 
 def _tables(cfg: DictConfig) -> dict[str, Path]:
-    """Files beside images and masks that the forecast is made from."""
+    """Input files of the forecast other than images and masks."""
     named = {"visits": cfg.patient if cfg.patient is not None else cfg.data.manifest,
              "patients_table": cfg.patients_table, "prior": cfg.prior}  # fmt: skip
     given = {role: Path(str(text)).expanduser() for role, text in named.items() if text is not None}
@@ -262,12 +262,12 @@ def _tables(cfg: DictConfig) -> dict[str, Path]:
 def _announce(
     cfg: DictConfig, patient: records.Patient, days: Sequence[float], folder: Path
 ) -> None:
-    """Before anything long: what runs and where it goes."""
+    """Log what is computed and the output folder, before the computation starts."""
     visits = patient.before(days[0]).visits
     last = visits[-1]
     parts = ["size"] + (["growth map"] if last.seg is not None or last.masks else [])
     if last.images and len(parts) > 1 and cfg.draw:
-        parts.append(f"{cfg.draw} drawn slices")
+        parts.append(f"{cfg.draw} generated slices")
     if _asks_what_if(cfg):
         parts.append("counterfactual")
     log.info(

@@ -79,7 +79,7 @@ def test_a_what_if_is_read_as_it_is_given(composed: Compose) -> None:
 def test_a_what_if_needs_a_law_that_knows_radiotherapy(
     composed: Compose, growth: list[str]
 ) -> None:
-    with pytest.raises(ValueError, match=r"no growth model there knows radiotherapy.*=pooled, ode"):
+    with pytest.raises(ValueError, match=r"does not include radiotherapy.*=pooled, ode"):
         course_change(composed("forecast", "what_if.rt=false", *growth))
 
 
