@@ -1,1 +1,1 @@
-"""Training: Lightning wiring around the diffusion maths; self-describing checkpoints."""
+"""Training with Lightning, networks, and checkpoints that hold their own description."""

@@ -1,9 +1,9 @@
-"""Adversarial examples for a guide: a robust guide's gradient points at what a tumour is.
+"""Adversarial training of a guide, so that its gradient changes the tumour in the image.
 
-A network that was trained on plain slices can be moved by changes that nobody sees, and eq. (2)
-finds them: the guide reports its target and no tumour grows. One that is trained on the worst image
-near each slice, its label unchanged (Madry et al. 2018), answers only to changes of some size, and
-its gradient lies where these are (Tsipras et al. 2019).
+Small, invisible perturbations can change the prediction of a network that was trained on unchanged
+slices, and eq. (2) finds them: the guide predicts its target, but no tumour grows. Training on
+adversarial images with unchanged labels (Madry et al. 2018) makes the prediction robust against
+small perturbations; its gradients are then perceptually meaningful (Tsipras et al. 2019).
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from mechlearn.diffusion.steps import col
 
 __all__ = ["Adversary"]
 
-STREAM = 3  # of a draw; `diffusion.training_noise` has 1 and 2
+STREAM = 3  # random stream of a draw; `diffusion.training_noise` uses 1 and 2
 
 
 @dataclass(frozen=True)
 class Adversary:
-    """The worst image near a slice, one normalised gradient step away.
+    """Adversarial images: one normalised gradient step from a slice.
 
     Attributes:
-        l2: largest distance, over all pixels and contrasts of an image in [-1, 1]; each draw has
-            its own, uniform in 0..l2, and x_l is moved by what that is at its level. 0: no
-            adversary. It must be short beside what true growth changes, about 10 for half as much
-            tumour again on 1.5 mm pixels; the same change is 1.5 times as long on 1 mm pixels.
-        smooth_px: half of the draws are moved along the gradient smoothed over this many pixels, as
-            `sampler.smooth_px` does; 0: none of them.
-        seed: of distances and choices, which are functions of (seed, draw).
+        l2: largest L2 norm of a perturbation of an image in [-1, 1]. The norm of each draw is
+            uniform in 0..l2, and is scaled to the noise level of x_l. 0: no perturbation. It must
+            be much smaller than the L2 change by true growth, which is about 10 for a tumour 1.5
+            times as large on 1.5 mm pixels (1.5 times this value on 1 mm pixels).
+        smooth_px: half of the draws use the gradient smoothed over this number of pixels, as in
+            `sampler.smooth_px`; 0: no smoothing.
+        seed: of norms and choices, which are functions of (seed, draw).
     """
 
     l2: float = 0.0
@@ -57,16 +57,17 @@ class Adversary:
         alpha_bar: Tensor,
         draws: Sequence[int],
     ) -> Tensor:
-        """x_l moved to where R is further from the true fraction, (B, C, H, W), detached.
+        """x_l moved so that R is further from the true fraction, (B, C, H, W), detached.
 
-        The gradient is float32 whatever the precision of training; none reaches the weights.
+        The gradient is float32 at any precision of the training; the weights get no gradient.
 
         Args:
+            guide: R.
             x_l: (B, C, H, W). l, fraction, alpha_bar: (B,). brain: (B, 1, H, W). draws: B numbers.
         """
         read, gradient = fraction_and_gradient(guide, x_l, l, brain=brain)
         distance, is_smooth = (v.to(x_l.device) for v in self._drawn(draws))
-        distance = distance * alpha_bar.sqrt()  # x0 is scaled by so much in x_l
+        distance = distance * alpha_bar.sqrt()  # the scale of x0 in x_l
         smooth = smooth_gradient(gradient, self.smooth_px)
         gradient = torch.where(col(is_smooth), smooth, gradient)
         away = torch.where(read < fraction, -1.0, 1.0) * distance
@@ -74,7 +75,7 @@ class Adversary:
         return x_l + col(away / norm) * gradient
 
     def _drawn(self, draws: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Distance and whether the gradient is smoothed, (B,) each."""
+        """Norm of the perturbation, and whether its gradient is smoothed, (B,) each."""
         words = [
             np.random.SeedSequence([self.seed, STREAM, d]).generate_state(2, np.uint64)
             for d in draws

@@ -1,4 +1,4 @@
-"""Checkpoint files: weights and, under one key, the card that describes them."""
+"""Checkpoint files: weights, and a card with their description under one key."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def packaged(name: str) -> Path:
     path = Path(mechlearn.__file__).parent / "weights" / f"{name}.pt"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: this installation ships no demo weights. Install the wheel, or give a "
-            "checkpoint of your own: checkpoints.denoiser=PATH checkpoints.guide=PATH."
+            f"{path}: this installation has no packaged weights. Install the wheel, or give your "
+            "checkpoints: checkpoints.denoiser=PATH checkpoints.guide=PATH."
         )
     return path
 
 
 def read_checkpoint(source: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(card, weights) of a checkpoint file; EMA weights where there are any.
+    """(card, weights) of a checkpoint file; EMA weights if it has them.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: bare safetensors, a damaged file, no card in it, or weights that are not finite.
+        ValueError: safetensors without a card, a damaged file, no card, or weights that are not
+            finite.
     """
     if not source.is_file():
         raise FileNotFoundError(
@@ -41,16 +42,16 @@ def read_checkpoint(source: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     if source.suffix == ".safetensors":
         raise ValueError(
-            f"checkpoint {source}: holds weights alone; their card is in the folder's config.json. "
+            f"checkpoint {source}: holds only weights; their card is in the folder's config.json. "
             f"Give the exported folder: {source.parent}."
         )
     content = read_torch(source)
     if not isinstance(content, dict) or CARD_KEY not in content:
         raise ValueError(
-            f"checkpoint {source}: holds no '{CARD_KEY}' card, so network, schedule and intensity "
+            f"checkpoint {source}: has no '{CARD_KEY}' card, so network, schedule and intensity "
             "range are unknown. Use a checkpoint written by python -m mechlearn.train."
         )
-    # Lightning's EMA callback keeps the averaged weights in `state_dict` itself.
+    # Lightning's EMA callback stores the averaged weights in `state_dict`.
     weights = {k.removeprefix("network."): v for k, v in content.get("state_dict", {}).items()}
     check_card(content[CARD_KEY], str(source))
     for name, value in weights.items():
@@ -63,7 +64,7 @@ def read_checkpoint(source: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def check_card(card: Any, source: str) -> None:
-    """ValueError unless a card says what is needed to run its network."""
+    """ValueError unless a card has all entries that are needed to run its network."""
     wanted: dict[str, type] = {"kind": str, "network": dict, "schedule": dict, "data": dict}
     found = card if isinstance(card, dict) else {}
     lacking = [key for key, kind in wanted.items() if not isinstance(found.get(key), kind)]

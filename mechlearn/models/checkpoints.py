@@ -1,4 +1,4 @@
-"""Checkpoints that describe themselves: a card of plain builtins beside the weights."""
+"""Checkpoints with a card: builtin values that describe the weights."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TARGET = "tumour area / brain area of the axial slice"
 
 
 def _git_revision() -> str:
-    """Revision of the checkout the package is run from, or '' for an installed wheel."""
+    """Git revision of the checkout, or '' for an installed wheel."""
     root = Path(mechlearn.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""
@@ -58,9 +58,12 @@ def _git_revision() -> str:
 def make_card(
     kind: str, network: Mapping[str, Any], schedule: NoiseSchedule, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a checkpoint says of itself: plain builtins only.
+    """The card of a checkpoint, builtin values only.
 
     Args:
+        kind: ddpm, regressor or segmenter.
+        network: {_target_, arguments}.
+        schedule: noise schedule of the training.
         data: `SliceStore.card()`: contrasts, size, pixel_mm, intensity.
     """
     one_of("model.kind", kind, KINDS)
@@ -91,7 +94,7 @@ class LoadedModel:
 
     @cached_property
     def digest(self) -> str:
-        """Eight characters that change with any weight or entry of the card."""
+        """Eight characters of a digest of all weights and of the card."""
         total = hashlib.sha256(repr(sorted(self.card.items())).encode())
         for name, value in sorted(self.module.state_dict().items()):
             total.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
@@ -119,7 +122,7 @@ class LoadedModel:
 
     @property
     def gain(self) -> float:
-        """Steepness of the guide relative to the reference; 1 until it has been calibrated."""
+        """Factor on the guidance scale (`evaluation.gain`); 1 for a guide without calibration."""
         return float(self.card["gain"])
 
     def epsilon(self, x_l: Tensor, l: Tensor) -> Tensor:
@@ -128,11 +131,11 @@ class LoadedModel:
 
 
 def load_model(path: str | Path, *, demo_kind: str = "") -> LoadedModel:
-    """Load a checkpoint, an exported file or one of an exported pair; EMA weights if there are any.
+    """Load a checkpoint, an exported file, or a member of an exported pair; EMA weights if any.
 
     Args:
         path: file; folder of an exported pair, also `hf://owner/name`; `demo`: packaged weights.
-        demo_kind: the kind that is wanted of a pair: ddpm, or a guide's.
+        demo_kind: kind of the member of a pair: ddpm, or that of a guide.
 
     Raises:
         FileNotFoundError: no such file.
@@ -150,16 +153,16 @@ def load_model(path: str | Path, *, demo_kind: str = "") -> LoadedModel:
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(
-            f"checkpoint {source}: its weights do not fit the network of its card. {error}"
+            f"checkpoint {source}: its weights do not match the network of its card. {error}"
         ) from error
-    name = str(source) if str(path) == "demo" else str(path)  # of a hub's model: not its cache
+    name = str(source) if str(path) == "demo" else str(path)  # hub: not its cache
     return LoadedModel(module.eval().requires_grad_(False), card, name)
 
 
 def _expect(model: LoadedModel, kinds: tuple[str, ...], key: str) -> LoadedModel:
     if model.kind not in kinds:
         raise ValueError(
-            f"{key}={model.source}: this checkpoint is a {model.kind}, expected "
+            f"{key}={model.source}: this checkpoint is a {model.kind}; must be "
             f"{' or '.join(kinds)}."
         )
     return model
@@ -171,13 +174,13 @@ def load_denoiser(path: str | Path = "demo") -> LoadedModel:
 
 
 def load_guide(path: str | Path = "demo", *, kind: str = "segmenter") -> LoadedModel:
-    """The guide at `path`, a regressor or a segmenter; `kind` chooses among the packaged ones."""
+    """The guide at `path`, a regressor or a segmenter; `kind` selects a packaged one."""
     model = load_model(path, demo_kind=one_of("guide", kind, KINDS[1:]))
     return _expect(model, KINDS[1:], "checkpoints.guide")
 
 
 def check_pair(denoiser: LoadedModel, guide: LoadedModel) -> None:
-    """ValueError unless the two were trained on one schedule, grid, contrasts and intensities."""
+    """ValueError unless both have the same schedule, grid, contrasts and intensity scale."""
     pairs = {"schedule": (denoiser.card["schedule"], guide.card["schedule"])}
     for key in ("contrasts", "size", "pixel_mm", "intensity"):
         pairs[key] = (denoiser.card["data"][key], guide.card["data"][key])
@@ -193,7 +196,7 @@ def check_pair(denoiser: LoadedModel, guide: LoadedModel) -> None:
 def build_sampler(
     denoiser: LoadedModel, guide: LoadedModel, spec: SamplerSpec, *, device: str = "cpu"
 ) -> GuidedSampler:
-    """A sampler from two checked checkpoints; ValueError where they do not fit each other."""
+    """A sampler from two checkpoints; ValueError if `check_pair` refuses them."""
     check_pair(denoiser, guide)
     for model in (denoiser, guide):
         model.module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -202,16 +205,19 @@ def build_sampler(
         pixel_mm=denoiser.pixel_mm, gain=guide.gain, device=device,
     )  # fmt: skip
     log.info(
-        "scale %s as given, %.4g on this grid (%g mm pixels) with this %s (gain %.3g)",
+        "scale %s: effective scale %.4g (%g mm pixels, %s with gain %.3g)",
         spec.scale, sampler.effective_scale, denoiser.pixel_mm, guide.kind, guide.gain,
     )  # fmt: skip
     return sampler
 
 
 def export(checkpoint: str | Path, path: str | Path, *, half: bool = True, **card: Any) -> Path:
-    """Write the weights and the card alone (no optimiser state), float16 by default.
+    """Write only weights and card, without optimiser state; float16 by default.
 
     Args:
+        checkpoint: source, see `load_model`.
+        path: file to write.
+        half: store float16.
         card: entries added to the card, such as training_steps or trained_on.
     """
     model = load_model(checkpoint)
@@ -221,7 +227,7 @@ def export(checkpoint: str | Path, path: str | Path, *, half: bool = True, **car
 
 
 def set_gain(path: str | Path, gain: float, **notes: Any) -> None:
-    """Store a guide's measured gain (and how it was measured) in its checkpoint."""
+    """Store the gain of a guide, and notes on its measurement, in the guide's checkpoint."""
     content = read_torch(path)
     content[CARD_KEY] = {**content[CARD_KEY], "gain": float(gain), **notes}
     write_torch(path, content)

@@ -1,4 +1,4 @@
-"""The denoiser's training loop."""
+"""LightningModule of the denoiser."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mechlearn.models.quartiles import Quartiles
 
 __all__ = ["DDPMModule"]
 
-STREAM = 5  # of a draw; see `data.augmentation`
+STREAM = 5  # random stream of a draw; see `data.augmentation`
 
 
 class DDPMModule(NoisedModule):
     """Trains epsilon and its variance with the hybrid loss (section 3.1).
 
-    A network with `classes` has as input whether each slice holds tumour (label 1) or not (0),
-    a `LabelDenoiser` its label map.
+    A network with `classes` has the class of the slice as input (1 with tumour, 0 without), a
+    `LabelDenoiser` the label map.
 
     Args:
         vlb_weight: weight of L_vlb, 0.001 in Nichol & Dhariwal.
-        label_dropout: share of training images whose label map is left out.
+        label_dropout: share of training images without label map.
         options: see NoisedModule.
     """
 
@@ -53,15 +53,15 @@ class DDPMModule(NoisedModule):
         self, batch: dict[str, Any], *, validation: bool = False
     ) -> tuple[HybridLoss, Noised]:
         noised = self.noised(batch["image"], batch["draw"], validation=validation)
-        told = self._told(batch, validation=validation)
+        conditions = self._conditions(batch, validation=validation)
         loss = hybrid_loss(
-            self.network(noised.x_l, noised.l, *told), batch["image"], noised.epsilon,
+            self.network(noised.x_l, noised.l, *conditions), batch["image"], noised.epsilon,
             l=noised.l, x_l=noised.x_l, schedule=self.schedule, present=batch["present"],
         )  # fmt: skip
         return loss, noised
 
-    def _told(self, batch: dict[str, Any], *, validation: bool) -> tuple[Tensor, ...]:
-        """Inputs of the network besides image and level."""
+    def _conditions(self, batch: dict[str, Any], *, validation: bool) -> tuple[Tensor, ...]:
+        """Conditional inputs of the network: class or label map, or none."""
         if self.card["network"].get("classes"):
             return ((batch["fraction"] > 0).long(),)
         if not hasattr(self.network, "label_channels"):

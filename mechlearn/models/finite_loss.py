@@ -1,4 +1,4 @@
-"""Training stops at the first loss that is not finite, with its step and batch."""
+"""Callback that stops a training at the first loss that is not finite."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 __all__ = ["FiniteLoss"]
 
-LOOK_EVERY = 50  # steps between two looks on a GPU: each look waits for the steps before it
+LOOK_EVERY = 50  # steps between two checks on a GPU, because a check synchronises
 
 
 class FiniteLoss(pl.Callback):
-    """Ends a run whose loss is NaN or infinite, before a checkpoint is written after it.
+    """Stops a run whose loss is NaN or infinite, before the next checkpoint.
 
-    On a GPU the loss is looked at every 50 steps; the error still names the first bad step.
+    On a GPU the loss is checked every 50 steps; the error names the first bad step.
 
     Raises:
-        ValueError: with the optimiser step, the batch and what to change.
+        ValueError: with the optimiser step, the batch and the remedy.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Training of the two guides: the paper's regressor and the noise-aware segmenter."""
+"""LightningModule of the two guides: the regressor of the paper and the noise-aware segmenter."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ __all__ = ["GuideModule"]
 
 
 class GuideModule(NoisedModule):
-    """Trains R(x_l, l) over all noise levels, clean images included.
+    """Trains R(x_l, l) over all noise levels, including clean images.
 
     Args:
         kind: `regressor` (MSE on the tumour fraction) or `segmenter` (cross-entropy on the mask,
             whose soft area is the fraction).
-        adversarial_l2, adversarial_smooth_px: train, and validate, on the worst image within that
-            distance of each noised slice in place of the slice itself: see `Adversary`. 0, as in
-            the paper: on the slice.
+        adversarial_l2, adversarial_smooth_px: train and validate on adversarial images: see
+            `Adversary`. 0, as in the paper: on the noised slices.
         options: see NoisedModule.
     """
 
@@ -65,7 +64,7 @@ class GuideModule(NoisedModule):
         return loss, (fraction - batch["fraction"]).abs(), noised
 
     def _shown(self, noised: Noised, batch: dict[str, Any]) -> Tensor:
-        """The images that the guide is asked about, (B, C, H, W)."""
+        """Input images of the guide, (B, C, H, W): noised slices, or adversarial ones."""
         if self.adversary.l2 == 0:
             return noised.x_l
         return self.adversary.worst_near(

@@ -1,12 +1,12 @@
-"""Lineage in W&B, data -> model -> evaluation rows, and the run that a checkpoint belongs to.
+"""Lineage in W&B (data -> model -> evaluation rows), and the W&B run of a checkpoint.
 
-Artifacts are distinguished by their content: the same data, or the same weights, logged again under
-the same name are the version that is already there, and nothing is uploaded. That ties an
-evaluation to the training run whose `model.pt` it reads, wherever that file lies by now, online or
-not. The weights' card holds the artifact's name.
+W&B identifies a version of an artifact by its content: the same data or weights logged again under
+the same name are the existing version, without an upload. This links an evaluation to the training
+run of its `model.pt`, independently of the file's path, online or offline. The card of the weights
+holds the name of the artifact.
 
-Files are referred to where they lie (policy `immutable`): an offline run folder is synced from the
-machine, and before the files beside it are moved or deleted.
+Files are not copied (policy `immutable`): sync an offline run from the same machine, before its
+files are moved or deleted.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-MOST_KEYS = 100  # that W&B takes as metadata, not counting those further down
-MODEL_FILE = "model.pt"  # its name in the artifact, whatever the file is called on disk
+MOST_KEYS = 100  # limit of W&B for metadata keys on the top level
+MODEL_FILE = "model.pt"  # name in the artifact, independent of the file's name on disk
 
 
 def wandb_run(logger: Logger | None) -> Any | None:
-    """The W&B run of a logger, begun if need be; None for other loggers and on other ranks."""
+    """The W&B run of a logger, started if needed; None for other loggers and on other ranks."""
     if not isinstance(logger, WandbLogger) or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return None
     return logger.experiment
 
 
 class RunInCheckpoint(pl.Callback):
-    """Writes id, name and group of the W&B run into every checkpoint; without W&B, nothing."""
+    """Writes id, name and group of the W&B run into every checkpoint; nothing without W&B."""
 
     def __init__(self) -> None:
         self._run: dict[str, str] = {}
@@ -65,26 +65,28 @@ class RunInCheckpoint(pl.Callback):
 
 
 def run_in_checkpoint(path: str | Path) -> dict[str, str]:
-    """id, name and group of the W&B run that wrote a Lightning checkpoint; {} if none did.
+    """id, name and group of the W&B run that wrote a Lightning checkpoint; {} without W&B.
 
-    The weights are mapped, not read.
+    The file is memory-mapped, so the weights are not read.
     """
     content = read_torch(path, mmap=True)
     return dict(content.get("callbacks", {}).get(RunInCheckpoint.__qualname__, {}))
 
 
 def model_origin(run: Any, name: str) -> dict[str, str]:
-    """What the card of exported weights says of their artifact: its name, run, project, entity."""
+    """Entry of the card of exported weights: name, run, project and entity of their artifact."""
     values = {"artifact": _plain_name(name), "run": run.id, "project": run.project,
               "entity": run.entity}  # fmt: skip
     return {key: str(value) for key, value in values.items() if value}
 
 
 def use_dataset(run: Any, name: str, summary: Mapping[str, Any], folder: Path) -> None:
-    """Declare the data that a run reads, by a summary that holds neither images nor patients.
+    """Log the data of a run as a summary without images and patients.
 
     Args:
-        summary: plain builtins; the same summary is the same version of the artifact.
+        run: W&B run.
+        name: of the artifact.
+        summary: builtin values; equal summaries are the same version of the artifact.
         folder: of the run; receives `dataset.json`.
     """
     path = folder / "dataset.json"
@@ -95,13 +97,13 @@ def use_dataset(run: Any, name: str, summary: Mapping[str, Any], folder: Path) -
 def log_model(
     run: Any, name: str, path: Path, *, metadata: Mapping[str, Any], aliases: Iterable[str]
 ) -> None:
-    """Log exported weights, whose card says so (`model_origin`), as a model artifact."""
+    """Log exported weights, whose card holds `model_origin`, as a model artifact."""
     artifact = _artifact(name, "model", {MODEL_FILE: path}, metadata=metadata)
     run.log_artifact(artifact, aliases=[*aliases, f"run-{run.id}"])
 
 
 def use_model(run: Any, path: Path, card: Mapping[str, Any]) -> bool:
-    """Declare weights that a run reads; False where they were not logged to W&B."""
+    """Log that a run uses weights; False if they were not logged to W&B."""
     origin = card.get("wandb")
     if not origin or not path.is_file():
         return False
@@ -141,7 +143,7 @@ def _artifact(
     name: str, kind: str, files: Sequence[Path] | Mapping[str, Path], *,
     metadata: Mapping[str, Any],
 ) -> Any:  # fmt: skip
-    """An artifact of files under their own names, or under those given."""
+    """An artifact of files, under their names or under the given ones."""
     import wandb
 
     named = files if isinstance(files, Mapping) else {path.name: path for path in files}
@@ -159,12 +161,12 @@ def _plain_name(name: str) -> str:
 
 
 def _use(run: Any, artifact: Any) -> None:
-    """An input of the run. W&B's own `use_artifact` refuses offline runs, because it also fetches;
-    the record it writes can be synced later like any other."""
+    """Log an input of the run. `use_artifact` of W&B refuses offline runs, because it downloads;
+    offline the record is written by a private method and synced later."""
     if not run.offline:
         run.use_artifact(artifact)
         return
     try:
         run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
-    except (AttributeError, TypeError) as error:  # not a public function
-        log.warning("%s is not declared as an input of this offline run: %s", artifact.name, error)
+    except (AttributeError, TypeError) as error:  # private, can change
+        log.warning("%s is not logged as an input of this offline run: %s", artifact.name, error)

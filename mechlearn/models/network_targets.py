@@ -1,4 +1,4 @@
-"""Networks that a checkpoint may name: an explicit list, so that no file chooses code to run."""
+"""List of the networks that a checkpoint may name, so that a file cannot choose code to run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MONAI = ("AttentionUnet", "BasicUNet", "DiffusionModelUNet", "DynUNet", "SegResN
 NETWORKS: Mapping[str, type[nn.Module]] = {
     **{f"mechlearn.models.networks.{name}": getattr(networks, name) for name in OURS},
     "mechlearn.models.label_networks.LabelDenoiser": label_networks.LabelDenoiser,
-    # Where they were in version 0.1.
+    # Paths of version 0.1.
     **{f"mechlearn.diffusion.networks.{name}": getattr(networks, name) for name in OURS},
     **{f"monai.networks.nets.{name}": getattr(nets, name) for name in MONAI},
 }
@@ -26,12 +26,11 @@ NETWORKS: Mapping[str, type[nn.Module]] = {
 def build_network(spec: Mapping[str, Any]) -> nn.Module:
     """Build a network from {_target_, arguments}.
 
-    A checkpoint may come from anyone. The target must be in `NETWORKS`; arguments are numbers,
-    booleans, None and sequences of them, for a MONAI network too, so that no argument names a
-    class, a file or an address.
+    A checkpoint may be untrusted. The target must be in `NETWORKS`; arguments must be numbers,
+    booleans, None and sequences of them, so that no argument names a class, a file or an address.
 
     Raises:
-        ValueError: another target, another kind of argument, or arguments that the class refuses.
+        ValueError: another target, another type of argument, or arguments that the class refuses.
 
     Example:
         >>> spec = {"_target_": "mechlearn.models.networks.Regressor", "contrasts": 4,

@@ -1,7 +1,7 @@
-"""Networks: MONAI's diffusion U-Net behind an optional pixel-unshuffle stem.
+"""Networks: MONAI's diffusion U-Net with an optional pixel-unshuffle stem.
 
-All take x_l (B, C, H, W) and the noise level l (B,). A stem of 2 folds 2 x 2 pixels into channels,
-so that a 128 x 128 image costs what 64 x 64 does; stem=1 is the paper's plain network.
+Inputs are x_l (B, C, H, W) and the noise level l (B,). A stem of 2 moves 2 x 2 pixels into
+channels, so that a 128 x 128 image has the cost of 64 x 64; stem=1 is the network of the paper.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Denoiser(_StemmedUNet):
     """epsilon and the variance interpolation v: (B, C, H, W) -> (B, 2C, H, W).
 
     The defaults are the paper's: base 128, multipliers 1, 1, 2, 2, 4, 4, two residual blocks,
-    attention at 16 x 16 of 256 x 256, one head. With classes=2 it also takes a label (B,): 1 for a
-    slice with tumour, 0 for one without.
+    attention at 16 x 16 of 256 x 256, one head. With classes=2 a label (B,) is a further input: 1
+    for a slice with tumour, 0 for one without.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class Denoiser(_StemmedUNet):
 
 
 def predicted_noise(denoiser: nn.Module, x_l: Tensor, l: Tensor) -> Tensor:
-    """epsilon, (B, C, H, W), of a denoiser (the learned variance is left out).
+    """epsilon, (B, C, H, W), of a denoiser, without the learned variance.
 
-    One that knows classes is asked for slices with tumour: it is tumours that are forecast.
+    A denoiser with classes gets the class of slices with tumour.
     """
     has_tumour = (torch.ones_like(l),) if getattr(denoiser, "classes", None) else ()
     out: Tensor = denoiser(x_l, l, *has_tumour)
@@ -144,11 +144,11 @@ class _AttentionPool(nn.Module):
 
 
 class Regressor(nn.Module):
-    """The paper's guide: a U-Net encoder that predicts tumour area over brain area.
+    """The guide of the paper: a U-Net encoder that predicts tumour area over brain area.
 
     Defaults: width 32, multipliers 1, 1, 2, 2, 4, 4, four residual blocks a level, attention at
-    32, 16 and 8 of 256 x 256, attention pooling. MONAI's residual block adds the level embedding
-    where the reference scales and shifts with it.
+    32, 16 and 8 of 256 x 256, attention pooling. MONAI's residual block adds the level embedding;
+    the reference implementation scales and shifts with it.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Regressor(nn.Module):
             spatial_dims=2,
             in_channels=contrasts * stem**2,
             out_channels=1,
-            input_shape=(2 ** len(channels),) * 2,  # sizes only the head that is replaced below
+            input_shape=(2 ** len(channels),) * 2,  # only for the head, which is replaced below
             channels=tuple(channels),
             attention_levels=tuple(attention_levels),
             num_res_blocks=num_res_blocks,
@@ -184,5 +184,5 @@ class Regressor(nn.Module):
         return out[:, 0]
 
     def fraction(self, x_l: Tensor, l: Tensor, brain: Tensor) -> Tensor:
-        """R, (B,); the brain mask is not used: the network has learned the brain's area."""
+        """R, (B,); the brain mask is not used, because the network predicts the fraction."""
         return self(x_l, l).float()

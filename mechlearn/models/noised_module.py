@@ -1,8 +1,8 @@
-"""What both LightningModules need: a card in the checkpoint, Adam, and noise that can be repeated.
+"""Base class of the LightningModules: a card in the checkpoint, Adam, and reproducible noise.
 
-The noise of a training image is a function of (seed, draw): of the image's number in the list that
-`data.draws` makes. Two processes see what one sees with twice the batch, and a resumed run what an
-uninterrupted one sees.
+The noise of a training image is a function of (seed, draw), with draw the image's number in the
+list of `data.draws`. So two processes train on the same noise as one with twice the batch, and a
+resumed run on the same noise as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["Noised", "NoisedModule"]
 
 log = logging.getLogger(__name__)
 
-VALIDATION = 2**31  # the seed's offset for validation: its noise is no training noise
+VALIDATION = 2**31  # offset of the seed for validation, so that its noise differs from training
 
 
 @dataclass(frozen=True)
 class Noised:
-    """A noised batch: x_l and epsilon (B, C, H, W), l (B,), the levels' weights in the loss."""
+    """A noised batch: x_l and epsilon (B, C, H, W), l (B,), and weights of the loss (B,)."""
 
     x_l: Tensor
     l: Tensor
@@ -50,11 +50,11 @@ class NoisedModule(pl.LightningModule):
     """A network trained on noised slices.
 
     Args:
-        kind: ddpm, regressor or segmenter. network: {_target_, arguments}, plain builtins.
+        kind: ddpm, regressor or segmenter. network: {_target_, arguments}, builtin values.
         data: `SliceStore.card()`.
         seed: of noise and levels.
-        lr: Adam's learning rate; warmup_steps: linear warm-up; cosine decay to a tenth of lr if
-            `decay` and the trainer knows its last step.
+        lr: learning rate of Adam; warmup_steps: linear warm-up; decay: cosine decay to a tenth of
+            lr at the trainer's last step.
         levels: `uniform`, or `importance`: see `ImportanceLevels`.
         low_level_share, low_level: share of uniform training levels drawn from 1..low_level.
 
@@ -80,7 +80,7 @@ class NoisedModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.card = make_card(kind, network, schedule, data)
-        # Convolutions want their channels innermost; this is how the sampler runs it too.
+        # Convolutions are faster with channels last; the sampler uses the same format.
         self.network = build_network(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.schedule = schedule
         self.seed = seed
@@ -100,16 +100,15 @@ class NoisedModule(pl.LightningModule):
             return UniformLevels(self.lowest_level, self.schedule.levels, share=share, below=below)
         if share > 0:
             raise ValueError(
-                f"model.low_level_share={share:g}, model.levels=importance: both say which levels "
-                "are drawn. Set the share to 0, or model.levels=uniform."
+                f"model.low_level_share={share:g}, model.levels=importance: both define the "
+                "distribution of levels. Set the share to 0, or model.levels=uniform."
             )
         return ImportanceLevels(self.lowest_level, self.schedule.levels)
 
     def noised(self, x0: Tensor, draws: Sequence[int], *, validation: bool = False) -> Noised:
-        """A batch at the levels and with the noise of its draws.
+        """A batch with the levels and the noise of its draws.
 
-        Validation has levels of its own, uniform, and the same at every validation, so that curves
-        compare.
+        Validation uses uniform levels, the same at every validation, so that curves are comparable.
         """
         seed = self.seed + (VALIDATION if validation else 0)
         sampler = self._fixed_levels if validation else self.levels
@@ -120,9 +119,9 @@ class NoisedModule(pl.LightningModule):
         return Noised(x_l, l, epsilon, weight)
 
     def learn_from(self, l: Tensor, losses: Tensor, *, shown: Tensor, batch_idx: int) -> None:
-        """Tell the level sampler the step's losses, (B,), and log those `shown` by quartile.
+        """Update the level sampler with the losses (B,) of a step; log `shown` (B,) by quartile.
 
-        With several processes all of them learn from all losses, in the order of the draws.
+        With several processes each one uses the losses of all, in the order of the draws.
         """
         if isinstance(self.levels, ImportanceLevels):
             losses = losses.detach().float()
@@ -135,12 +134,12 @@ class NoisedModule(pl.LightningModule):
             sums = trainer.strategy.reduce(self.quartiles.take(), reduce_op="sum")
             means = self.quartiles.means(sums)
             values = {f"train/{self.quartiles.of}_{name}": float(mean) for name, mean in means}
-            # Not by self.log: it would repeat an old mean where a quarter was not visited.
+            # Not by self.log, which repeats an old mean for a quarter without losses.
             for logger in self.loggers:
                 logger.log_metrics(values, step=trainer.global_step)
 
     def configure_optimizers(self) -> Any:
-        # One kernel for all parameters; Lightning does not clip its gradients in mixed precision.
+        # Fused Adam, except where Lightning cannot clip its gradients (mixed precision).
         clipped = self.trainer.gradient_clip_val is not None
         mixed = str(self.trainer.precision)
         fused = mixed != "16-mixed" and not (clipped and mixed.endswith("mixed"))
@@ -169,12 +168,12 @@ class NoisedModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         step, steps = checkpoint["global_step"], self.trainer.max_steps
         if steps == -1 or step < steps:
-            log.info("resume: going on after step %d of %s", step, "any" if steps == -1 else steps)
+            log.info("resume: continue after step %d of %s", step, "any" if steps == -1 else steps)
         else:
             log.warning("resume: all %d steps are done (trainer.max_steps=%d)", step, steps)
         for key, value in checkpoint.get("settings", {}).items():
             if self.settings[key] != value:
-                log.warning("resume: %s was %s, is %s from here", key, value, self.settings[key])
+                log.warning("resume: %s was %s, is now %s", key, value, self.settings[key])
         if checkpoint.get("levels"):
             self.levels.load_state_dict(checkpoint["levels"])
         if "quartiles" in checkpoint:

@@ -1,4 +1,4 @@
-"""Pictures with masks, joined into a titled panel for a file or logged to W&B one by one."""
+"""Images with masks, joined into a panel for a file, or as single images for W&B."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 __all__ = ["COLOURS", "Picture", "as_mask", "as_wandb", "draw_panel"]
 
-# What a mask may be, the colour of its rim, and what W&B calls its pixels.
+# Kind of mask -> colour of its outline, and its name.
 COLOURS = {
     "expert": ((255, 80, 80), "tumour, expert"),
-    "guide": ((64, 224, 255), "tumour, as the guide finds it"),
+    "guide": ((64, 224, 255), "tumour, by the guide"),
     "measured": ((255, 224, 64), "tumour, measured by FLAIR threshold"),
 }
 CELL = 160  # pixels: smaller images are enlarged to about this
@@ -29,9 +29,9 @@ class Picture:
 
     Attributes:
         image: (H, W) in [-1, 1].
-        title: of its column, a few words.
-        caption: of itself: sizes, in per cent of the brain.
-        masks: (H, W) bool, by their key in COLOURS.
+        title: of its column.
+        caption: of the image: sizes, in per cent of the brain.
+        masks: (H, W) bool, by key of COLOURS.
     """
 
     image: Tensor
@@ -46,7 +46,7 @@ class Picture:
 
 
 def _rim(mask: np.ndarray) -> np.ndarray:
-    """Pixels of a mask that touch another one outside it."""
+    """Pixels of a mask with a neighbour outside it."""
     padded = np.pad(mask, 1)
     inner = mask.copy()
     for rows, columns in ((0, 1), (2, 1), (1, 0), (1, 2)):
@@ -55,7 +55,7 @@ def _rim(mask: np.ndarray) -> np.ndarray:
 
 
 def _cell(picture: Picture, times: int) -> np.ndarray:
-    """Enlarged picture with a thin rim for each mask, uint8 (H, W, 3)."""
+    """Enlarged image with a thin outline for each mask, uint8 (H, W, 3)."""
     ones = np.ones((times, times), np.uint8)
     cell = np.repeat(np.kron(picture.grey, ones)[..., None], 3, axis=2)
     for name, mask in picture.masks.items():
@@ -64,7 +64,7 @@ def _cell(picture: Picture, times: int) -> np.ndarray:
 
 
 def draw_panel(rows: Sequence[Sequence[Picture]]) -> Image.Image:
-    """Rows of pictures of one size, titles above their columns, captions below each picture."""
+    """Rows of images of one size, titles above the columns, captions below the images."""
     height, width = rows[0][0].grey.shape
     times = max(1, round(CELL / width))
     tall, wide = height * times + TITLE + GAP, max(width * times, CELL) + GAP
@@ -89,10 +89,11 @@ def draw_panel(rows: Sequence[Sequence[Picture]]) -> Image.Image:
 
 
 def as_wandb(row: Sequence[Picture], *, what: str) -> list[Any]:
-    """The pictures as `wandb.Image`s, their masks to be switched on and off there.
+    """The images as `wandb.Image`, with masks that can be switched on and off.
 
     Args:
-        what: of the row, ahead of each caption: which slice it is.
+        row: the images.
+        what: start of each caption: the slice.
     """
     import wandb
 

@@ -1,4 +1,4 @@
-"""Preview panels during training: what the models draw, as PNG files and in W&B."""
+"""Preview panels during training: images by the models, as PNG files and in W&B."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ __all__ = ["PreviewCallback"]
 
 
 class PreviewCallback(pl.Callback):
-    """After validation, draws a few validation slices (contrast t2f where there is one).
+    """Writes a panel of a few validation slices after validation (contrast t2f, if there is one).
 
-    With a partner (a guide beside a denoiser in training, or the other way round) each row shows
-    the scan with its mask and guided generations at `multiples` of its tumour size, with the sizes
-    that were asked for and that a FLAIR threshold measures. Without one a denoiser shows unguided
-    reconstructions from rising noise levels, a guide what it finds or says there.
+    With a partner (a guide for a denoiser in training, or a denoiser for a guide) each row shows
+    the scan with its mask, and guided generations at `multiples` of its tumour size with target
+    sizes and sizes measured by FLAIR threshold. Without a partner a denoiser shows unguided
+    reconstructions from several noise levels, and a guide its predictions at several levels.
 
-    With `upload` W&B gets the panel and each picture with its masks, which can be switched on and
-    off there; else the pictures stay in `directory`.
-    Stands before the EMA callback in the list, so that it sees the averaged weights.
+    With `upload` the panel and the images with their masks are also logged to W&B; otherwise they
+    are only in `directory`. The callback must be before the EMA callback in the list, so that it
+    uses the averaged weights.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class PreviewCallback(pl.Callback):
         return pictures
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a partner that does not fit before the first step."""
+        """ValueError before the first step for a partner that does not match."""
         if self.partner is None or not isinstance(pl_module, NoisedModule):
             return
         partner = self._load_partner(pl_module)
@@ -182,7 +182,7 @@ class PreviewCallback(pl.Callback):
 
 
 def _spread_slices(loader: Any, n: int, *, candidates: int = 90) -> list[dict[str, Tensor]]:
-    """The largest tumour of each of n equal parts of the validation set, so of several patients."""
+    """The slice with the largest tumour in each of n equal parts of the validation set."""
     dataset = loader.dataset
     parts = np.array_split(np.unique(np.linspace(0, len(dataset) - 1, candidates).astype(int)), n)
     best = [max((dataset[int(i)] for i in part), key=lambda item: float(item["fraction"]))
@@ -191,13 +191,13 @@ def _spread_slices(loader: Any, n: int, *, candidates: int = 90) -> list[dict[st
 
 
 def _found(segmenter: Any, x_l: Tensor, brain: Tensor, level: int = 0) -> np.ndarray:
-    """What a segmenter marks in an image (1, C, H, W), in the brain, where it is trained."""
+    """A segmenter's mask of an image (1, C, H, W), restricted to the brain, (H, W) bool."""
     out = segmenter(x_l, torch.full((1,), level, device=x_l.device))
     return as_mask((out[0, 0] > 0) & (brain[0] > 0))
 
 
 def _flair_threshold(module: NoisedModule, item: dict[str, Tensor]) -> FlairThreshold | None:
-    """What measures sizes in pictures of a slice; None without FLAIR or without a tumour."""
+    """FLAIR threshold of a slice; None without FLAIR or without a tumour."""
     contrasts = tuple(module.card["data"]["contrasts"])
     tumour, brain = as_mask(item["tumour"][0]), as_mask(item["brain"][0])
     if "t2f" not in contrasts or not (tumour & brain).any():

@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run goes on from: written often, at whole steps, never half."""
+"""Checkpoints for resuming a stopped run: written often, atomically, after whole steps."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint"]
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 10  # steps between two looks at the clock: with several processes a look is a message
+LOOK_EVERY = 10  # steps between two checks of the clock, which need communication of processes
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there.
+    """Writes a checkpoint to a temporary file in the same folder, then renames it.
 
-    Lightning's own goes through the system's temporary folder, which often lies on another disk:
-    then the last step is a copy, and a kill during it leaves half a file.
+    Lightning uses the system's temporary folder, often on another disk: the last step is then a
+    copy, and a kill during the copy leaves an incomplete file.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Save to a local path atomically; other file systems as Lightning does."""
+        """Save atomically to a local path; for other file systems as in Lightning."""
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -91,11 +91,11 @@ class RecoveryCheckpoint(Checkpoint):
 
         def stop(number: int, frame: Any) -> None:
             if os.getpid() != process:
-                return  # a loader process, which ends with the run
+                return  # a loader process
             signal.signal(signal.SIGINT, before)
             if trainer.is_global_zero:
                 log.warning("stopping after this step; Ctrl-C again to stop at once")
-            # As at SIGTERM: Lightning then stops all processes between two steps.
+            # As for SIGTERM: Lightning then stops all processes between two steps.
             trainer._signal_connector.received_sigterm = True
 
         signal.signal(signal.SIGINT, stop)
@@ -127,7 +127,7 @@ class RecoveryCheckpoint(Checkpoint):
             self._take(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # After an early stop; not at on_train_end, where the averaged weights are in their place.
+        # After an early stop; not in on_train_end, where the EMA weights replace the weights.
         self._take(trainer)
         self._write(trainer)
 
@@ -135,15 +135,15 @@ class RecoveryCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if not isinstance(exception, SIGTERMException):
-            return  # it may have broken into a step
-        # Lightning raises this one between two steps, or in a validation, where the averaged
-        # weights stand in the place of the others.
+            return  # the step may be incomplete
+        # Lightning raises SIGTERMException between two steps, or in a validation, where the EMA
+        # weights replace the weights.
         if self._whole and not trainer.validating:
             self._take(trainer)
         self._write(trainer)
         if trainer.is_global_zero and self._taken_step >= 0:
             step = self._taken_step
-            log.warning("stopped; step %d is in %s: resume=auto goes on", step, self.path)
+            log.warning("stopped; step %d is in %s: resume=auto continues", step, self.path)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         step = trainer.global_step
@@ -157,7 +157,7 @@ class RecoveryCheckpoint(Checkpoint):
         return bool(trainer.strategy.broadcast(late))
 
     def _take(self, trainer: pl.Trainer) -> None:
-        """What `Trainer.save_checkpoint` would write now; its weights change at the next step."""
+        """Take the content of a checkpoint now; its tensors change in the next step."""
         if self._taken_step != trainer.global_step:
             self._taken = trainer._checkpoint_connector.dump_checkpoint(False)
             self._taken_step, self._taken_at = trainer.global_step, time.monotonic()

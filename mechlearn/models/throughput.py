@@ -1,8 +1,7 @@
-"""How fast training goes, for any logger.
+"""Throughput of a training, for any logger.
 
-Lightning's ThroughputMonitor is not taken: it waits for the GPU after every batch (its
-`torch.cuda.synchronize`), which costs the overlap that it is to measure, and it knows neither how
-long a step waited for data nor how much memory was needed.
+Lightning's ThroughputMonitor is not used, because it synchronises the GPU after every batch, which
+makes the training slower, and because it measures neither the time of waiting for data nor memory.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ GIB = 2**30
 
 
 class Throughput(pl.Callback):
-    """Logs, at every line of the log, means over the optimiser steps since the last one:
+    """Logs means over the optimiser steps since the last line of the log:
 
     - `throughput/images_per_s`: over all processes;
-    - `throughput/step_s`: of an optimiser step, accumulated batches together;
-    - `throughput/data_wait_share`: of that time, how much went by until the loader of this process
-      handed over its batches (if it counts that, as `data.module.ResumableLoader` does);
-    - `throughput/gpu_memory_peak_gib`: allocated so far, on the GPU of this process.
+    - `throughput/step_s`: seconds of an optimiser step, with all accumulated batches;
+    - `throughput/data_wait_share`: share of this time in which this process waited for its loader
+      (if the loader measures it, as `data.module.ResumableLoader` does);
+    - `throughput/gpu_memory_peak_gib`: peak memory so far, on the GPU of this process.
 
-    Clocks are read on the host and nothing is waited for: kernels that are still queued when a
-    window ends count in the next. Validation is left out, writing checkpoints is not. The first
-    step of a run, in which kernels are chosen and workers begin, is left out as well.
+    Times are of the host, without synchronisation: kernels that are queued at the end of a window
+    count in the next one. Validation and the first step of a run are left out; writing of
+    checkpoints is included.
     """
 
     def __init__(self) -> None:
-        self._begun: float | None = None  # when the window began, less what is left out
+        self._begun: float | None = None  # start of the window, shifted by excluded times
         self._images = 0
-        self._waited_s = 0.0  # the loader's count when the window began
+        self._waited_s = 0.0  # value of the loader at the start of the window
         self._step = 0
         self._paused = 0.0
 
@@ -82,6 +81,6 @@ class Throughput(pl.Callback):
 
 
 def _waited(trainer: pl.Trainer) -> float | None:
-    """Seconds until the loader had its batches, so far; None if it does not count them."""
+    """Seconds of waiting for the loader so far; None if the loader does not measure them."""
     waited = getattr(trainer.train_dataloader, "waited_s", None)
     return None if waited is None else float(waited)

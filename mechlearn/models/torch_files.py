@@ -1,4 +1,4 @@
-"""Files of torch read as what they may be: truncated, damaged, of another program, or hostile."""
+"""Safe reading of torch files, which may be truncated, damaged or malicious; atomic writing."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from mechlearn.files import replacing
 __all__ = ["read_torch", "write_torch"]
 
 LFS_POINTER = b"version https://git-lfs"
-LOCAL_HEADER = 30  # bytes of a zip member's own header, before its name and extra field
+LOCAL_HEADER = 30  # bytes of the header of a zip member, before its name and extra field
 BROKEN = (zipfile.BadZipFile, EOFError, RuntimeError, KeyError, ValueError, struct.error)
 REMEDY = "Copy or download it again, or use the packaged weights: demo."
 
 
 def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False) -> Any:
-    """What `torch.save` wrote, tensors and plain builtins alone; no code of the file is run.
+    """Read a file of `torch.save` with tensors and builtin values only; no code of it is run.
 
-    Every member of the file has a CRC-32, which torch stores and does not compare. Here it is
-    compared: a changed bit is reported.
+    torch stores a CRC-32 of every member, but does not verify it. It is verified here, so a changed
+    bit is an error.
 
     Args:
         path: of the file.
-        what: it should be, for an error.
-        mmap: map the weights in place of reading them; then they are not compared.
+        what: name of the file's kind, for an error.
+        mmap: memory-map the weights; their CRC-32 is then not verified.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: empty, truncated, damaged, a large-file pointer, or other objects than tensors
-            and plain builtins.
+        ValueError: empty, truncated, damaged, a Git LFS pointer, or other objects than tensors and
+            builtin values.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,8 +48,8 @@ def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False
         return torch.load(path, map_location="cpu", mmap=mmap, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{what} {path}: holds other objects than tensors and plain values, so it is not read "
-            "(it could run code). Use a file that mechlearn wrote."
+            f"{what} {path}: holds other objects than tensors and builtin values, which could run "
+            "code, so it is not read. Use a file that mechlearn wrote."
         ) from error
     except BROKEN as error:
         raise ValueError(
@@ -58,18 +58,19 @@ def read_torch(path: str | Path, *, what: str = "checkpoint", mmap: bool = False
 
 
 def write_torch(path: str | Path, content: Any) -> Path:
-    """`torch.save`, at once or not at all; returns the path. Equal content gives equal bytes.
+    """Atomic `torch.save`; returns the path. Equal content gives equal bytes.
 
     Raises:
-        OSError: no space, or a file that may not grow so large; it names the path.
+        OSError: no space, or a limit of the file size; it names the path.
     """
     with replacing(path) as partial, partial.open("wb") as stream:
         try:
-            torch.save(content, stream)  # to a stream: a path's name would stand in the file
+            # To a stream, because torch writes the name of a path into the file.
+            torch.save(content, stream)
         except RuntimeError as error:
             if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
                 raise
-            # torch forgets the system's reason: it is nearly always this one.
+            # torch's error has no reason; it is nearly always a full disk.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     return Path(path)
 
@@ -83,14 +84,14 @@ def _kind(path: Path, error: Exception) -> str:
     if first == LFS_POINTER:
         return "it is a Git LFS pointer, not the file itself; run git lfs pull"
     if not first.startswith(b"PK\x03\x04"):
-        return "it is no file of torch"
+        return "it is not a torch file"
     if isinstance(error, zipfile.BadZipFile) and "CRC" in str(error):
         return str(error)
     return f"it is damaged or ends early, at {size:,} bytes"
 
 
 def _compare(path: Path) -> None:
-    """BadZipFile unless every member has its CRC-32. (zipfile's own way copies each member.)"""
+    """BadZipFile unless the CRC-32 of every member is right. (`zipfile` would copy each member.)"""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     content = memoryview(path.read_bytes())

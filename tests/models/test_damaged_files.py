@@ -50,7 +50,7 @@ def card(**changes: object) -> dict[str, object]:
     [
         (b"", "it is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer"),
-        (b"no checkpoint at all\n" * 9, "no file of torch"),
+        (b"no checkpoint at all\n" * 9, "not a torch file"),
         (pickle.dumps(Evil()), "cannot be read|could run code"),
         ({"hparams": pathlib.PurePosixPath("x")}, "could run code"),
         ({"state_dict": {}}, "holds no 'mechlearn' card"),
@@ -58,7 +58,7 @@ def card(**changes: object) -> dict[str, object]:
         ({CARD_KEY: None}, "its card lacks kind, network, schedule, data"),
         ({CARD_KEY: card(data={})}, "its card lacks data.contrasts"),
         ({CARD_KEY: card(gain=float("nan"))}, r"gain \(it is nan"),
-        ({CARD_KEY: card()}, "its weights do not fit"),
+        ({CARD_KEY: card()}, "its weights do not match"),
         ({CARD_KEY: card(), "state_dict": {"a": torch.tensor(float("nan"))}}, "a holds NaN"),
     ],
 )

@@ -42,9 +42,9 @@ def test_training_leaves_the_labels_out_of_a_share_of_the_draws():
     draws = list(range(400))
     batch = {"labels": torch.full((400, 4, 4), 2), "brain": torch.ones(400, 1, 4, 4),
              "draw": draws}
-    (told,) = module._told(batch, validation=False)
+    (told,) = module._conditions(batch, validation=False)
     left_out = float((told.flatten(1).sum(1) == 0).float().mean())
     assert 0.2 < left_out < 0.4
-    (always,) = module._told(batch, validation=True)
+    (always,) = module._conditions(batch, validation=True)
     assert (always.flatten(1).sum(1) > 0).all()
     assert make_card("ddpm", SPEC, NoiseSchedule(), card)["network"] == SPEC

@@ -1,1 +1,1 @@
-"""A trained pair as a folder to pass on: safetensors, MONAI bundle, Hugging Face; and back."""
+"""Export of a trained pair as a folder (safetensors, MONAI bundle, Hugging Face), and import."""

@@ -1,7 +1,7 @@
-"""An exported pair on disk: a manifest of plain JSON, and one file of weights for each network.
+"""An exported pair on disk: a manifest in JSON, and one file of weights for each network.
 
-All layouts share the manifest, so one reader serves them. It stands under the key `mechlearn` of
-`config.json` (safetensors, Hugging Face) or `configs/metadata.json` (MONAI bundle):
+All layouts have the same manifest, under the key `mechlearn` of `config.json` (safetensors, Hugging
+Face) or `configs/metadata.json` (MONAI bundle):
 
     {"format": 1, "name": ..., "description": ..., "sampler": {...},
      "models": {"denoiser": {"file": ..., "sha256": ..., "dtype": ..., "card": {...}},
@@ -42,12 +42,12 @@ KEY = "mechlearn"
 FORMAT = 1
 ROLES = ("denoiser", "guide")
 MANIFESTS = ("config.json", "configs/metadata.json")
-HUB = re.compile(r"hf:/{1,2}(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^@]+))?")  # Path eats a slash
+HUB = re.compile(r"hf:/{1,2}(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^@]+))?")  # Path removes a slash
 HUB_FILES = [*MANIFESTS, "*.safetensors", "models/*.pt"]
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder holds an exported pair (whole or damaged)."""
+    """Whether a folder holds an exported pair (complete or damaged)."""
     for name in MANIFESTS:
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def local_path(path: str | Path) -> Path:
     except refused as error:
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(
-            f"checkpoint {text}: not to be had from the hub ({reason}). Check the name, the "
+            f"checkpoint {text}: cannot be downloaded from the hub ({reason}). Check the name, the "
             "connection and, for a private repository, your login."
         ) from error
 
@@ -95,21 +95,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an exported pair.
 
     Raises:
-        ValueError: none there, broken JSON, another format, an entry that is missing.
+        ValueError: no manifest, invalid JSON, another format, a missing entry.
     """
     path = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
     if path is None:
         raise ValueError(
-            f"checkpoint {folder}: a folder without {' or '.join(MANIFESTS)} is no exported pair. "
-            "Export one with python -m mechlearn.export, or give a checkpoint file."
+            f"checkpoint {folder}: a folder without {' or '.join(MANIFESTS)} is not an exported "
+            "pair. Export one with python -m mechlearn.export, or give a checkpoint file."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: is no valid JSON ({error}). Export the pair again.") from error
+        raise ValueError(f"{path}: is not valid JSON ({error}). Export the pair again.") from error
     manifest = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(manifest, dict):
-        raise ValueError(f"{path}: holds no '{KEY}' entry, so it describes no pair of mechlearn.")
+        raise ValueError(f"{path}: has no '{KEY}' entry, so it does not describe an exported pair.")
     if manifest.get("format") != FORMAT:
         raise ValueError(
             f"{path}: export format {manifest.get('format')!r}, this version reads {FORMAT}. "
@@ -131,28 +131,28 @@ def read_member(folder: Path, role: str) -> tuple[dict[str, Any], dict[str, Tens
 
     Raises:
         FileNotFoundError: the file of weights is missing.
-        ValueError: see `read_manifest`; also weights that are not those that were exported.
+        ValueError: see `read_manifest`; also weights that differ from the exported ones.
     """
     entry = read_manifest(folder)["models"][one_of("role", role, ROLES)]
     path = (folder / entry["file"]).resolve()
     if not _inside(folder, entry["file"]):
-        raise ValueError(f"{folder}: weights {entry['file']!r} lie outside the folder; refused.")
+        raise ValueError(f"{folder}: weights {entry['file']!r} are outside the folder; refused.")
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder}: {entry['file']}, the weights of the {role}, is missing. Copy the whole "
+            f"{folder}: {entry['file']}, the weights of the {role}, is missing. Copy the complete "
             "folder, or export again."
         )
     if _sha256(path) != entry["sha256"]:
         raise ValueError(
-            f"{path}: is not the file that was exported (its SHA-256 differs): damaged, cut "
-            "short or a large-file pointer. Copy it again."
+            f"{path}: is not the exported file (its SHA-256 differs): it is damaged, truncated or "
+            "a Git LFS pointer. Copy it again."
         )
     check_card(entry["card"], f"{folder} ({role})")
     return dict(entry["card"]), _load(path)
 
 
 def _inside(folder: Path, name: str) -> bool:
-    """A relative path without `..`; links may lead out (the hub's cache is made of links)."""
+    """A relative path without `..`; links may point outside (the hub's cache uses links)."""
     return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
@@ -163,13 +163,13 @@ def _load(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path, device="cpu")
     except SafetensorError as error:
-        raise ValueError(f"{path}: is no safetensors file ({error}). Export again.") from error
+        raise ValueError(f"{path}: is not a safetensors file ({error}). Export again.") from error
 
 
 def write_weights(
     folder: Path, name: str, state_dict: Mapping[str, Tensor], *, half: bool
 ) -> dict[str, Any]:
-    """Write weights to folder/name (.safetensors or .pt); the manifest's entry, less the card.
+    """Write weights to folder/name (.safetensors or .pt); returns the manifest entry, no card.
 
     Floating-point weights are stored as float32, or as float16 with `half`.
 
@@ -191,7 +191,7 @@ def write_weights(
     if path.suffix == ".pt":
         torch.save(weights, path)
     else:
-        # save_file would make it readable by its owner alone.
+        # save_file would make it readable only by its owner.
         path.write_bytes(save(weights, metadata={"format": "pt"}))
     return {"file": name, "sha256": _sha256(path), "dtype": str(dtype).removeprefix("torch.")}
 

@@ -1,4 +1,4 @@
-"""A Hugging Face style folder: model card with front matter, config.json, safetensors."""
+"""A folder for the Hugging Face hub: model card with front matter, config.json, safetensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAYOUT = Layout(
 
 
 def front_matter(pair: Pair) -> dict[str, Any]:
-    """The card's metadata: fields and spellings of the hub."""
+    """The metadata of the model card, with the fields of the hub."""
     card: dict[str, Any] = {
         "license": pair.license,
         "library_name": "mechlearn",
@@ -37,12 +37,12 @@ def front_matter(pair: Pair) -> dict[str, Any]:
         card |= {"license_name": "see-license", "license_link": "LICENSE"}
     if pair.datasets:
         card["datasets"] = list(pair.datasets)
-    # `datasets` takes names of the hub's data sets alone: the text describes the data as well.
+    # `datasets` allows only names of the hub's data sets; `trained_on` describes the data.
     return card | {"trained_on": pair.sources}
 
 
 def write(folder: Path, pair: Pair, manifest: dict[str, Any]) -> None:
-    """Everything but the weights."""
+    """Write all files except the weights."""
     config = {
         "model_type": "mechlearn", "mechlearn_version": mechlearn.__version__, KEY: manifest,
     }  # fmt: skip
@@ -54,15 +54,15 @@ def write(folder: Path, pair: Pair, manifest: dict[str, Any]) -> None:
 
 
 def _arguments(spec: SamplerSpec) -> str:
-    """What differs from the defaults, as Python."""
+    """Settings that differ from the defaults, as Python arguments."""
     usual = asdict(SamplerSpec())
     return ", ".join(f"{k}={v!r}" for k, v in asdict(spec).items() if v != usual[k])
 
 
 def _usage(pair: Pair) -> str:
     return f"""\
-A folder, or `hf://OWNER/{pair.name}` with `pip install "mechlearn[hub]"`, stands wherever a
-checkpoint does:
+Give the folder, or `hf://OWNER/{pair.name}` with `pip install "mechlearn[hub]"`, in place of a
+checkpoint:
 
     python -m mechlearn.forecast patient=visits.csv day=120 \\
         checkpoints.denoiser=FOLDER checkpoints.guide=FOLDER

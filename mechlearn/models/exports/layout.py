@@ -1,4 +1,4 @@
-"""Where the parts of an exported pair stand."""
+"""Layouts of the files of an exported pair."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Layout", "license_text", "write_json"]
 
 @dataclass(frozen=True)
 class Layout:
-    """The manifest's file and each role's file of weights, relative to the folder."""
+    """Paths of the manifest and of the weights by role, relative to the folder."""
 
     manifest: str
     weights: Mapping[str, str]
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON as it is read by people; ValueError for a number that is not finite."""
+    """Write indented JSON; ValueError for a number that is not finite."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")

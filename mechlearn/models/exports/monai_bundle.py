@@ -1,7 +1,7 @@
 """A MONAI bundle: metadata, an inference config for `python -m monai.bundle run`, documentation.
 
-The specification asks for models/model.pt (here the denoiser) and for the network's definition in
-metadata.json, where it stands in the manifest's cards.
+The specification requires models/model.pt (here the denoiser) and the definition of the network in
+metadata.json, where it is in the cards of the manifest.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ format=%(asctime)s %(name)s: %(message)s
 
 
 def metadata(pair: Pair, manifest: dict[str, Any]) -> dict[str, Any]:
-    """configs/metadata.json: the specification's keys, and the manifest under `mechlearn`."""
+    """configs/metadata.json: keys of the specification, and the manifest under `mechlearn`."""
     return {
         "schema": SCHEMA,
         "version": "1.0.0",
@@ -84,7 +84,7 @@ def metadata(pair: Pair, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
-    """Of this installation; fire comes with an extra, and any version runs a bundle."""
+    """Installed version of a package; a default for fire, which is in an extra."""
     try:
         return version(package)
     except ModuleNotFoundError:
@@ -139,7 +139,7 @@ def _guide_format(pair: Pair) -> dict[str, Any]:
 
 
 def inference(pair: Pair) -> dict[str, Any]:
-    """configs/inference.json; its ids are what a command line overrides."""
+    """configs/inference.json; its ids can be overridden on the command line."""
     sizes = ("multiple", "area_mm2", "fraction")
     files = ("brain_mask", "seg", "label_scheme", "name")
     item = ", ".join(f"'{key}': @{key}" for key in ("image", *files))
@@ -180,7 +180,7 @@ def inference(pair: Pair) -> dict[str, Any]:
 
 
 def write(folder: Path, pair: Pair, manifest: dict[str, Any]) -> None:
-    """Everything but the weights."""
+    """Write all files except the weights."""
     write_json(folder / LAYOUT.manifest, metadata(pair, manifest))
     write_json(folder / "configs" / "inference.json", inference(pair))
     (folder / "configs" / "logging.conf").write_text(LOGGING, encoding="utf-8")

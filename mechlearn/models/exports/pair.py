@@ -1,4 +1,4 @@
-"""Write a trained pair as a folder that appears complete or not at all."""
+"""Write a trained pair as a folder, atomically."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ LAYOUTS: dict[str, tuple[Layout, Callable[[Path, Pair, dict[str, Any]], None]]] 
 
 @dataclass(frozen=True)
 class ExportSpec:
-    """What an export says beside the cards.
+    """Settings and texts of an export in addition to the cards.
 
     Attributes:
         name: of the model; letters, digits, '.', '_', '-'.
         description: one or two sentences; '' for a general one.
-        sampler: the recipe that is recommended, and the bundle's default.
+        sampler: recommended sampler settings, and the bundle's default.
         half: store float16.
-        license: of the weights, as the hub writes it (apache-2.0, cc-by-nc-4.0, other).
+        license: of the weights, in the hub's spelling (apache-2.0, cc-by-nc-4.0, other).
         authors: of the weights.
-        trained_on: where the cards do not say it.
-        datasets: names of the hub's own data sets, for the model card.
+        trained_on: training data, if the cards do not have them.
+        datasets: names of data sets on the hub, for the model card.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ExportSpec:
         if not NAME.fullmatch(self.name):
             raise ValueError(
                 f"name={self.name!r}: must be at most 96 letters, digits, '.', '_' and '-', "
-                "beginning with a letter or digit (it names a model). Rename it."
+                "and begin with a letter or digit. Rename it."
             )
 
 
@@ -78,15 +78,15 @@ def export_pair(
         denoiser, guide: what `load_denoiser` and `load_guide` return.
         out: the folder; its parents are made.
         layout: safetensors, monai or huggingface.
-        spec: name, recipe, precision.
-        overwrite: replace an older export; no other folder is ever replaced.
+        spec: name, sampler settings, precision.
+        overwrite: replace an older export; other folders are never replaced.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: models that do not fit each other, unknown layout, a weight that is not finite,
-            or `out` exists and may not be replaced.
+        ValueError: models that do not match, unknown layout, a weight that is not finite, or `out`
+            exists and must not be replaced.
     """
     place, write = LAYOUTS[one_of("format", layout, tuple(LAYOUTS))]
     check_pair(denoiser, guide)
@@ -96,7 +96,7 @@ def export_pair(
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         partial = scratch / "new"
-        partial.mkdir()  # with the user's own mode, unlike mkdtemp's
+        partial.mkdir()  # with the user's default mode, unlike mkdtemp
         models = {}
         for role, model in (("denoiser", denoiser), ("guide", guide)):
             weights = model.module.state_dict()
@@ -116,14 +116,15 @@ def export_pair(
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
-    """ValueError unless `out` is free, empty, or an export that may be replaced."""
+    """ValueError unless `out` does not exist, is empty, or is an export to be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out.is_dir() and is_export(out)):
         raise ValueError(
-            f"out={out}: exists and is no exported pair; it is never replaced. Choose another path."
+            f"out={out}: exists and is not an exported pair, so it is not replaced. Choose another "
+            "path."
         )
     if not overwrite:
         raise ValueError(
-            f"out={out}: an export is there already. Choose another folder, or overwrite=true."
+            f"out={out}: an export exists. Choose another folder, or give overwrite=true."
         )

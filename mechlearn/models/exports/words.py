@@ -1,4 +1,4 @@
-"""Text of the README of an exported pair, from the cards."""
+"""Text of the README of an exported pair."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NO_DEVICE = (
     "the diagnosis or treatment of any patient."
 )
 INTENDED = (
-    "Research on how a tumour's size changes its appearance: drawing axial MRI slices of a brain "
-    "at other tumour sizes, as a part of tumour growth forecasting."
+    "Research on tumour growth forecasting: generating axial MRI slices of a brain with another "
+    "tumour size."
 )
 PAPER = (
     "Laslo et al., *Mechanistic Learning with Guided Diffusion Models to Predict Spatio-Temporal "
@@ -26,7 +26,7 @@ PAPER = (
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models, and what is said of them beside their cards."""
+    """Two models, and the texts of an export in addition to their cards."""
 
     WORDS: ClassVar = ("name", "description", "sampler", "license", "authors", "trained_on",
                        "datasets")
@@ -47,26 +47,26 @@ class Pair:
     @property
     def summary(self) -> str:
         return self.description or (
-            f"Guided diffusion that redraws an axial brain MRI slice ({', '.join(self.contrasts)}) "
-            "with its tumour at another size, the rest of the anatomy kept."
+            f"Guided diffusion that generates an axial brain MRI slice "
+            f"({', '.join(self.contrasts)}) with another tumour size and the same anatomy."
         )
 
     def source(self, model: LoadedModel) -> str:
-        """What a model was trained on: its card, else what the exporter said."""
+        """Training data of a model: from its card, or from the export's settings."""
         return str(model.card.get("trained_on") or self.trained_on or "not recorded")
 
     @property
     def sources(self) -> list[str]:
-        """What the two were trained on, each once."""
+        """Training data of both models, without duplicates."""
         return list(dict.fromkeys(self.source(m) for m in (self.denoiser, self.guide)))
 
     @property
     def phantom(self) -> bool:
-        """Whether either was trained on phantoms, as far as it is said."""
+        """Whether a description of training data names phantoms."""
         return any("phantom" in source.lower() for source in self.sources)
 
     def sections(self, usage: str) -> str:
-        """Markdown: what it is, training, input, recipe, use, limits, citation."""
+        """Markdown sections: summary, models, input, sampler, use, limits, citation."""
         return "\n\n".join((
             f"# {self.name}", f"**{NO_DEVICE}**", self.summary, self._phantom_note(),
             f"## Intended use\n\n{INTENDED}", "## Models\n\n" + self._table(),
@@ -80,9 +80,8 @@ class Pair:
         if not self.phantom:
             return ""
         return (
-            "**Trained on phantoms**: tumours computed by an equation, painted on template "
-            "anatomy. What it draws on a patient demonstrates the code and is no evidence about "
-            "the patient."
+            "**Trained on phantoms**: simulated tumours on template anatomy. Images of patients by "
+            "this model demonstrate the code and are not evidence about a patient."
         )
 
     def _table(self) -> str:
@@ -116,21 +115,21 @@ class Pair:
         )
 
     def _recipe(self) -> str:
-        """What a reader looks for, and what is not as usual."""
+        """The main settings of the sampler, and settings that differ from the defaults."""
         spec, usual = asdict(self.sampler), asdict(SamplerSpec())
-        told = ", ".join(
+        shown = ", ".join(
             f"`{k}={_setting(v)}`" for k, v in spec.items()
             if k in ("nl", "scale", "encode", "steps") or v != usual[k]
         )  # fmt: skip
-        return f"Recommended, and the default of the bundle: {told}."
+        return f"Recommended, and the default of the bundle: {shown}."
 
     def _limits(self) -> str:
         limits = [
-            "Slices are drawn one by one and do not see their neighbours.",
-            "A guide can be satisfied by a picture in which nothing grew: measure sizes in the "
-            "image, and compare with no change and with plain dilation.",
-            "Nothing is known about scanners, sequences, ages and diseases that the training data "
-            "did not hold.",
+            "Each slice is generated independently of its neighbours.",
+            "The guide's prediction can reach the target although the tumour did not grow: measure "
+            "sizes in the image, and compare with no change and with dilation.",
+            "The models were not tested on scanners, sequences, ages and diseases that are not in "
+            "the training data.",
         ]
         if self.phantom:
             limits.append("Trained on phantoms, at least in part: see above.")
@@ -142,7 +141,7 @@ def _value(value: Any) -> str:
 
 
 def _setting(value: Any) -> str:
-    """As Hydra reads it."""
+    """A value in Hydra's syntax."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
