@@ -1,6 +1,6 @@
 """Pictures of real scans beside their baselines: a band grown again, and tumours grown larger.
 
-    bench.py STORE OUT [--known STORE] [--split test] [--slices N] [--guided N]
+    bench.py STORE OUT [--known STORE] [--split test] [--slices N] [--guided N] [--bands]
 
 `--known` holds the patients that the segmenter learns from (train) and the classifier of real and
 drawn patches (val); LPIPS is measured where its wheel is installed (`perceptual.py`).
@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--slices", type=int, default=3, help="of each patient")
     parser.add_argument("--guided", type=int, default=0, help="slices for the guided baselines")
+    parser.add_argument("--bands", action="store_true", help="no growth: bands grown again alone")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -172,8 +173,9 @@ def main() -> None:
     ways, alike_of = methods(args.model, args.seed), Perceptual.find()
     known = SliceStore(args.known) if args.known else None
     flair = Meter(known, seed=args.seed) if known else None
+    factors = () if args.bands else FACTORS
     again: dict[str, list[Row]] = {name: [] for name in ways}
-    larger: dict[str, list[Row]] = {f"{name} x{f:g}": [] for name in ways for f in FACTORS}
+    larger: dict[str, list[Row]] = {f"{name} x{f:g}": [] for name in ways for f in factors}
     for number, scan in enumerate(scans, 1):
         log.info("slice %d of %d: %s", number, len(scans), scan.slice_id)
         whose = {"patient": scan.patient, "z": scan.z}
@@ -181,7 +183,7 @@ def main() -> None:
         for name, draw in ways.items():
             row = regrown(scan, task, draw(scan, task), alike_of)
             again[name].append({**whose, "method": name, **row})
-            for factor in FACTORS:
+            for factor in factors:
                 more = growth(scan, factor)
                 row = grown(scan, more, draw(scan, more), flair)
                 larger[f"{name} x{factor:g}"].append({**whose, "method": name, **row})
@@ -196,7 +198,8 @@ def main() -> None:
     extra = told_apart(known, scans, ways, args.seed) | sizes_read(flair, known, store, scans) \
         if known and flair else {}
     finish(args.out, again, larger, {"n_patients": len(patients), **extra})
-    write_sheet(args.out / "sheet.png", slices(store, patients, 2)[:10], ways["labels"])
+    if not args.bands:
+        write_sheet(args.out / "sheet.png", slices(store, patients, 2)[:10], ways["labels"])
 
 
 def told_apart(
@@ -230,7 +233,8 @@ def finish(
     out.mkdir(parents=True, exist_ok=True)
     kinds = ("mae", "distance", "ssim", "lpips")
     measured = [k for k in again["labels"][0] if k.split("_")[0] in kinds]
-    told = [k for k in next(iter(larger.values()))[0] if k not in ("patient", "z", "method")]
+    grown_rows = next(iter(larger.values()), [{}])
+    told = [k for k in grown_rows[0] if k not in ("patient", "z", "method")]
     lines = ["Regrown band", "", "| method | " + " | ".join(measured) + " |",
              "|---" * (len(measured) + 1) + "|"]
     result: Row = {**facts, "n_slices": len(again["labels"])}

@@ -49,6 +49,7 @@ class LabelSamplingSpec:
         seam_px: width over which the drawn region fades into the scan.
         margin_px: the window that is denoised reaches so far beyond the changed region.
         precision: of the denoiser, float32 or bf16.
+        mass_effect: share of new core that pushes tissue away before the region is drawn.
         batch_size: windows denoised at once.
     """
 
@@ -61,6 +62,7 @@ class LabelSamplingSpec:
     seam_px: float = 1.0
     margin_px: int = 16
     precision: str = "float32"
+    mass_effect: float = 0.0
     batch_size: int = 4
 
     def __post_init__(self) -> None:
@@ -72,6 +74,7 @@ class LabelSamplingSpec:
         in_range("sampler.labels.keep_low", self.keep_low, 0.0, 1.0)
         in_range("sampler.labels.low_px", self.low_px, 0.1, 100.0)
         in_range("sampler.labels.seam_px", self.seam_px, 0.0, 20.0)
+        in_range("sampler.labels.mass_effect", self.mass_effect, 0.0, 2.0)
         in_range("sampler.labels.margin_px", self.margin_px, 0, 512)
         in_range("sampler.labels.batch_size", self.batch_size, 1, 4096)
 

@@ -51,6 +51,8 @@ class SamplerSpec:
             the wanted label map (`evaluation.label_sampler`).
         order: arrival order of `labels`: `phantom`, the packaged prior; `travel`, travel time
             through the tissue alone, nothing fitted; or the JSON of a prior fitted to a cohort.
+        mass_effect: of `labels`, share of new core and enhancing tumour that pushes tissue away
+            (`spatial.mass_effect`); 0 for none.
         dynamic: s_dyn = target - R (signed); False: s_dyn = 1, always upwards (`paper` alone).
         clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
         smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
@@ -70,6 +72,7 @@ class SamplerSpec:
     anchor: bool = False
     guidance: str = "paper"
     order: str = "phantom"
+    mass_effect: float = 0.0
     dynamic: bool = True
     clip_x0: bool = False
     smooth_px: float = 0.0
@@ -123,6 +126,7 @@ _REMEDIES = {
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "invert_iterations": (0, 50),
+    "mass_effect": (0.0, 2.0),
     "smooth_px": (0.0, 20.0),
     "target_boost": (0.0, 10.0),
     "batch_size": (1, 4096),

@@ -25,7 +25,8 @@ class LabelSampler:
     Args:
         drawer: of `scan_drawing.load_drawer`. guide: reads the tumour fraction, nothing else.
         spec: `nl` is the level a first guess is encoded to, `scale` the weight of the labels,
-            `steps`, `solver`, `precision` and `order` are as elsewhere; the rest is not used.
+            `steps`, `solver`, `precision` and `order` are as elsewhere, `mass_effect` its own; the
+            rest is not used.
         corrections: how often the size of a picture is measured by the FLAIR threshold, the outline
             corrected by the difference, and the slice drawn again. One correction lowers the
             median size error on validation phantoms from 7% to 1%; the drawn edge of a tumour is
@@ -42,7 +43,7 @@ class LabelSampler:
         self.effective_scale = spec.strength
         self.labels = LabelSamplingSpec(
             level=spec.nl, steps=spec.steps or spec.nl, solver=spec.solver,
-            label_weight=spec.strength, precision=spec.precision,
+            label_weight=spec.strength, precision=spec.precision, mass_effect=spec.mass_effect,
         )
 
     def draw(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from mechlearn.models.label_networks import label_map
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.first_guess import GuessSpec, first_guess
 from mechlearn.spatial.label_transport import transported_labels
+from mechlearn.spatial.mass_effect import pushed
 from mechlearn.spatial.resolution import as_blurred, blur_px, noise_to_add
 from mechlearn.spatial.travel import tissue_shares
 
@@ -152,8 +153,10 @@ def draw_slices(
     for target in targets:
         same_shape("target", np.asarray(target), "labels", scan.labels)
         labels = _labels(scan, np.asarray(target))
-        image = _drawn(scan, labels, model, spec, guess, member_seed(seed, scan.slice_id, 0))
-        out.append(DrawnSlice(image, labels, judge_picture(scan, image, labels, statement, limits)))
+        start = _pushed(scan, labels, spec.mass_effect)
+        image = _drawn(start, labels, model, spec, guess, member_seed(seed, scan.slice_id, 0))
+        verdict = judge_picture(start, image, labels, statement, limits)
+        out.append(DrawnSlice(image, labels, verdict))
     return out
 
 
@@ -187,6 +190,16 @@ def growing_room(scan: AxialSlice) -> np.ndarray:
         spacing_mm=scan.spacing_mm, blur_mm=FLUID_BLUR_MM,
     )  # fmt: skip
     return np.asarray(scan.brain & ((fluid < 0.5) | (scan.labels > 0)))
+
+
+def _pushed(scan: AxialSlice, labels: np.ndarray, share: float) -> AxialSlice:
+    """The slice with its tissue where the wanted tumour has pushed it."""
+    if share == 0:
+        return scan
+    image, carried = pushed(
+        scan.image, scan.labels, labels, scan.brain, share=share, pixel_mm=scan.spacing_mm[0]
+    )
+    return replace(scan, image=image.astype(np.float32), labels=carried)
 
 
 def _drawn(

@@ -276,7 +276,7 @@ def test_monai_runs_the_bundle_and_gives_our_own_samplers_array(tmp_path):
     assert saved["z"].tolist() == [r.z for r in store.slices() if r.tumour_fraction > 0]
     images = dict(zip(saved["z"].tolist(), saved["image"], strict=True))
     for z, image in images.items():
-        reference = own_slice(store, z)
+        reference = store.read(store.slices()[visit.row_of(z)], surroundings=True)
         target = GuidanceTarget(1.5 * reference.tumour_fraction)
         (own,) = generate(models.sampler, reference, [target], seed=3)
         np.testing.assert_array_equal(image, own.image.numpy())
