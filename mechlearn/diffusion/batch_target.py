@@ -1,4 +1,4 @@
-"""The requested tumour sizes of one batch."""
+"""Target tumour sizes of one batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOOSTED_ABOVE = 20  # level above which the reference code raises the target
 
 @dataclass(frozen=True)
 class BatchTarget:
-    """Requested sizes of the members of a batch.
+    """Target sizes of the members of a batch.
 
     Attributes:
         fraction: tumour area over brain area, (B,).
@@ -24,5 +24,5 @@ class BatchTarget:
     brain: Tensor
 
     def boosted(self, level: int, boost: float) -> Tensor:
-        """(1 + boost) times the requested fraction above level 20, else the fraction; (B,)."""
+        """(1 + boost) times the target fraction above level 20, otherwise the fraction; (B,)."""
         return self.fraction * (1 + boost * (level > BOOSTED_ABOVE))

@@ -1,4 +1,4 @@
-"""The reference image on its way up to the noise level, and what the models predict there."""
+"""Encoding of the reference image to a noise level, with the predictions at all levels."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["Encoding", "invert", "noise"]
 class Encoding:
     """A reference image at every visited level: x[k], (1 or B, C, H, W), at levels[k].
 
-    epsilons holds what an inversion has predicted on its way; the rest is computed when asked for,
-    once for all members that share it.
+    `epsilons` holds predictions of the inversion; other predictions are computed on demand and
+    cached, once for all members that share the encoding.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Encoding:
         return self._epsilons[k]
 
     def defect(self, k: int, *, clip: bool = False) -> Tensor:
-        """What an unguided step from x[k] misses of x[k - 1]; clip: one with a clipped x0."""
+        """x[k - 1] minus the result of an unguided step from x[k]; clip: with a clipped x0."""
         if not self._defects:
             solver = Solver(self.solver, self.models)
             for j in range(len(self.x) - 1, 0, -1):
@@ -61,15 +61,19 @@ def invert(
     """DDIM inversion of x0, (1, C, H, W), through `levels`, ascending from 0.
 
     Args:
-        iterations: 0 steps with the noise predicted where the step begins, as MONAI's
-            `reversed_step` does; k > 0 finds by k fixed-point passes the point from which a
-            denoising step leads back, with the noise predicted where the step ends.
+        x0: reference image.
+        levels: visited levels.
+        models: denoiser.
+        solver: `ddim` or `dpmpp_2m`.
+        iterations: 0 uses the noise predicted at the start of a step, as MONAI's `reversed_step`;
+            k > 0 solves for the point from which a denoising step leads back, by k fixed-point
+            iterations with the noise predicted at the end of the step.
     """
     x, path, epsilons = x0, [x0], {}
     engine = Solver(solver, models)
     for k, (l, l_to) in enumerate(pairwise(levels)):
         if iterations == 0:
-            # The denoiser has no level 0: a clean image is passed as one of the first level.
+            # The denoiser has no level 0: a clean image gets the level of the step's end.
             epsilon = models.epsilon(x, l if l > 0 else l_to)
             if l > 0:
                 epsilons[k] = epsilon
@@ -86,14 +90,14 @@ def invert(
 def noise(
     x0: Tensor, levels: Sequence[int], models: Evaluator, *, solver: str, seeds: Sequence[int]
 ) -> Encoding:
-    """x0, (1, C, H, W), with the same forward noise at every level, one noise a member."""
+    """x0, (1, C, H, W), with forward noise: for every member one noise for all levels."""
     drawn = [torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds]
     epsilon = torch.stack(drawn).to(x0)
     return Encoding(_Noised(x0, epsilon, levels, models), levels, models, solver=solver)
 
 
 class _Noised(Sequence[Tensor]):
-    """x0 with one noise at every level, made when asked for: hundreds of batches would be kept."""
+    """x0 with one noise at every level, computed on demand to save memory."""
 
     def __init__(
         self, x0: Tensor, epsilon: Tensor, levels: Sequence[int], models: Evaluator

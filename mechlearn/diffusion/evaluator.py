@@ -1,4 +1,4 @@
-"""Denoiser and guide as the sampler runs them: precision, memory format, counted calls."""
+"""Evaluation of denoiser and guide in the sampler: precision, memory format, counted calls."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class EpsilonModel(Protocol):
 
 
 class Evaluator:
-    """The two models at whole batches of one level.
+    """Denoiser and guide, evaluated for batches at one level.
 
-    evaluations counts images: `denoiser`, `gradients` of the guide, `readings` of it without one.
+    `evaluations` counts images: `denoiser`, `gradients` of the guide, and `readings` of the guide
+    without a gradient.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Guide(Protocol):
-    """Anything that reads the tumour fraction off a noisy image."""
+    """A model that predicts the tumour fraction of a noisy image."""
 
     def fraction(self, x_l: Tensor, l: Tensor, brain: Tensor) -> Tensor:
         """R(x_l, l): tumour area / brain area, (B,), differentiable in x_l.
@@ -34,18 +34,18 @@ class Guide(Protocol):
 
 
 def effective_scale(scale: float, *, pixel_mm: float, gain: float) -> float:
-    """s_ct as applied: the paper's number carried over to this grid and this guide.
+    """s_ct for this grid and this guide, from the value on the paper's scale.
 
-    R is an average over the brain's pixels, so its gradient per pixel goes like 1 / (number of
-    brain pixels), that is like pixel_mm^2; the paper's grid has 1 mm pixels. `gain` is a property
-    of the guide (how steep R is), measured once on validation slices and kept in its checkpoint.
+    R is a mean over the brain's pixels, so its gradient per pixel is proportional to 1 / (number of
+    brain pixels), that is to pixel_mm^2; the paper's grid has 1 mm pixels. `gain` corrects for the
+    norm of the guide's gradient; it is measured on validation slices and stored in the checkpoint.
     """
     return scale * gain / pixel_mm**2
 
 
 @contextmanager
 def _differentiable(*tensors: Tensor) -> Iterator[list[Tensor]]:
-    """Copies that autograd may use, whatever mode is on outside; floating ones at least float32."""
+    """Copies for autograd, at least float32 if floating; works in inference and no-grad mode."""
     device = tensors[0].device.type
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
         yield [
@@ -59,7 +59,7 @@ def fraction_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     """R(x_l, l), (B,), and its gradient in x_l, (B, C, H, W); at least float32, detached.
 
-    Members do not interact in R, so the gradient of the sum is each member's own.
+    R of a member depends only on this member, so the gradient of the sum has the gradients of all.
     """
     with _differentiable(x_l, l, brain) as (x, level, mask):
         x.requires_grad_(True)
@@ -69,11 +69,11 @@ def fraction_and_gradient(
 
 
 def smooth_gradient(gradient: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian mean of the gradient over `sigma_px` pixels, (B, C, H, W); 0 leaves it as it is.
+    """Gaussian mean of the gradient over `sigma_px` pixels, (B, C, H, W); 0: no smoothing.
 
-    A network's gradient is rough from pixel to pixel (a pixel-unshuffle stem even chequers it), and
-    that part raises R without growing a tumour. Smoothing keeps a direction of ascent: the kernel
-    is positive definite, so <smooth(g), g> > 0.
+    The gradient of a network has noise at the scale of pixels (with a pixel-unshuffle stem a
+    chequerboard), which raises R without tumour growth. The smoothed gradient is still a direction
+    of ascent: the kernel is positive definite, so <smooth(g), g> > 0.
     """
     if sigma_px <= 0:
         return gradient

@@ -1,4 +1,4 @@
-"""Guidance of the paper, eq. (2): towards a size, along the gradient of the predicted size."""
+"""Guidance of the paper, eq. (2): towards a target size, by the gradient of the guide."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class PaperGuidance:
     With `dynamic=False`, s_R = s_ct. The gradient is smoothed over `smooth_px` (0 in the paper).
 
     Args:
-        scale: s_ct as applied, see `guidance.effective_scale`; 0 leaves epsilon as it is.
+        models: denoiser and guide. spec: settings. target: target sizes. encoding: of the image.
+        scale: s_ct for this grid, see `guidance.effective_scale`; 0 for no guidance.
     """
 
     def __init__(

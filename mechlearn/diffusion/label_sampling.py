@@ -1,7 +1,7 @@
-"""Draw a slice under a label map: encode a first guess to a low noise level, denoise under labels.
+"""Generate a slice with a label map: encode a first guess to a noise level, denoise with labels.
 
-Only the changed region is drawn. Beside it, each level is that of the encoded scan itself (the same
-noise), so that what is drawn joins it, and at the end the scan stands there unchanged.
+Only the changed region is generated. Outside it every level has the encoded scan (with the same
+noise), so that the generated region is consistent with it; the result outside is the scan.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from mechlearn.diffusion.steps import (
 __all__ = ["LabelSamplingSpec", "Window", "draw_under_labels", "window_of"]
 
 LabelledEpsilon = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-FACTOR = 16  # sides of a window are multiples of it: the network halves them a few times
+FACTOR = 16  # sides of a window are multiples of it, because the network downsamples
 
 
 @dataclass
 class LabelSamplingSpec:
-    """How a slice is drawn under labels.
+    """Settings of sampling with labels.
 
     Attributes:
-        level: noise level that the first guess is encoded to; higher changes more of it.
-        steps: levels visited.
+        level: noise level of the encoded first guess; a higher level changes it more.
+        steps: number of visited levels.
         solver: `ddim`, or `dpmpp_2m` of second order.
-        label_weight: 1 follows the labels as trained; w > 1 goes w times as far from the
-            prediction without labels (classifier-free guidance, Ho & Salimans 2022).
-        keep_low: weight with which the first guess's intensities smoothed over low_px pixels are
-            kept at each step (Choi et al. 2021, ILVR): the model draws texture and edges, the
-            patient's own tumour says how bright.
-        low_px: that width.
-        seam_px: width over which the drawn region fades into the scan.
-        margin_px: the window that is denoised reaches so far beyond the changed region.
+        label_weight: weight w of classifier-free guidance (Ho & Salimans 2022): the difference to
+            the prediction without labels is multiplied by w; 1 is the denoiser as trained.
+        keep_low: weight with which the low frequencies of the first guess are kept at each step
+            (ILVR, Choi et al. 2021): the model generates texture and edges, and the brightness
+            comes from the patient's tumour.
+        low_px: standard deviation of the Gaussian that defines low frequencies.
+        seam_px: width of the transition between the generated region and the scan.
+        margin_px: margin of the denoised window around the changed region.
         precision: of the denoiser, float32 or bf16.
-        mass_effect: share of new core that pushes tissue away before the region is drawn.
-        batch_size: windows denoised at once.
+        mass_effect: share of new core that displaces tissue before the region is generated.
+        batch_size: number of windows denoised at once.
     """
 
     level: int = 200
@@ -81,24 +81,25 @@ class LabelSamplingSpec:
 
 @dataclass(frozen=True)
 class Window:
-    """Rows and columns of the square that is denoised."""
+    """The denoised square: first row, first column and side."""
 
     top: int
     left: int
     side: int
 
     def of(self, x: Tensor) -> Tensor:
-        """The part of (..., H, W)."""
+        """Crop (..., H, W) to the window."""
         return x[..., self.top : self.top + self.side, self.left : self.left + self.side]
 
 
 def window_of(region: Tensor, *, margin_px: int, least_px: int = 80) -> Window:
-    """The square around a region, (H, W) bool, with a margin; its side a multiple of 16.
+    """The square around a region, (H, W) bool, with a margin; its side is a multiple of 16.
 
-    ValueError for an empty region.
+    Raises:
+        ValueError: an empty region.
     """
     if not bool(region.any()):
-        raise ValueError("region: no pixel changes, so there is nothing to draw.")
+        raise ValueError("region: no pixel changes, so there is nothing to generate.")
     height, width = region.shape
     rows, columns = (torch.nonzero(region.any(d)).flatten() for d in (1, 0))
     spans = [int(v[-1] - v[0]) + 1 for v in (rows, columns)]
@@ -124,16 +125,18 @@ def draw_under_labels(
     spec: LabelSamplingSpec,
     seeds: Sequence[int],
 ) -> Tensor:
-    """The scan with the region drawn anew, (B, C, H, W) float32.
+    """The scan with a generated region, (B, C, H, W) float32.
+
+    All B windows have one size. Each image depends only on its inputs and its seed.
 
     Args:
         epsilon: network of (x_l, l, label map or None); its first C channels are the noise.
         scan, guess: (B, C, H, W) in [-1, 1]; the guess differs from the scan in the region.
-        labels: label maps, (B, K, H, W), of what is wanted.
-        region, brain: (B, H, W) bool: what may change; background outside the brain.
-        seeds: B, one for the noise of each.
-
-    All B windows are of one size, and each picture is a function of its seed alone.
+        labels: target label maps, (B, K, H, W).
+        region, brain: (B, H, W) bool; pixels outside the region do not change.
+        schedule: of the denoiser.
+        spec: settings.
+        seeds: B, one for the noise of each image.
     """
     shape = scan.shape[1:]
     noise = torch.stack([
@@ -176,7 +179,7 @@ def _predicted(
 
 
 def _smooth(x: Tensor, width_px: float) -> Tensor:
-    """Gaussian mean, (B, C, H, W); background beyond the borders counts as 0."""
+    """Gaussian mean, (B, C, H, W), with zeros outside the borders."""
     reach = max(1, round(3 * width_px))
     at = torch.arange(-reach, reach + 1, dtype=x.dtype)
     kernel = torch.exp(-0.5 * (at / width_px) ** 2)
@@ -186,7 +189,7 @@ def _smooth(x: Tensor, width_px: float) -> Tensor:
 
 
 def _soft(region: Tensor, width_px: float) -> Tensor:
-    """Weight of the drawn picture, (B, 1, H, W): 1 in the region, falling to 0 around it."""
+    """Weight of the generated image, (B, 1, H, W): 1 in the region, decreasing to 0 around it."""
     hard = region.float()[:, None]
     if width_px <= 0:
         return hard

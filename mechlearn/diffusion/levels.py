@@ -1,4 +1,4 @@
-"""Which noise levels are visited between the image and level nl."""
+"""Noise levels that are visited between the image and level nl."""
 
 from __future__ import annotations
 

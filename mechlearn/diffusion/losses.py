@@ -30,7 +30,7 @@ class HybridLoss:
 
 
 def _mean_flat(x: Tensor, present: Tensor | None) -> Tensor:
-    """Mean over pixels and the contrasts that are there, (B, C, H, W) -> (B,)."""
+    """Mean over pixels and the present contrasts, (B, C, H, W) -> (B,)."""
     if present is None:
         return x.flatten(1).mean(1)
     return (x.flatten(2).mean(2) * present).sum(1) / present.sum(1)
@@ -76,11 +76,11 @@ def hybrid_loss(
         output: network output at (x_l, l), (B, 2C, H, W): epsilon and the variance v.
         x0, epsilon: clean image and the noise that was added, (B, C, H, W).
         l: noise levels, (B,), in 1..L.
-        x_l: the noised image if it is there already.
-        present: (B, C) of 0 and 1: contrasts that count, at least one an image; None for all.
+        x_l: the noised image; computed if None.
+        present: (B, C) of 0 and 1: contrasts of the loss, at least one an image; None for all.
 
-    The mean is detached in the VLB term, so that it trains the variance only; one level stands
-    for all, hence the factor L.
+    The mean is detached in the VLB term, so this term trains only the variance. The sum over all
+    levels is estimated from one level, hence the factor L.
     """
     output = output.float()
     predicted, v = output.chunk(2, dim=1)
@@ -111,8 +111,8 @@ def segmentation_loss(logits: Tensor, tumour: Tensor, *, brain: Tensor) -> Tenso
     Args:
         logits, tumour, brain: (B, 1, H, W); tumour and brain are 0 or 1.
 
-    A proper score: the sum of its probabilities estimates the area without bias, whatever the
-    noise level. A Dice term would sharpen the mask and bias the area.
+    It is a proper score, so the sum of the probabilities is an unbiased estimate of the area at
+    every noise level. A Dice term would bias the area.
     """
     bce = F.binary_cross_entropy_with_logits(logits.float(), tumour, reduction="none")
     return (bce * brain).flatten(1).sum(1) / brain.flatten(1).sum(1).clamp_min(1)

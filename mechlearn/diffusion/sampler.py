@@ -1,4 +1,4 @@
-"""Guided DDIM: encode a scan to a noise level, denoise it towards requested tumour sizes."""
+"""Guided DDIM: encode a scan to a noise level, denoise it towards target tumour sizes."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ CPU_BATCH = 4
 
 
 def member_seed(seed: int, slice_id: str, member: int) -> int:
-    """A seed for one generation: a function of (seed, slice, member) alone."""
+    """The seed of one generation, a function of (seed, slice, member)."""
     sequence = np.random.SeedSequence([seed, zlib.crc32(slice_id.encode()), member])
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
 class GuidedSampler:
-    """Samples what a scan would look like at other tumour sizes.
+    """Generates scans with other tumour sizes.
 
     Args:
-        denoiser: predicted noise. guide: tumour fraction. Both on one device.
+        denoiser: predicts the noise. guide: predicts the tumour fraction. Both on `device`.
+        schedule: noise schedule of both.
+        spec: settings.
         pixel_mm, gain: see `effective_scale`.
+        device: of the models.
 
     Attributes:
-        evaluations: images seen by the models so far, see `Evaluator`.
+        evaluations: number of images evaluated so far, see `Evaluator`.
     """
 
     def __init__(
@@ -59,12 +62,13 @@ class GuidedSampler:
     ) -> None:
         if spec.guidance == "labels":
             raise ValueError(
-                "sampler.guidance=labels: this sampler guides. Use evaluation.label_sampler, or "
-                "sampler=fast."
+                "sampler.guidance=labels: this sampler needs guidance=paper. Use "
+                "evaluation.label_sampler, or sampler=fast."
             )
         if spec.nl > schedule.levels:
             raise ValueError(
-                f"sampler.nl={spec.nl}: the models' schedule has {schedule.levels} levels only."
+                f"sampler.nl={spec.nl}: the schedule of the models has only {schedule.levels} "
+                "levels. Lower sampler.nl."
             )
         self.denoiser, self.guide, self.schedule, self.spec = denoiser, guide, schedule, spec
         self.pixel_mm, self.gain, self.device = pixel_mm, gain, torch.device(device)
@@ -80,13 +84,13 @@ class GuidedSampler:
 
     @property
     def evaluations(self) -> Counter[str]:
-        """Images seen so far: `denoiser`, `gradients` and `readings` of the guide."""
+        """Number of images evaluated so far, by kind: see `Evaluator`."""
         return self.models.evaluations
 
     @torch.inference_mode()
     def encode(self, x0: Tensor, *, seeds: Sequence[int] = ()) -> Encoding:
-        """The reference image at all visited levels: shared by all members (`invert`) or one
-        a member (`noise`).
+        """The reference image at all visited levels: one for all members (`invert`), or one for
+        each member (`noise`).
 
         Args:
             x0: (C, H, W) in [-1, 1]. seeds: one a member; unused by `invert`.
@@ -124,7 +128,7 @@ class GuidedSampler:
     def reconstruct(
         self, x0: Tensor, *, brain: Tensor, seed: int = 0, slice_id: str = ""
     ) -> Tensor:
-        """Encode and denoise without guidance, (C, H, W): what the models change by themselves."""
+        """Encode and denoise without guidance, (C, H, W)."""
         encoding = self.encode(x0, seeds=[member_seed(seed, slice_id, 0)])
         return self.denoise(encoding, None, brain=self._as_mask(brain))[0].cpu().clone()
 
@@ -141,12 +145,13 @@ class GuidedSampler:
         slice_id: str = "",
         first_member: int = 0,
     ) -> list[Generation]:
-        """One generation a target, in their order, independent of the batch size.
+        """One generation for every target, in their order, independent of the batch size.
 
         Args:
             x0: reference image, (C, H, W) in [-1, 1], background -1.
+            targets: target sizes.
             brain: brain mask, (H, W), bool or 0/1.
-            seed, slice_id, first_member: name the random numbers of the `noise` encoding.
+            seed, slice_id, first_member: determine the random numbers of the `noise` encoding.
         """
         if not targets:
             return []
@@ -160,7 +165,7 @@ class GuidedSampler:
         for start in range(0, len(targets), size):
             chunk, names = list(targets[start : start + size]), seeds[start : start + size]
             n = len(chunk)
-            chunk += chunk[-1:] * (size - n)  # the models always see batches of one size
+            chunk += chunk[-1:] * (size - n)  # padded, so that all batches have one size
             names += names[-1:] * (size - n)
             encoding = shared if shared is not None else self.encode(x0, seeds=names)
             wanted = torch.tensor([t.tumour_fraction for t in chunk], device=self.device,
@@ -169,7 +174,7 @@ class GuidedSampler:
             images = self.denoise(encoding, target, brain=mask)
             with torch.inference_mode():
                 after = self.models.fraction(images.float(), 0, mask).tolist()[:n]
-            # Out of inference mode: what is handed out may be used with autograd.
+            # Cloned outside inference mode, so that autograd can use the images.
             made = zip(chunk[:n], names[:n], images[:n].cpu(), after, strict=True)
             for asked, s, image, fraction in made:
                 out.append(Generation(
@@ -179,11 +184,11 @@ class GuidedSampler:
         return out
 
     def _batch_size(self, members: int) -> int:
-        """Members sampled at once: in batches of equal size, at least one.
+        """Size of the batches, equal for all batches.
 
-        A CPU's kernels round differently for batches of other sizes, and gain nothing beyond four
-        images: there the size follows from the number of members alone, so that no setting shows
-        in a result.
+        CPU kernels round differently for other batch sizes, and are not faster with more than four
+        images. On a CPU the size therefore depends only on the number of members, so that results
+        do not depend on `batch_size`.
         """
         most = CPU_BATCH if self.device.type == "cpu" else self.spec.batch_size
         return math.ceil(members / max(math.ceil(members / most), 1))

@@ -1,4 +1,4 @@
-"""What the `sampler` configuration group fills in: how a scan is encoded, guided and denoised."""
+"""Settings of a sampler: encoding, guidance and denoising of a scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mechlearn.checks import in_range, one_of
 
 __all__ = ["REFERENCE_SCALE", "SOLVERS", "SamplerSpec", "parse_scale"]
 
-REFERENCE_SCALE = 50_000.0  # s_ct that the paper recommends: a strength of 1
+REFERENCE_SCALE = 50_000.0  # s_ct recommended by the paper: strength 1
 SOLVERS = ("ddim", "dpmpp_2m")
 
 
@@ -24,43 +24,43 @@ def parse_scale(text: str | float) -> float:
         value = float("nan")
     if not (np.isfinite(value) and value >= 0):
         raise ValueError(
-            f"sampler.scale={text!r}: must be a number of 0 or more, such as 50000, 50k or 1.5M."
+            f"sampler.scale={text!r}: must be a number, 0 or more, such as 50000, 50k or 1.5M."
         )
     return value
 
 
 @dataclass
 class SamplerSpec:
-    """How to sample. Unless said otherwise the defaults are the paper's.
+    """Settings of a sampler. The defaults are those of the paper, unless noted.
 
     Attributes:
-        nl: noise level the scan is encoded to, 1..L (the paper: 200).
-        scale: strength of the guidance as s_ct in the paper's numbers: 10k weak, 50k (strength 1)
-            about right, 500k too much; 0 for no guidance. For `labels` strength 1 follows the
-            label map as trained, w goes w times as far from the picture without labels.
+        nl: noise level of the encoded scan, 1..L (the paper: 200).
+        scale: guidance scale s_ct on the paper's scale: 10k is weak, 50k (strength 1) is
+            recommended, 500k is too strong; 0 for no guidance. For `labels` the strength is the
+            weight of classifier-free guidance by the label map; 1 is the denoiser as trained.
         encode: `invert` (deterministic DDIM inversion) or `noise` (forward noise, as in the text).
-        steps: number of levels visited, None for all `nl` of them.
-        solver: `ddim`, or `dpmpp_2m`, of second order in both directions (upwards with
-            invert_iterations=0; otherwise the inversion is that of `ddim`).
-        invert_iterations: fixed-point passes that make each inversion step the inverse of the
-            DDIM step back; 0 takes the noise predicted before the step, as the reference code and
-            MONAI's `reversed_step` do.
-        anchor: add to each step what an unguided step loses of the encoding (Ju et al. 2023,
-            Direct Inversion): without guidance the image comes back exactly.
-        guidance: `paper`, eq. (2) towards a size (`guidance_paper`); `labels`, the denoiser sees
-            the wanted label map (`evaluation.label_sampler`).
+        steps: number of visited levels, None for all `nl`.
+        solver: `ddim`, or `dpmpp_2m` of second order (for the inversion only with
+            invert_iterations=0; otherwise it uses `ddim`).
+        invert_iterations: fixed-point iterations of an inversion step, which make it the exact
+            inverse of the DDIM step; 0 uses the noise predicted before the step, as in the
+            reference code and in MONAI's `reversed_step`.
+        anchor: add to each step the error of an unguided step (Ju et al. 2023, Direct Inversion),
+            so that sampling without guidance returns the image exactly.
+        guidance: `paper`, eq. (2) towards a target size (`guidance_paper`); `labels`, a denoiser
+            with label conditioning (`evaluation.label_sampler`).
         order: arrival order of `labels`: `phantom`, the packaged prior; `travel`, travel time
-            through the tissue alone, nothing fitted; or the JSON of a prior fitted to a cohort.
-        mass_effect: of `labels`, share of new core and enhancing tumour that pushes tissue away
+            through the tissue, without fitted weights; or the JSON of a prior fitted to a cohort.
+        mass_effect: of `labels`: share of new core and enhancing tumour that displaces tissue
             (`spatial.mass_effect`); 0 for none.
-        dynamic: s_dyn = target - R (signed); False: s_dyn = 1, always upwards (`paper` alone).
-        clip_x0: clip the predicted x0 to [-1, 1] at each step, as the reference code does.
-        smooth_px: Gaussian width over which the guide's gradient is smoothed; 0 as in the paper.
-        target_boost: share by which the target is raised above level 20 (reference code: 0.15).
+        dynamic: s_dyn = target - R (signed); False: s_dyn = 1 (only `paper`).
+        clip_x0: clip the predicted x0 to [-1, 1] at each step, as in the reference code.
+        smooth_px: standard deviation of the smoothing of the guide's gradient; 0 as in the paper.
+        target_boost: relative increase of the target above level 20 (reference code: 0.15).
         keep_background: set pixels outside the brain mask to -1 at the end.
-        precision: of the denoiser, `float32` or `bf16`; the guide's gradient is float32 always.
-        batch_size: generations sampled at once on a GPU; a CPU takes them by four, whatever this
-            says, so that results are the same to the last bit.
+        precision: of the denoiser, `float32` or `bf16`; the guide's gradient is always float32.
+        batch_size: generations sampled at once on a GPU. A CPU uses batches of four, so that
+            results do not depend on this setting.
     """
 
     nl: int = 200
@@ -80,7 +80,7 @@ class SamplerSpec:
     keep_background: bool = True
     precision: str = "float32"
     batch_size: int = 8
-    spacing: InitVar[str] = "uniform"  # this and the next: in bundles of earlier versions
+    spacing: InitVar[str] = "uniform"  # this and the next key are in exports of earlier versions
     guide_above: InitVar[int] = 0
 
     def __post_init__(self, spacing: str, guide_above: int) -> None:
@@ -95,18 +95,18 @@ class SamplerSpec:
             )
         if self.steps is not None:
             in_range("sampler.steps", self.steps, 1, self.nl,
-                     remedy="At most sampler.nl levels can be visited; null visits all.")
+                     remedy="Give at most sampler.nl, or null for all levels.")
         for key, (low, high) in _RANGES.items():
             in_range(f"sampler.{key}", getattr(self, key), low, high)
         if not self.dynamic and self.guidance != "paper":
             raise ValueError(
                 f"sampler.dynamic=false, sampler.guidance={self.guidance}: only the paper's "
-                "guidance has a static scale. Take sampler=fast, or sampler.dynamic=true."
+                "guidance has a static scale. Use sampler=fast, or sampler.dynamic=true."
             )
 
     @property
     def strength(self) -> float:
-        """Scale over the one that the paper recommends."""
+        """Scale over the scale recommended by the paper."""
         return self.scale_value / REFERENCE_SCALE
 
     @property

@@ -1,4 +1,4 @@
-"""Noise schedules: how much signal is left at each noise level."""
+"""Noise schedules: the share of signal at each noise level."""
 
 from __future__ import annotations
 
@@ -54,26 +54,25 @@ class NoiseSchedule:
         previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
         variance = torch.zeros_like(beta)  # beta tilde, the posterior variance
         variance[1:] = beta[1:] * (1 - previous[1:]) / (1 - alpha_bar[1:])
-        variance[1] = variance[2]  # level 1 has none: clipped as Nichol & Dhariwal do
+        variance[1] = variance[2]  # 0 at level 1: clipped as in Nichol & Dhariwal
         variance[0] = variance[2]
         return {"beta": beta, "alpha_bar": alpha_bar, "posterior_variance": variance}
 
     @cached_property
-    def _placed(self) -> dict[tuple[str, torch.device], Tensor]:
-        """float32 tables where they are used."""
+    def _cache(self) -> dict[tuple[str, torch.device], Tensor]:
+        """float32 tables by name and device."""
         return {}
 
     def _at(self, table: str, l: Tensor | int) -> Tensor:
         index = torch.as_tensor(l)
-        # Only where looking costs nothing: asking a GPU would stop it at every step, and there
-        # an index beyond the table is an error of its own.
+        # Only on a CPU: on a GPU the check would synchronise, and a wrong index is an error anyway.
         outside = index.device.type == "cpu" and ((index < 0) | (index > self.levels)).any()
         if outside:
             raise ValueError(f"noise level {index.tolist()}: must lie between 0 and {self.levels}.")
         key = (table, index.device)
-        if key not in self._placed:
-            self._placed[key] = self._tables[table].float().to(index.device)
-        return self._placed[key][index]
+        if key not in self._cache:
+            self._cache[key] = self._tables[table].float().to(index.device)
+        return self._cache[key][index]
 
     def alpha_bar(self, l: Tensor | int) -> Tensor:
         """Cumulative signal at level(s) l in 0..L, float32, 1 at l = 0."""
@@ -84,9 +83,9 @@ class NoiseSchedule:
         return self._at("beta", l)
 
     def posterior_variance(self, l: Tensor | int) -> Tensor:
-        """Variance of q(x_{l-1} | x_l, x0) at l in 1..L, its first entry clipped to the second."""
+        """Variance of q(x_{l-1} | x_l, x0) at l in 1..L; at l = 1 it is that of l = 2."""
         return self._at("posterior_variance", l)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain builtins, stored beside the weights."""
+        """Builtin values, for the card of a checkpoint."""
         return asdict(self)

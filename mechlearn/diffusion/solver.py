@@ -11,7 +11,7 @@ __all__ = ["Solver"]
 
 
 class Solver:
-    """Steps from level to level; the second order remembers the x0 of the step before."""
+    """Steps from level to level; with second order it stores x0 of the previous step."""
 
     def __init__(self, name: str, models: Evaluator) -> None:
         self.order, self.models = ORDERS[name], models

@@ -1,6 +1,6 @@
-"""The arithmetic of the diffusion: each function is one equation.
+"""Equations of the diffusion, one a function.
 
-Everywhere x0, x_l and epsilon are (B, C, H, W) and alpha_bar is (B,) or a scalar, in (0, 1].
+x0, x_l and epsilon are (B, C, H, W); alpha_bar is (B,) or a scalar, in (0, 1].
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORDERS = dict(zip(SOLVERS, (1, 2), strict=True))
 
 
 def col(a: Tensor) -> Tensor:
-    """(B,) -> (B, 1, 1, 1), so that it multiplies images."""
+    """(B,) -> (B, 1, 1, 1), which broadcasts against images."""
     return a.reshape(-1, 1, 1, 1)
 
 
@@ -35,17 +35,17 @@ def add_noise(x0: Tensor, epsilon: Tensor, *, alpha_bar: Tensor) -> Tensor:
 
 
 def predict_x0(x_l: Tensor, epsilon: Tensor, *, alpha_bar: Tensor) -> Tensor:
-    """The bracket of eq. (1): the clean image that x_l and epsilon imply."""
+    """The bracket of eq. (1): the clean image from x_l and epsilon."""
     return (x_l - (1 - col(alpha_bar)).sqrt() * epsilon) / col(alpha_bar).sqrt()
 
 
 def predict_epsilon(x_l: Tensor, x0: Tensor, *, alpha_bar: Tensor) -> Tensor:
-    """The noise that x_l and x0 imply; the inverse of `predict_x0` (alpha_bar < 1)."""
+    """The noise from x_l and x0; the inverse of `predict_x0` (alpha_bar < 1)."""
     return (x_l - col(alpha_bar).sqrt() * x0) / (1 - col(alpha_bar)).sqrt()
 
 
 def clipped_epsilon(x_l: Tensor, epsilon: Tensor, *, alpha_bar: Tensor) -> Tensor:
-    """The noise that is left when the predicted x0 is clipped to [-1, 1] (alpha_bar < 1)."""
+    """The noise from x_l and the predicted x0, clipped to [-1, 1] (alpha_bar < 1)."""
     x0 = predict_x0(x_l, epsilon, alpha_bar=alpha_bar).clamp(-1, 1)
     return predict_epsilon(x_l, x0, alpha_bar=alpha_bar)
 
@@ -63,13 +63,15 @@ def second_order(
     x0: Tensor, x0_before: Tensor, *, alpha_bar_before: Tensor, alpha_bar: Tensor,
     alpha_bar_to: Tensor,
 ) -> Tensor:
-    """What DPM-Solver++(2M) adds to `ddim_step`, Lu et al. 2022, algorithm 2; in both directions.
+    """Second-order term of DPM-Solver++(2M), which is added to `ddim_step` (Lu et al. 2022,
+    algorithm 2).
 
-    -alpha_to (e^-h - 1) h / (2 h_before) (x0 - x0_before), with h the steps in log(alpha / sigma).
-    At level 0, where that is infinite, the step stays of first order: nothing is added.
+        -alpha_to (e^-h - 1) h / (2 h_before) (x0 - x0_before),    h: steps in log(alpha / sigma)
+
+    It is 0 at level 0, where log(alpha / sigma) is infinite. Valid in both directions.
 
     Args:
-        x0, x0_before: predicted at alpha_bar and at the level visited before it.
+        x0, x0_before: predictions at alpha_bar and at the previous level.
     """
     if bool((alpha_bar_before >= 1) | (alpha_bar >= 1) | (alpha_bar_to >= 1)):
         return torch.zeros_like(x0)
@@ -86,6 +88,6 @@ def posterior_mean(
     x0: Tensor, x_l: Tensor, *, beta: Tensor, alpha_bar: Tensor, alpha_bar_prev: Tensor
 ) -> Tensor:
     """Mean of q(x_{l-1} | x_l, x0), Ho et al. 2020 eq. (7)."""
-    of_x0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
-    of_x_l = torch.sqrt(1 - beta) * (1 - alpha_bar_prev) / (1 - alpha_bar)
-    return col(of_x0) * x0 + col(of_x_l) * x_l
+    x0_weight = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
+    x_l_weight = torch.sqrt(1 - beta) * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    return col(x0_weight) * x0 + col(x_l_weight) * x_l

@@ -1,7 +1,6 @@
-"""Which noise and which noise level each training image gets: functions of (seed, draw) alone.
+"""Noise and noise level of each training image, functions of (seed, draw).
 
-So the noise of an image does not depend on the batch it is in, on the number of processes or on
-when a run was interrupted.
+They do not depend on the batch, on the number of processes, or on interruptions of a run.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mechlearn.checks import in_range
 
 __all__ = ["ImportanceLevels", "LevelSampler", "UniformLevels", "noise_of"]
 
-NOISE, LEVEL = 1, 2  # streams of one draw
+NOISE, LEVEL = 1, 2  # random streams of a draw
 
 
 def noise_of(
@@ -25,7 +24,7 @@ def noise_of(
 ) -> Tensor:
     """Standard normal noise, (B, *shape) float32, one random stream a draw.
 
-    A GPU's streams are not the CPU's.
+    CPU and GPU give different numbers.
     """
     generator = torch.Generator(device)
     epsilon = torch.empty((len(draws), *shape), device=device)
@@ -41,16 +40,16 @@ def _stream(seed: int, purpose: int, draw: int) -> int:
 
 
 def _uniforms(draws: Sequence[int], *, seed: int) -> np.ndarray:
-    """Two numbers in [0, 1) a draw, (B, 2)."""
+    """Two uniform random numbers in [0, 1) for each draw, (B, 2)."""
     words = [np.random.SeedSequence([seed, LEVEL, d]).generate_state(2, np.uint64) for d in draws]
     return np.asarray(words) / 2.0**64
 
 
 class UniformLevels:
-    """Levels uniform over lowest..highest, a `share` of them over lowest..below.
+    """Uniform levels over lowest..highest, a `share` of them over lowest..below.
 
-    Sampling starts from level nl and never visits a higher one, so a small model may spend most of
-    its steps there; share=0 is the uniform draw of the paper.
+    Sampling starts at level nl, so training of a small model can focus on lower levels; share=0 is
+    the uniform distribution of the paper.
     """
 
     def __init__(self, lowest: int, highest: int, *, share: float = 0.0, below: int = 0) -> None:
@@ -62,7 +61,7 @@ class UniformLevels:
     def draw(
         self, draws: Sequence[int], *, seed: int, device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:
-        """Levels, (B,) int64, and their weights in the loss, (B,) float32: all 1."""
+        """Levels, (B,) int64, and weights of the loss, (B,) float32, all 1."""
         kind, at = _uniforms(draws, seed=seed).T
         tops = np.where(kind < self.share, self.below, self.highest)
         levels = self.lowest + np.floor(at * (tops - self.lowest + 1)).astype(np.int64)
@@ -70,10 +69,10 @@ class UniformLevels:
         return l, torch.ones(len(draws), device=device)
 
     def update(self, l: Tensor, losses: Tensor) -> None:
-        """Learn from the losses of a step: nothing, here."""
+        """Does nothing: uniform levels do not depend on losses."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep: nothing, here."""
+        """State for a checkpoint: empty."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -81,11 +80,11 @@ class UniformLevels:
 
 
 class ImportanceLevels:
-    """Levels drawn in proportion to sqrt(E[loss^2]), each weighted by 1 / (L p), so that the
-    expected loss stays what it is (Nichol & Dhariwal 2021, section 3.3).
+    """Levels with probability p proportional to sqrt(E[loss^2]) and weight 1 / (L p) in the loss,
+    which does not change the expected loss (Nichol & Dhariwal 2021, section 3.3).
 
-    E[loss^2] is the mean over the last `history` losses of a level; until every level has so many
-    the draw is uniform. A share `uniform` of the probability stays spread over all levels.
+    E[loss^2] is the mean over the last `history` losses of a level. Until every level has this
+    number of losses, levels are uniform. A share `uniform` of the probability is always uniform.
     """
 
     def __init__(
@@ -101,13 +100,13 @@ class ImportanceLevels:
         spread = torch.full((n,), 1 / n, device=self.losses.device)
         weights = self.losses.square().mean(1).sqrt()
         learned = weights / weights.sum().clamp_min(1e-30) * (1 - self.uniform)
-        # On the device: asking here whether all levels are known would stop the GPU every step.
+        # Computed on the device, because a condition in Python would synchronise the GPU.
         return torch.where((self.seen >= history).all(), learned + self.uniform * spread, spread)
 
     def draw(
         self, draws: Sequence[int], *, seed: int, device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:
-        """Levels, (B,) int64, and their weights in the loss, (B,) float32."""
+        """Levels, (B,) int64, and weights of the loss, (B,) float32."""
         self.losses, self.seen = self.losses.to(device), self.seen.to(device)
         p = self.probabilities()
         at = torch.from_numpy(_uniforms(draws, seed=seed)[:, 1].astype(np.float32)).to(device)
@@ -115,18 +114,18 @@ class ImportanceLevels:
         return index + self.lowest, 1 / (len(p) * p[index])
 
     def update(self, l: Tensor, losses: Tensor) -> None:
-        """Remember the losses of a step, in the order given: (N,), (N,), of all processes."""
+        """Store the levels (N,) and losses (N,) of a step, of all processes, in this order."""
         self.losses, self.seen = self.losses.to(l.device), self.seen.to(l.device)
         index = l - self.lowest
         history = self.losses.shape[1]
-        # A level that stands k times takes k places, oldest first.
+        # A level with k losses in this step takes k places, oldest first.
         rank = (index[None] == index[:, None]).tril(-1).sum(1)
         place = (self.seen[index] + rank) % history
         self.losses[index, place] = losses.float()
         self.seen.index_add_(0, index, torch.ones_like(index))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep."""
+        """State for a checkpoint."""
         return {"losses": self.losses.cpu(), "seen": self.seen.cpu()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

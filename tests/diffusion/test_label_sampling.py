@@ -83,5 +83,5 @@ def test_a_window_holds_the_region_in_sides_of_sixteen():
 
 
 def test_a_region_without_a_pixel_is_refused():
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="nothing to generate"):
         window_of(torch.zeros(32, 32, dtype=torch.bool), margin_px=4)
