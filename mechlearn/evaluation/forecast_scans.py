@@ -66,12 +66,13 @@ class DrawnScans:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with pictures, a sentence each; empty where nothing was found."""
-        return [
-            f"slice z={z} at the {q:.0%} quantile: {picture.verdict.words}"
-            for z, by_quantile in self.drawn.items() for q, picture in by_quantile.items()
-            if not picture.verdict.is_good
-        ]  # fmt: skip
+        """What is wrong with pictures, once each with the slices; empty where nothing was found."""
+        places: dict[str, dict[int, None]] = {}
+        for z, by_quantile in self.drawn.items():
+            for picture in by_quantile.values():
+                if not picture.verdict.is_good:
+                    places.setdefault(picture.verdict.words, {})[z] = None
+        return [f"drawn slices z={', '.join(map(str, zs))}: {words}" for words, zs in places.items()]
 
     def write(self, folder: str | Path) -> list[Path]:
         """Write one file a contrast and quantile in the last scan's own voxel grid.
