@@ -80,7 +80,7 @@ def open_patient(cfg: DictConfig, models: ModelBundle) -> tuple[SliceStore, str]
     data = data_config(cfg)
     if data.kind == "phantom":
         names = [key.name for key in data.phantom.patients()]
-        patient = _one(names, cfg.patient_id or names[-1], "the embedded cohort")
+        patient = _one(names, cfg.patient_id or names[-1], "the phantom cohort")
         check_grid(cfg, models)
         return open_store(cfg, patients=[patient]), patient
     if data.kind != "manifest":

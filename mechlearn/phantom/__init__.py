@@ -1,1 +1,1 @@
-"""Phantom cohort: tumours grown in silico on real (MNI152) anatomy, in BraTS layout."""
+"""Phantom cohort: simulated tumours on MNI152 anatomy, in BraTS layout."""

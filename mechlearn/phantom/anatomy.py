@@ -1,7 +1,7 @@
-"""One anatomy a patient: the MNI152 template deformed by an affine map and a multi-scale warp.
+"""Anatomy of a phantom patient: the MNI152 template with a random affine map and warp.
 
-The template (T1, grey and white matter, brain mask at 1 mm) travels inside nilearn's wheel; nothing
-is downloaded. Arrays are RAS: x to the right, y to the front, z up.
+The template (T1, grey and white matter, brain mask at 1 mm) is part of nilearn's wheel; nothing is
+downloaded. Arrays are RAS: x to the right, y to the front, z up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mechlearn.phantom.fields import (
 
 __all__ = ["Anatomy", "Atlas", "Tissues", "barriers", "load_atlas", "pontine_centre"]
 
-MAX_AXIAL_MM = 184.0  # the model grid crops 192 x 192 mm
+MAX_AXIAL_MM = 184.0  # the grid of the models is 192 x 192 mm
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Atlas:
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
-    """Read the template once a process."""
-    from nilearn import datasets  # slow to import, and only needed here
+    """Read the template; cached."""
+    from nilearn import datasets  # slow import, only needed here
 
     image = datasets.load_mni152_template(resolution=1)
     volumes = [image, datasets.load_mni152_gm_template(resolution=1),
@@ -84,21 +84,21 @@ class Tissues:
     grey: torch.Tensor
     white: torch.Tensor
     csf: torch.Tensor
-    residual: torch.Tensor  # what of the template's T1 the three tissues do not explain
+    residual: torch.Tensor  # T1 of the template minus its fit by the three tissues
     brain: torch.Tensor  # bool
     ventricles: torch.Tensor
     mni: torch.Tensor  # (3, X, Y, Z) template coordinate of each voxel
 
     @property
     def conducting(self) -> torch.Tensor:
-        """White matter and the brainstem, whose nuclei lie scattered among tracts."""
+        """White matter and the brainstem, which has nuclei between tracts."""
         x, y, z = self.mni
         stem = (x.abs() < 19) & (y > -43) & (y < -12) & (z > -58) & (z < -8)
         return self.white + self.grey * stem
 
 
 class Anatomy:
-    """Patient-to-template map and the tissue maps it gives on any grid."""
+    """Map from patient to template coordinates, and tissue maps on any grid."""
 
     def __init__(self, rng: np.random.Generator, *, child: bool = False) -> None:
         self._draw_affine(rng, child)
@@ -126,7 +126,7 @@ class Anatomy:
                                         @ np.diag(1 / scale)).float()
 
     def _fit_into_box(self) -> None:
-        """Centre the brain and shrink it where it would leave the model's field of view."""
+        """Centre the brain, and shrink it if it is larger than the field of view of the models."""
         limit = np.array([MAX_AXIAL_MM, MAX_AXIAL_MM, BOX_MM[2] - 5])
         for _ in range(3):
             low, high = self.extent_mm()
@@ -137,7 +137,7 @@ class Anatomy:
                 self._to_mni = self._to_mni * (excess + 0.01)
 
     def extent_mm(self) -> tuple[np.ndarray, np.ndarray]:
-        """Corners (3,), (3,) of a box around the brain, with room for the mask's ragged edge."""
+        """Corners (3,), (3,) of a box around the brain, with a margin."""
         brain = self.tissues(Grid(4.0)).brain.numpy()
         found = [np.flatnonzero(brain.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
         low = np.array([f[0] for f in found]) * 4.0
@@ -145,7 +145,7 @@ class Anatomy:
         return low - 4, high + 4
 
     def to_mni(self, points: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Template coordinates of a whole grid's points (3, X, Y, Z)."""
+        """Template coordinates of the points (3, X, Y, Z) of a grid."""
         centre = torch.tensor(BOX_MM).view(3, 1, 1, 1) / 2
         mni = torch.einsum("ij,jxyz->ixyz", self._to_mni, points - centre + self._shift)
         mni = mni + torch.tensor([0.0, -18.0, 5.0]).view(3, 1, 1, 1)  # middle of the template brain
@@ -173,9 +173,10 @@ class Anatomy:
 
 
 def _sharpen(prior: torch.Tensor, bias: torch.Tensor, power: float = 2.4) -> torch.Tensor:
-    """Population averages to one brain's tissue: tempered odds with a smooth random bias.
+    """Tissue maps of one brain from population averages: a softmax of scaled logarithms plus bias.
 
-    bias (2, ...): log-odds of CSF (sulcal width) and of white matter (cortical thickness).
+    bias (2, ...): smooth random log-odds of CSF (sulcal width) and white matter (cortical
+    thickness).
     """
     log = power * (prior + 0.01).log()
     log[2] += bias[0]
@@ -189,6 +190,6 @@ def pontine_centre(rng: np.random.Generator) -> np.ndarray:
 
 
 def barriers(tissues: Tissues) -> torch.Tensor:
-    """Where no cell passes: falx and tentorium, (X, Y, Z) bool, drawn in template coordinates."""
+    """Barriers to cells: falx and tentorium, (X, Y, Z) bool, defined in template coordinates."""
     x, y, z = tissues.mni
     return walls(x, y, z, tissues.white)

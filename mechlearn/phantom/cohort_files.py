@@ -1,7 +1,7 @@
-"""Write a phantom cohort as BraTS-2023-layout NIfTI with dates, radiotherapy and known truth.
+"""Write a phantom cohort: NIfTI in BraTS 2023 layout, days, radiotherapy, and the true parameters.
 
     root/MLP-GLI-00001-000/MLP-GLI-00001-000-{t1n,t1c,t2w,t2f,seg}.nii.gz   one folder a visit
-    root/truth/MLP-GLI-00001.json    parameters, course, volumes; written last: "finished"
+    root/truth/MLP-GLI-00001.json    parameters, course, volumes; written last
     root/manifest.csv, root/splits.json
 """
 
@@ -44,10 +44,10 @@ def write_cohort(
     splits: Collection[str] | None = None,
     workers: int = 1,
 ) -> Path:
-    """Write the cohort (or the named patients, or splits, of it); return its manifest.csv.
+    """Write the cohort (or some patients or splits of it); return its manifest.csv.
 
-    Finished patients are kept as they are, so a broken run goes on where it stopped. The manifest
-    lists every finished patient under `root`.
+    Finished patients are not written again, so a stopped run can be resumed. The manifest lists all
+    finished patients under `root`.
 
     Raises:
         ValueError: an unknown patient or split name, or a root written from another spec.
@@ -86,7 +86,7 @@ def _chosen(
 
 
 def _check_same_spec(root: Path, spec: PhantomSpec) -> None:
-    """One folder holds one cohort: what draws a patient may not change under way."""
+    """ValueError if the folder was written with other settings of the random patients."""
     path = root / "truth" / "spec.json"
     mine = json.loads(json.dumps(asdict(spec)))
     if path.exists():
@@ -94,15 +94,15 @@ def _check_same_spec(root: Path, spec: PhantomSpec) -> None:
         for key in ("seed", "voxel_mm", "dmg_share", "train_visits", "test_visits"):
             if theirs.get(key) != mine[key]:
                 raise ValueError(
-                    f"{path}: written with {key}={theirs.get(key)!r}, asked for {mine[key]!r}. "
-                    "Use another folder or remove this one."
+                    f"{path}: written with {key}={theirs.get(key)!r}, but the setting is "
+                    f"{mine[key]!r}. Use another folder or remove this one."
                 )
     write_json(path, mine)
 
 
 @torch.no_grad()
 def write_patient(root: Path, spec: PhantomSpec, key: PatientKey) -> float:
-    """Grow, paint and write one patient; return the seconds it took. All or nothing."""
+    """Simulate one patient and write its files atomically; returns the time in seconds."""
     start = time.monotonic()
     patient = simulate(spec, key)
     scratch = root / f".writing-{key.name}-{os.getpid()}"
@@ -118,7 +118,7 @@ def write_patient(root: Path, spec: PhantomSpec, key: PatientKey) -> float:
         written.append({"session": session, "day": visit.day, "core_oedema_enhancing_cm3": volumes})
     for card in written:
         target = root / card["session"]
-        shutil.rmtree(target, ignore_errors=True)  # left by a run that broke between two renames
+        shutil.rmtree(target, ignore_errors=True)  # from a run that was stopped between two renames
         (scratch / card["session"]).rename(target)
     scratch.rmdir()
     write_json(_truth_path(root, key), patient.truth | {"visits": written})
@@ -134,7 +134,7 @@ def _write_visit(
 
 
 def _write_nifti(path: Path, volume: np.ndarray, grid: Grid) -> None:
-    """RAS volume on a part of the box -> LPS volume of 240 x 240 x 156 mm, gzip level 1."""
+    """Write a RAS volume on a part of the box as a LPS volume of 240 x 240 x 156 mm."""
     shape, where = grid.in_field()
     voxel_mm = grid.voxel_mm
     full = np.zeros(shape, volume.dtype)
@@ -158,7 +158,7 @@ def _record(root: Path, truth: dict[str, Any], visit: dict[str, Any]) -> VisitRe
 
 
 def _write_index(root: Path) -> Path:
-    """manifest.csv and splits.json from the finished patients."""
+    """Write manifest.csv and splits.json of the finished patients."""
     truths = [json.loads(p.read_text()) for p in sorted((root / "truth").glob("MLP-*.json"))]
     truths.sort(key=lambda t: (SPLITS.index(t["split"]), t["patient"]))
     records = [_record(root, truth, visit) for truth in truths for visit in truth["visits"]]

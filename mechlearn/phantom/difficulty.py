@@ -1,8 +1,8 @@
-"""How hard is a phantom cohort? Agreement of no change and of dilation with the later visit.
+"""Difficulty of a phantom cohort: agreement of simple baselines with the later visit.
 
-Slice by slice, as on real patients: two visits of one patient, an axial slice
-whose tumour grows by more than 10% between them; the first mask as it is, and dilated inside the
-brain to the true later area, against the later mask.
+For pairs of visits of one patient and axial slices whose tumour grows by more than 10%, the later
+mask is compared with the first mask (no change), and with the first mask dilated inside the brain
+to the later area. Values of real patients are in the table for comparison.
 
     python -m mechlearn.phantom.difficulty ROOT
 """
@@ -25,14 +25,15 @@ from mechlearn.spatial.regions import dilate_to_area
 
 __all__ = ["BINS", "REAL", "SliceAgreement", "cohort_agreements", "compare", "pairs", "table"]
 
-# Growth factors a row of the table spans. The real figures stand beside the first and the last.
+# Ranges of growth factors, one a row of the table. REAL: values of real patients, where known.
 BINS = ((1.1, 1.2), (1.2, 1.3), (1.3, 1.6), (1.6, 2.2), (2.2, 3.2), (3.2, 4.5), (4.5, 7.0))
 REAL = {(1.2, 1.3): ".80-.81 / .83-.85 / 2.2-3.0 / 1.7-2.2", (4.5, 7.0): ".30 / .71 / 23 / 9.3"}
 
 
 @dataclass(frozen=True)
 class SliceAgreement:
-    """One slice of one pair of visits. Distances in mm; `kept`: what stays of the first mask."""
+    """Scores of one slice of a pair of visits. Distances in mm; `kept`: share of the first mask
+    that is still tumour."""
 
     patient: str
     factor: float  # later area / first area
@@ -55,7 +56,7 @@ def compare(
         factor=area / int(first.sum()),
         dice_no_change=dice(first, later) or 0.0,
         dice_dilation=dice(dilated, later) or 0.0,
-        # No mask is empty here, so a distance is always defined.
+        # No mask is empty, so the distance is defined.
         hd95_no_change=hd95_mm(first, later, spacing) or 0.0,
         hd95_dilation=hd95_mm(dilated, later, spacing) or 0.0,
         kept=float((first & later).sum() / first.sum()),
@@ -66,7 +67,7 @@ def pairs(
     masks: list[np.ndarray], brains: list[np.ndarray], *, voxel_mm: float, patient: str = "",
     min_growth: float = 0.1, min_area_mm2: float = 100.0, step: int = 3,
 ) -> Iterator[SliceAgreement]:
-    """Every pair of an earlier and a later visit, every `step`-th slice (masks (X, Y, Z) bool)."""
+    """Agreements of all pairs of visits, for every `step`-th slice; masks (X, Y, Z) bool."""
     smallest = min_area_mm2 / voxel_mm**2
     areas = [mask.sum((0, 1)) for mask in masks]
     for i, j in combinations(range(len(masks)), 2):
@@ -95,7 +96,7 @@ def cohort_agreements(root: str | Path, *, split: str = "test") -> Iterator[Slic
 
 
 def table(rows: Iterable[SliceAgreement]) -> str:
-    """Markdown table: means over slices by growth factor, the real figures beside them."""
+    """Markdown table: means over slices by growth factor, with values of real patients."""
     rows = list(rows)
     lines = ["| growth | slices (patients) | first mask kept | Dice no change | Dice dilation "
              "| HD95 no change, mm | HD95 dilation, mm | real patients |", "|" + "---|" * 8]

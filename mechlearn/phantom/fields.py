@@ -1,7 +1,7 @@
-"""Smooth random fields and small volume operators on the phantom's box.
+"""Smooth random fields and volume operators on the phantom's box.
 
-A field is a cubic B-spline over random control points in millimetres, so that it means the same on
-every voxel size. Volumes are float32 tensors (..., X, Y, Z); coordinates are millimetres.
+A field is a cubic B-spline of random control points in millimetres, so it does not depend on the
+voxel size. Volumes are float32 tensors (..., X, Y, Z); coordinates are in mm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIELD_MM = (240.0, 240.0, 156.0)  # written field of view: BraTS' 240 x 240 (155
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxel grid over the box, or over a part of it that begins at voxel `low` and has `size`.
+    """Voxel grid of the box, or of a part of it with first voxel `low` and shape `size`.
 
     Voxel i of an axis of the whole box is centred at (i + 0.5) * voxel_mm.
     """
@@ -47,7 +47,7 @@ class Grid:
         return Grid(self.voxel_mm, tuple(low.tolist()), tuple((high - low).tolist()))
 
     def in_field(self) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
-        """(shape of the written field of view, where in it this grid's voxels lie), unflipped."""
+        """(shape of the written field of view, slices of this grid's voxels in it), in RAS."""
         x, y, z = (round(side / self.voxel_mm) for side in FIELD_MM)
         margin = [(n - m) // 2 for n, m in zip((x, y, z), Grid(self.voxel_mm).shape, strict=True)]
         i, j, k = (slice(m + a, m + a + n)
@@ -61,7 +61,7 @@ class Grid:
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
     def pull(self, volume: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
-        """What a displacement (3, X, Y, Z) in mm brings to each voxel: volume (C, ...) at x - d."""
+        """Volume (C, X, Y, Z) after a displacement d (3, X, Y, Z) in mm: its values at x - d."""
         index = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in self.shape),
                                indexing="ij")
         end = torch.tensor(self.shape).view(3, 1, 1, 1) - 1
@@ -71,7 +71,7 @@ class Grid:
 
 @lru_cache(maxsize=256)
 def _spline_matrix(axis: int, grid: Grid, spacing_mm: float) -> torch.Tensor:
-    """Cubic B-spline weights, (n, control points), of an axis' voxel centres."""
+    """Cubic B-spline weights, (n, control points), of the voxel centres along an axis."""
     voxel = torch.arange(grid.shape[axis], dtype=torch.float64) + 0.5 + grid.low[axis]
     u = voxel * grid.voxel_mm / spacing_mm
     knots = torch.arange(_n_control(BOX_MM[axis], spacing_mm), dtype=torch.float64) - 1
@@ -93,7 +93,7 @@ def _along_axes(volume: torch.Tensor, matrices: list[torch.Tensor]) -> torch.Ten
 
 
 class SplineField:
-    """`channels` smooth random fields of about unit variance with features of `spacing_mm`."""
+    """`channels` smooth random fields with variance of about 1 and length scale `spacing_mm`."""
 
     # Variance of a cubic B-spline over independent unit control points, per axis.
     _VARIANCE_PER_AXIS = 0.4794
@@ -128,7 +128,7 @@ def sample(volume: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
     """Trilinear values of volume (C, X, Y, Z) at fractional voxel indices (3, ...); 0 outside."""
     size = torch.tensor(volume.shape[-3:], dtype=torch.float32)
     unit = 2 * voxels.flatten(1).T / (size - 1) - 1
-    grid = unit.flip(-1).reshape(1, *voxels.shape[1:], 3)  # grid_sample wants the last axis first
+    grid = unit.flip(-1).reshape(1, *voxels.shape[1:], 3)  # grid_sample needs the last axis first
     return F.grid_sample(volume[None], grid, align_corners=True, padding_mode="zeros")[0]
 
 

@@ -1,4 +1,4 @@
-"""Reaction-diffusion in brain tissue: where cells may go, how fast, and one explicit step."""
+"""Reaction-diffusion in brain tissue: diffusion tensor, proliferation, and one explicit step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechlearn.phantom.phantom_spec import TumourParameters
 
 __all__ = ["Medium", "MediumBox", "step"]
 
-_GREY_DIFFUSIVITY = 0.1  # of white matter's
+_GREY_DIFFUSIVITY = 0.1  # relative to white matter
 
 
 class MediumBox(NamedTuple):
@@ -31,7 +31,7 @@ class MediumBox(NamedTuple):
 
 
 class Medium:
-    """Diffusivity tensor and proliferation on the growth grid, cropped to where cells can come."""
+    """Diffusion tensor and proliferation rate on the growth grid."""
 
     def __init__(self, tissues: Tissues, p: TumourParameters, rng: np.random.Generator,
                  grid: Grid) -> None:
@@ -45,7 +45,7 @@ class Medium:
         self.tensor = base * _along_tracts(tissues.white, p.anisotropy, rng, grid)
 
     def crop(self, box: tuple[slice, ...]) -> MediumBox:
-        """Face diffusivities by the harmonic mean: a wall stays a wall."""
+        """Crop to a box; face diffusivities are harmonic means, which are 0 at a barrier."""
         tensor = self.tensor[(slice(None), *box)]
         faces = []
         for axis in range(3):
@@ -86,7 +86,7 @@ def step(
         flux = d * (u.narrow(axis, 1, n) - u.narrow(axis, 0, n)) / h**2
         rate.narrow(axis, 0, n).add_(flux)
         rate.narrow(axis, 1, n).sub_(flux)
-    rate += _mixed_terms(u, mixed, h) * (rho > 0)  # central differences reach over a wall
+    rate += _mixed_terms(u, mixed, h) * (rho > 0)  # 0 in barriers
     room = 1 - u if dying is None else 1 - u - dying
     rate += rho * u * room
     return (u + dt * rate).clamp_(0, 1)
@@ -101,7 +101,7 @@ def _mixed_terms(u: torch.Tensor, mixed: list[torch.Tensor], h: float) -> torch.
 
 
 def _central(f: torch.Tensor, axis: int, h: float) -> torch.Tensor:
-    """Central difference per mm; 0 at the ends, where a box holds no cells."""
+    """Central difference per mm; 0 at the ends, where there are no cells."""
     n = f.shape[axis] - 2
     result = torch.zeros_like(f)
     inside = result.narrow(axis, 1, n)

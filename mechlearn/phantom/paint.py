@@ -1,7 +1,7 @@
-"""Four MRI contrasts from tissue and tumour maps, with scanner-like scale, bias, blur and noise.
+"""Synthetic MRI of four contrasts from tissue and tumour maps, with scale, bias, blur and noise.
 
-Every patient has its own tissue intensities, textures and vessels (fixed over visits); every visit
-has its own scale, bias field and noise, as real follow-up scans do.
+Tissue intensities, textures and vessels are random for each patient and equal at all visits; scale,
+bias field and noise are random for each visit, as in real follow-up scans.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MEANS = {
 }
 _SPREAD = {"white": 0.03, "grey": 0.04, "csf": 0.12, "oedema": 0.08, "enhancing": 0.12,
            "necrosis": 0.14, "infiltrated": 0.08}
-# What one unit of the template's T1 residual adds: the sign turns between T1 and T2.
+# Weight of the template's T1 residual in each contrast: the sign differs between T1 and T2.
 _RESIDUAL = (0.9, 0.8, -0.55, -0.35)
 
 
@@ -53,7 +53,7 @@ class Look:
         contrast = rng.uniform(0.8, 1.15, 4)  # grey-white contrast differs between sequences
         gap = self.means["grey"] - self.means["white"]
         self.means["grey"] = self.means["white"] + gap * contrast
-        lesion = rng.uniform(0.8, 1.15)  # how bright this patient's lesion is on T2 and FLAIR
+        lesion = rng.uniform(0.8, 1.15)  # brightness of the lesion on T2 and FLAIR
         for name in ("oedema", "infiltrated"):
             for c in (2, 3):
                 base = self.means["white"][c]
@@ -75,7 +75,7 @@ class Look:
               displacement: torch.Tensor | None = None) -> np.ndarray:
         """Four contrasts of one visit, (4, X, Y, Z) int16: 0 outside the brain, >= 1 inside."""
         rng = np.random.default_rng([self._rng_seed, visit])
-        texture = self._texture(grid)  # stays in place: sampling it anew would blur it
+        texture = self._texture(grid)  # not displaced, because resampling would blur it
         extras = torch.cat([self._vessel_fields.on(grid), self._choroid.on(grid),
                             self._lesions.on(grid)])
         if displacement is not None:
@@ -103,13 +103,13 @@ class Look:
         return np.stack(volumes)
 
     def _texture(self, grid: Grid) -> torch.Tensor:
-        """Fine, middle, coarse texture of each contrast, (12, X, Y, Z), one for all visits."""
+        """Fine, middle and coarse texture of each contrast, (12, X, Y, Z), equal at all visits."""
         if self._cached is None or self._cached[0] != grid:
             self._cached = (grid, torch.cat([field.on(grid) for field in self._textures]))
         return self._cached[1]
 
     def _vessels(self, tissues: Tissues, extras: torch.Tensor) -> torch.Tensor:
-        """Tubes where two random fields vanish together, in sulci and cortex; sinus; plexus."""
+        """Vessels in sulci and cortex (where two random fields are both near 0), sinus, plexus."""
         tubes = torch.exp(-(extras[0] ** 2 + extras[1] ** 2) / 0.02)
         x, y, z = tissues.mni
         depth = gaussian(tissues.brain.float(), 4.0)

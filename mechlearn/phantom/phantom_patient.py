@@ -1,4 +1,4 @@
-"""One phantom patient from its key: grown, deformed and labelled, not yet painted."""
+"""Simulation of one phantom patient: tumour growth, mass effect and labels, without images."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["LabelledVisit", "Patient", "each_patient", "simulate"]
 
 T = TypeVar("T")
 
-_FATAL_CM3 = {"GLI": 220.0, "DMG": 80.0}  # no visit beyond it once a patient has the fewest visits
+_FATAL_CM3 = {"GLI": 220.0, "DMG": 80.0}  # a larger tumour ends the series
 _PURPOSE = {"anatomy": 0, "look": 1, "tumour": 2, "course": 3, "growth": 4}
 
 
 @dataclass(frozen=True)
 class LabelledVisit:
-    """One visit on the patient's grid: all that painting it takes, and its mask."""
+    """One visit on the patient's grid: inputs of its images, and its labels."""
 
     session: str
     number: int
@@ -36,12 +36,12 @@ class LabelledVisit:
     maps: TumourMaps
     displacement: torch.Tensor  # mm, (3, X, Y, Z)
     labels: np.ndarray  # (X, Y, Z) uint8: 1 core without enhancement, 2 oedema, 3 enhancing
-    density: np.ndarray  # cells on the growth grid, float16
+    density: np.ndarray  # cell density on the growth grid, float16
 
 
 @dataclass(frozen=True)
 class Patient:
-    """A grown patient; `visits` are computed one by one as they are asked for, once."""
+    """A simulated patient; `visits` is an iterator that computes one visit after another."""
 
     truth: dict[str, Any]
     grid: Grid
@@ -55,7 +55,7 @@ class Patient:
 
 
 def simulate(spec: PhantomSpec, key: PatientKey) -> Patient:
-    """Grow a patient and label its visits; a series ends early where the tumour is fatal."""
+    """Simulate a patient; the series ends early if the tumour is too large to survive."""
     rng = {name: key.rng(spec.seed, number) for name, number in _PURPOSE.items()}
     anatomy = Anatomy(rng["anatomy"], child=key.kind == "DMG")
     parameters = TumourParameters.draw(key.kind, rng["tumour"])
@@ -91,16 +91,16 @@ def simulate(spec: PhantomSpec, key: PatientKey) -> Patient:
 def each_patient(
     task: Callable[[PatientKey], T], keys: Iterable[PatientKey], *, workers: int = 1
 ) -> Iterator[tuple[PatientKey, T]]:
-    """(key, task(key)) as patients are finished, in processes of one torch thread if several.
+    """(key, task(key)) in order of completion; several workers are processes with one torch thread.
 
-    `task` must be picklable. With one worker, or one patient, it runs here.
+    `task` must be picklable. With one worker, or one patient, it runs in this process.
     """
     keys = list(keys)
     if workers == 1 or len(keys) < 2:
         for key in keys:
             yield key, task(key)
         return
-    # Forking after torch has started threads may hang.
+    # A fork after torch has started threads can hang.
     with worker_pool(workers, method="spawn", begin=_one_thread) as pool:
         jobs = {pool.submit(task, key): key for key in keys}
         for job in as_completed(jobs):

@@ -1,9 +1,10 @@
-"""Tumour sizes of phantom patients over time, without painting a scan: seconds a patient.
+"""Tumour sizes of phantom patients over time, without images: seconds a patient.
 
     python -m mechlearn.phantom.phantom_sizes OUT.csv --patients 40 --workers 2
 
-writes the paper's growth slices of the `series` split (or of `test`) as a table of sizes. Finished
-patients are kept as JSON in OUT.csv.parts/, with the areas of all slices and the known truth.
+writes a table of sizes of the growing slices (as in the paper) of the `series` split (or of
+`test`). Finished patients are stored as JSON in OUT.csv.parts/, with the areas of all slices and
+the true parameters.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ __all__ = ["PatientSeries", "measure", "phantom_series", "tracked_series"]
 
 log = logging.getLogger(__name__)
 
-_DRAWN_BY = ("seed", "voxel_mm", "train_visits", "test_visits")  # what a patient's areas depend on
+_DRAWN_BY = ("seed", "voxel_mm", "train_visits", "test_visits")  # settings that change areas
 
 
 @dataclass(frozen=True)
 class PatientSeries:
-    """Tumour area of every axial slice of a phantom patient at every visit.
+    """Tumour areas of all axial slices of a phantom patient at all visits.
 
-    `areas_mm2` is (V, Z) with z as in the volumes that `write_cohort` writes; `truth` is what that
-    writes beside them.
+    `areas_mm2` is (V, Z) with z as in the volumes of `write_cohort`; `truth` is as in its JSON
+    files.
     """
 
     patient: str
@@ -60,7 +61,7 @@ class PatientSeries:
     def timelines(
         self, *, count: int = 5, min_growth: float | None = 0.10
     ) -> tuple[SizeSeries, ...]:
-        """The slices that `selection.growing` chooses, named as a slice store names them."""
+        """Series of the slices that `selection.growing` chooses, with names as in a slice store."""
         return tuple(
             SizeSeries(
                 f"{self.patient}/z{z:03d}",
@@ -74,7 +75,7 @@ class PatientSeries:
 
 @torch.no_grad()
 def measure(spec: PhantomSpec, key: PatientKey) -> PatientSeries:
-    """Grow and label one patient and measure its slices."""
+    """Simulate one patient and measure its slices."""
     patient = simulate(spec, key)
     shape, (_, _, z) = patient.grid.in_field()
     sessions, days, areas = [], [], []
@@ -95,14 +96,14 @@ def phantom_series(
     min_growth: float | None = 0.10,
     parts: Path | None = None,
 ) -> Iterator[tuple[PatientKey, tuple[SizeSeries, ...]]]:
-    """(key, growth slices) of phantom patients as they are finished; some have no slice that grows.
+    """(key, series of growing slices) of phantom patients, in order of completion; may be empty.
 
     Args:
         spec: seed, voxel size and visits; `spec.patients("series")` gives keys.
         keys: patients.
-        workers: processes of one torch thread each.
+        workers: number of processes, with one torch thread each.
         count, min_growth: see `selection.growing`.
-        parts: folder in which finished patients are kept; those there come first, not computed.
+        parts: folder of finished patients, which come first and are not computed again.
 
     Raises:
         ValueError: `parts` holds a patient of another spec.
@@ -126,7 +127,7 @@ def tracked_series(
     count: int = 5,
     min_growth: float | None = 0.10,
 ) -> dict[PatientKey, tuple[SizeSeries, ...]]:
-    """`phantom_series` to its end, in the order of `keys`, with progress in the log."""
+    """All results of `phantom_series`, in the order of `keys`, with progress in the log."""
     todo = {key for key in keys if not _is_done(parts, key)}
     found: dict[PatientKey, tuple[SizeSeries, ...]] = {}
     with progress("phantom series", len(todo), logger=log) as advance:
@@ -157,8 +158,8 @@ def _read_part(parts: Path | None, spec: PhantomSpec, key: PatientKey) -> Patien
     for name in _DRAWN_BY:
         if theirs[name] != mine[name]:
             raise ValueError(
-                f"{path}: computed with {name}={theirs[name]!r}, asked for {mine[name]!r}. "
-                f"Write another file or remove {parts}."
+                f"{path}: computed with {name}={theirs[name]!r}, but the setting is "
+                f"{mine[name]!r}. Write another file or remove {parts}."
             )
     lists = {name: tuple(card[name]) for name in ("sessions", "days")}
     return PatientSeries(**card | lists | {"areas_mm2": np.array(card["areas_mm2"])})
@@ -183,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default=SERIES, choices=(SERIES, "test"))
     parser.add_argument("--patients", type=int, help="number of patients (default: all)")
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--count", type=int, default=5, help="slices a visit is looked at in")
+    parser.add_argument("--count", type=int, default=5, help="number of slices a patient")
     parser.add_argument("--min-growth", type=_growth, default=0.10,
                         help="relative growth a slice must exceed; none keeps all (0.10)")
     parser.add_argument("--voxel-mm", type=float, default=spec.voxel_mm, help="voxel size (1.5)")

@@ -1,4 +1,4 @@
-"""What a phantom cohort is made of: sizes, splits, seeds, distributions of patients."""
+"""Settings of a phantom cohort: numbers of patients, splits, seeds, random parameters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mechlearn.checks import in_range, one_of, positive
 
 __all__ = ["SERIES", "SPLITS", "Course", "PatientKey", "PhantomSpec", "TumourParameters"]
 
-SPLITS = ("train", "val", "test")  # what a cohort is written of
-SERIES = "series"  # patients like the test split's that are measured, not painted
-# Apart, so that a split never renumbers another.
+SPLITS = ("train", "val", "test")  # splits of a written cohort
+SERIES = "series"  # patients as in the test split, with sizes but without images
+# First numbers far apart, so that the size of a split does not change other numbers.
 _FIRST_NUMBER = {"train": 1, "val": 50001, SERIES: 70001, "test": 90001}
 
 
@@ -29,7 +29,7 @@ class PatientKey:
         return f"MLP-{self.kind}-{self.number:05d}"
 
     def rng(self, seed: int, purpose: int) -> np.random.Generator:
-        """One stream a patient and purpose, independent of the order patients are written in."""
+        """A random generator for each patient and purpose, independent of the order of patients."""
         return np.random.default_rng([seed, self.number, int(self.kind == "DMG"), purpose])
 
 
@@ -38,14 +38,14 @@ class PhantomSpec:
     """Phantom cohort.
 
     Args:
-        n_train, n_val, n_test: patients a split.
-        n_series: further patients of whom only tumour sizes are computed (`phantom.series`).
+        n_train, n_val, n_test: number of patients of each split.
+        n_series: further patients, with tumour sizes only (`phantom_sizes`).
         dmg_share: share of patients with a pontine (DMG-like) tumour in each split.
         voxel_mm: isotropic voxel size of the written NIfTI, 1 to 4 mm.
-        seed: every patient is drawn from (seed, patient number).
+        seed: a patient is a function of (seed, patient number).
         train_visits: visits of a training or validation patient.
         test_visits: (fewest, most) visits of a test or series patient.
-        keep_density: also store the true tumour density of every visit beside the parameters.
+        keep_density: also store the true tumour density of every visit.
     """
 
     n_train: int = 120
@@ -70,9 +70,10 @@ class PhantomSpec:
         in_range("phantom.test_visits", low, 1, high, remedy="Give (fewest, most).")
 
     def patients(self, split: str | None = None) -> list[PatientKey]:
-        """All patients of a split, or of train, val and test; in order of number.
+        """All patients of a split, or of train, val and test, in order of number.
 
-        ValueError for a split that is neither of these nor `series`.
+        Raises:
+            ValueError: an unknown split (`series` is also allowed).
         """
         if split is not None:
             one_of("phantom.split", split, (*SPLITS, SERIES))
@@ -101,14 +102,14 @@ class TumourParameters:
     diffusivity: float  # mm^2/day in white matter
     anisotropy: float  # 0 isotropic .. 1 along tracts only
     heterogeneity: float  # log-spread of proliferation and diffusivity in space
-    n_satellites: int  # seeds beside the first
-    satellite_mm: float  # their typical distance
+    n_satellites: int  # number of further seeds
+    satellite_mm: float  # their typical distance from the first
     late_foci_per_year: float  # new foci after the first visit
     swelling: float  # divergence of the mass-effect displacement in the core
     necrosis: float  # 0 solid .. 1 thin rim
     enhancement: float  # 0 none .. 1 full rim
-    oedema_reach: float  # decades of density below the core at which oedema is still seen
-    oedema_drift: float  # decades by which that limit wanders in space and time
+    oedema_reach: float  # decades of density below the core down to which oedema is visible
+    oedema_drift: float  # decades by which this limit varies in space and time
     survival_fraction: float
     decay_rate: float  # 1/day
     delay: float  # days
@@ -152,12 +153,12 @@ class Course:
 
     @classmethod
     def draw(cls, kind: str, visits: int, rng: np.random.Generator) -> Course:
-        """Intervals of 30 to 140 days. A short course may precede, hold or miss radiotherapy."""
+        """Random visits at intervals of 30 to 140 days, before, during or after radiotherapy."""
         gaps = rng.integers(30, 141, size=visits - 1)
         days = (0, *(int(d) for d in np.cumsum(gaps)))
         start: int | None = int(rng.integers(10, 61))
         if visits <= 3 and rng.random() < 0.5:
-            start = None  # half of the two-visit patients are seen before any treatment
+            start = None  # half of the patients with two or three visits have no radiotherapy
         if start is None:
             return cls(days, None)
         dose, fractions = (54.0, 30) if kind == "DMG" else (60.0, 30)

@@ -1,10 +1,11 @@
-"""A tumour grown in 3D by reaction-diffusion, with what a plain Fisher-KPP model lacks.
+"""Simulation of a tumour in 3D by an extended Fisher-KPP model.
 
     du/dt = div(D grad u) + rho u (1 - u - v),    v: dying cells after radiotherapy
 
-D follows white matter tracts, stops at CSF, falx, tentorium and skull, and varies in space as rho
-does; seeds are several and late ones join; radiotherapy turns the share 1 - S(x) of u into v, which
-decays by the growth model's exact solution; the visible limit of oedema drifts in space and time.
+D is anisotropic along white matter tracts and 0 in CSF, falx, tentorium and skull; D and rho vary
+in space. There are several seeds, some of them later. Radiotherapy converts the share 1 - S(x) of u
+to v, which decays by the exact solution of the growth model `ode`. The visible limit of oedema
+varies in space and time.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ __all__ = ["Tumour", "VisitState", "dying_share"]
 Voxel = tuple[int, int, int]
 GROWTH_MM = 2.4
 _CORE_DENSITY = 0.45
-_COARSE_DRIFT = 0.2  # of the fine drift's standard deviation
+_COARSE_DRIFT = 0.2  # relative to the standard deviation of the fine drift
 
 
 def dying_share(tau: float, p: TumourParameters) -> float:
-    """Share of the dying cells left tau days after radiotherapy began.
+    """Share of the dying cells that is left tau days after the start of radiotherapy.
 
-    dA/dt = -lambda_decay tanh(s (tau - delta)) A, solved exactly through log-cosh.
+    The exact solution of dA/dt = -lambda_decay tanh(s (tau - delta)) A.
     """
     def log_cosh(x: float) -> float:
         return abs(x) + float(np.log1p(np.exp(-2 * abs(x)))) - float(np.log(2))
@@ -55,7 +56,7 @@ def _voxel(index: Sequence[int]) -> Voxel:
 
 @dataclass(frozen=True)
 class VisitState:
-    """Tumour at one visit on the growth grid: density (X, Y, Z) and the drift of its limit."""
+    """Tumour at one visit on the growth grid: density (X, Y, Z) and drift of its visible limit."""
 
     day: int
     density: torch.Tensor
@@ -63,7 +64,7 @@ class VisitState:
 
 
 class Tumour:
-    """Grow one patient's tumour and read its compartments off at the visits."""
+    """Simulation of the tumour of one patient, with its compartments at the visits."""
 
     def __init__(self, anatomy: Anatomy, kind: str, parameters: TumourParameters,
                  rng: np.random.Generator) -> None:
@@ -100,7 +101,7 @@ class Tumour:
     def _near(
         self, place: Voxel, distance_mm: float
     ) -> list[Voxel]:
-        """A passable white-matter voxel about a distance away; none where there is none."""
+        """A random passable white-matter voxel at about this distance, in a list; [] if none."""
         points = self.grid.points()
         centre = points[(slice(None), *place)].view(3, 1, 1, 1)
         away = (points - centre).norm(dim=0)
@@ -125,7 +126,7 @@ class Tumour:
         return self.follow(self._grow_to_first_visit(u), course)
 
     def follow(self, u: torch.Tensor, course: Course) -> list[VisitState]:
-        """The visits of a course from the living density `u` (X, Y, Z) at day 0 on."""
+        """The tumour at the visits of a course, from the living density `u` (X, Y, Z) on day 0."""
         drift = self.drift(course)
         late = self._late_foci(course)
         states, day, v0, rt = [], 0, None, course.rt_start_day
@@ -148,7 +149,7 @@ class Tumour:
         return states
 
     def _grow_to_first_visit(self, u: torch.Tensor) -> torch.Tensor:
-        """Grow until the visible volume is the drawn one and a core shows (at most three years)."""
+        """Grow until the visible volume is `volume_cm3` and a core exists; at most three years."""
         target = self.parameters.volume_cm3 * 1000 / GROWTH_MM**3
         level = 10 ** (np.log10(_CORE_DENSITY) - self.parameters.oedema_reach)
         white_enough = self.tissues.conducting > 0.35
@@ -162,7 +163,7 @@ class Tumour:
 
     def _advance(self, u: torch.Tensor, day: float, stop: float, v0: torch.Tensor | None,
                  rt: int | None) -> torch.Tensor:
-        """Explicit steps from a day to another, on a box a little wider than the cells' support."""
+        """Explicit steps from one day to another, on a box around all cells."""
         if stop <= day:
             return u
         support = torch.nonzero(u > 1e-5)
@@ -182,7 +183,7 @@ class Tumour:
         return u
 
     def _surviving(self) -> torch.Tensor:
-        """Surviving share S(x): logit-normal around the patient's S."""
+        """Surviving share S(x), logit-normal around the patient's S."""
         s = self.parameters.survival_fraction
         field = self._survival.on(self.grid)[0]
         return torch.sigmoid(float(np.log(s / (1 - s))) + 0.8 * field)
@@ -201,10 +202,10 @@ class Tumour:
                 self._plant(u, seed, float(self._rng.uniform(0.3, 0.8)))
 
     def drift(self, course: Course) -> list[torch.Tensor]:
-        """Visible limit's drift in decades at each visit: smooth fields with a fading memory.
+        """Drift of the visible limit in decades at each visit: smooth fields, correlated in time.
 
-        Oedema waxes and wanes with steroids and treatment, and two readers never draw one edge: a
-        coarse part moves a flank, a fine part moves the edge by a millimetre or two everywhere.
+        It models changes of oedema by steroids and treatment, and differences between readers. The
+        coarse part moves a side of the tumour; the fine part moves the edge by 1 to 2 mm.
         """
         rng = np.random.default_rng(self._drift_seed)
         fields: list[torch.Tensor] = []
@@ -218,12 +219,12 @@ class Tumour:
 
     # -- appearance ------------------------------------------------------------------------------
     def displacement(self, state: VisitState, grid: Grid) -> torch.Tensor:
-        """Mass effect in mm on a grid, (3, X, Y, Z): away from the core, none at the skull."""
+        """Mass effect in mm on a grid, (3, X, Y, Z): away from the core, 0 at the skull."""
         p = self.parameters
         source = p.swelling * (state.density - 0.25).clamp_min(0) * 1.3
         push = inverse_laplacian_gradient(gaussian(source, 1.5), GROWTH_MM)
         hold = gaussian(self.tissues.brain.float(), 4.0)
-        if self.kind == "DMG":  # the pons swells into the cisterns around it
+        if self.kind == "DMG":  # the pons can expand into the cisterns
             hold = torch.where(state.density > 0.02, torch.ones_like(hold), hold)
             hold = gaussian(hold, 2.0)
         push = push * ((hold - 0.5) * 2.4).clamp(0, 1)
@@ -237,7 +238,7 @@ class Tumour:
 
     def compartments(self, state: VisitState, tissues: Tissues, grid: Grid,
                      displacement: torch.Tensor) -> TumourMaps:
-        """Soft tumour compartments on a grid, where the mass effect has carried them."""
+        """Soft tumour compartments on a grid, displaced by the mass effect."""
         p = self.parameters
         limits = self._limit.on(self.grid) * 0.75 + self._limit_coarse.on(self.grid) * 0.65
         fields = torch.cat([state.density[None].clamp_min(1e-6).log10(), state.drift[None], limits])
@@ -258,7 +259,7 @@ class Tumour:
         enhancing = solid * bright * (p.enhancement > 0)
         brain = tissues.brain
         infiltrated = (solid - enhancing) * brain
-        if self.kind == "DMG":  # dense infiltration is non-enhancing tumour, only its fringe oedema
+        if self.kind == "DMG":  # dense infiltration is non-enhancing tumour; its border is oedema
             edge = log_core + 0.55 * p.oedema_reach + 0.7 * drift + 0.2 * noise[0]
             dense = torch.sigmoid(edge * 9) * brain
             infiltrated = infiltrated + (oedema - core).clamp_min(0) * dense
@@ -267,14 +268,14 @@ class Tumour:
 
 
 def labels(maps: TumourMaps, brain: torch.Tensor) -> np.ndarray:
-    """Expert-like mask, (X, Y, Z) uint8: 1 core without enhancement, 2 oedema, 3 enhancing."""
+    """Label map, (X, Y, Z) uint8: 1 core without enhancement, 2 oedema, 3 enhancing."""
     core = torch.stack([maps.necrosis + maps.infiltrated, maps.oedema, maps.enhancing])
     smooth = gaussian(core, 0.6)
     whole = smooth.sum(0) > 0.5
     found = (smooth.argmax(0) + 1) * whole * brain
     result = found.numpy().astype(np.uint8)
     parts, n = ndimage.label(result > 0)
-    if n > 1:  # experts leave specks out
+    if n > 1:  # remove small components, as experts do
         sizes = np.bincount(parts.ravel())
         result[(sizes < 30)[parts]] = 0
     return result

@@ -62,7 +62,7 @@ def test_finished_patients_are_not_computed_again(tmp_path: Path) -> None:
 
 def test_patients_of_another_spec_are_refused(tmp_path: Path) -> None:
     kept(tmp_path, made(), seed=1)
-    with pytest.raises(ValueError, match="computed with seed=1, asked for 2026"):
+    with pytest.raises(ValueError, match="computed with seed=1, but the setting is 2026"):
         next(phantom_series(SPEC, SPEC.patients("series"), parts=tmp_path))
 
 
