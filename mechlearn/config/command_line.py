@@ -21,7 +21,7 @@ FLAGS = {"--quiet": "show=quiet", "--json": "show=json"}  # of the forecast
 PLAIN = re.compile(r"[A-Za-z/.][\w./-]*")  # values that Hydra's grammar reads as text
 TEXTS = (  # keys whose value is text: a path, a name, a day such as +60
     "patient", "patient_id", "patients_table", "day", "prior", "name", "out", "init", "resume",
-    "skip",
+    "skip", "align", "segment",
     "data.root", "data.tables", "data.manifest", "data.name", "task.series",
     "task.companion", "task.patients_table", "growth.population",
     "checkpoints.denoiser", "checkpoints.guide", "checkpoints.drawer", "hydra.run.dir",
@@ -97,8 +97,8 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     except HydraException as error:
         if started:
             raise
-        text = "\n".join([errors.user_text(error) or str(error), *misspelt(name, asked)])
-        raise errors.UserError(text) from error
+        unknown = "\n".join(misspelt(name, asked))  # Hydra's text for these has five lines
+        raise errors.UserError(unknown or errors.user_text(error) or str(error)) from error
     except OSError as error:
         if started:
             raise

@@ -11,6 +11,7 @@ import errno
 import functools
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -68,9 +69,7 @@ def user_text(error: BaseException) -> str | None:
     if "InstantiationException" in names:
         return " ".join(str(error).split())
     if names & {"HydraException", "MisconfigurationException"}:
-        causes = [str(error), *_cause_of_composition(error),
-                  *(words for name, words in REMOVED.items() if f"'{name}'" in str(error))]
-        return "\n".join(causes)
+        return _composition_text(error)
     if "OmegaConfBaseException" in names:
         return str(error).splitlines()[0]
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
@@ -83,10 +82,20 @@ def user_text(error: BaseException) -> str | None:
     return _of_machine((named or found)[0]) if found else None
 
 
-def _cause_of_composition(error: BaseException) -> Iterator[str]:
-    cause = error.__cause__
+def _composition_text(error: BaseException) -> str:
+    """Hydra's text of several lines in one: the override, the rule, and what there is to choose."""
+    text, cause = str(error), error.__cause__
+    if found := re.search(r"Could not find '(.+)/(.+)'", text):
+        group, name = found.groups()
+        if removed := next((w for key, w in REMOVED.items() if f"'{key}'" in text), ""):
+            return f"{group}={name}: {removed}"
+        there = re.search(r"Available options in .*:\n((?:\t.*\n?)+)", text)
+        choice = f" Choose one of {', '.join(there[1].split())}." if there else ""
+        return f"{group}={name}: no such recipe.{choice}"
     if cause is not None and "OmegaConfBaseException" in {k.__name__ for k in type(cause).__mro__}:
-        yield str(cause)
+        override = text.splitlines()[0].removeprefix("Error merging override ")
+        return f"{override}: {str(cause).splitlines()[0].rstrip('.')}."
+    return " ".join(text.split())
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
