@@ -1,8 +1,9 @@
 """NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023.
 
 With mode=check nothing is made: every visit is examined, and the exit status is 1 with an error.
-With align=FOLDER the visits of a table are co-registered into that folder; with strip=FOLDER or
-segment=FOLDER a program of the user makes brain masks or segmentations of them.
+With align=FOLDER the visits of a table are co-registered into that folder, with strip=FOLDER a
+program of the user makes brain masks of them, and with segment=FOLDER such a program or the
+packaged segmenter makes segmentations.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ def main(cfg: DictConfig) -> None:
         from mechlearn.config.aligning import align
 
         align(cfg)
+        return
+    if cfg.segment is not None and cfg.strip is None and cfg.command is None:
+        from mechlearn.config.segmenting import segment
+
+        segment(cfg)
         return
     if cfg.strip is not None or cfg.segment is not None:
         from mechlearn.config.user_programs import run_user_program

@@ -39,8 +39,8 @@ THIRD_PARTY = {
              "blosc2", "openpyxl", "xxhash", "dcm2niix", "highdicom", "pydicom",
              "SimpleITK", "picsl_greedy"},
     "phantom": {"numpy", "scipy", "torch", "nibabel", "nilearn", "rich"},
-    "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "wandb", "rich",
-               "safetensors", "huggingface_hub", "yaml"},
+    "models": {"PIL", "numpy", "torch", "pytorch_lightning", "monai", "torchmetrics", "wandb",
+               "rich", "safetensors", "huggingface_hub", "yaml"},
     "evaluation": {"numpy", "scipy", "torch", "yaml", "rich", "matplotlib"},  # the last for types
     "report": {"numpy", "scipy", "matplotlib", "jinja2", "rich", "torch"},
 }

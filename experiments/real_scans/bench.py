@@ -2,8 +2,9 @@
 
     bench.py STORE OUT [--known STORE] [--split test] [--slices N] [--guided N] [--bands]
 
-`--known` holds the patients that the segmenter learns from (train) and the classifier of real and
-drawn patches (val); LPIPS is measured where its wheel is installed (`perceptual.py`).
+`--known` holds the validation patients: the classifier of real and drawn patches learns from them,
+and the segmenter is scored on them as well. LPIPS is measured where its wheel is installed
+(`perceptual.py`).
 
 Every figure is a mean over patients of means over their slices; intervals resample patients.
 """
@@ -24,7 +25,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import Task, growth, regrowth, slices
-from meter import Meter
+from meter import readings, size_errors
 from perceptual import Perceptual
 from realness import accuracy, patches, trained
 from sheet import write_sheet
@@ -36,8 +37,10 @@ from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.scan_drawing import draw_slice, load_drawer
+from mechlearn.evaluation.segmentation import load_label_segmenter
 from mechlearn.metrics.realism import brain_range, drawn_realism, intensity_distance
 from mechlearn.metrics.structural_similarity import ssim_map
+from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.records import CONTRASTS, AxialSlice, GuidanceTarget
 from mechlearn.spatial.first_guess import first_guess, nearest_texture, random_values
 
@@ -108,19 +111,17 @@ def regrown(scan: AxialSlice, task: Task, drawn: np.ndarray, alike_of: Perceptua
     return row
 
 
-def grown(scan: AxialSlice, task: Task, drawn: np.ndarray, flair: Meter | None) -> Row:
+def grown(scan: AxialSlice, task: Task, drawn: np.ndarray, meter: LoadedModel) -> Row:
     """A grown tumour beside the patient's own."""
     real = drawn_realism(drawn, task.scan, task.before, task.after, scan.brain)
     row: Row = {"outside_changed": real.outside_changed}
     beside = scan.brain & ~(task.after > 0)
     row["ssim_outside"] = float(ssim_map(drawn, task.scan)[:, beside].mean())
     measured = flair_threshold_of(scan).fraction(drawn) * scan.brain.sum()
-    row["size_error_flair"] = float(measured / (task.after > 0).sum() - 1.0)
-    if flair is not None:
-        found = (flair.labels(drawn, scan.brain) > 0).sum()
-        row["size_error_segmenter"] = float(found / (task.after > 0).sum() - 1.0)
-        own = flair.calibrated(scan, drawn)
-        row["size_error_calibrated"] = float(own / (task.after > 0).sum() - 1.0)
+    asked = int((task.after > 0).sum())
+    row["size_error_flair"] = float(measured / asked - 1.0)
+    for kind, error in size_errors(scan, drawn, asked, model=meter).items():
+        row[f"size_error_{kind}"] = error
     for number, name in enumerate(CONTRASTS):
         for key, values in (("distance", real.distance), ("darkened", real.darkened)):
             row[f"{key}_{name}"] = None if values is None else values[number]
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--guided", type=int, default=0, help="slices for the guided baselines")
     parser.add_argument("--bands", action="store_true", help="no growth: bands grown again alone")
     parser.add_argument("--model", default="demo")
+    parser.add_argument("--meter", default="demo", help="segmenter that measures sizes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -172,7 +174,7 @@ def main() -> None:
     scans = slices(store, patients, args.slices)
     ways, alike_of = methods(args.model, args.seed), Perceptual.find()
     known = SliceStore(args.known) if args.known else None
-    flair = Meter(known, seed=args.seed) if known else None
+    meter = load_label_segmenter(args.meter)
     factors = () if args.bands else FACTORS
     again: dict[str, list[Row]] = {name: [] for name in ways}
     larger: dict[str, list[Row]] = {f"{name} x{f:g}": [] for name in ways for f in factors}
@@ -185,18 +187,19 @@ def main() -> None:
             again[name].append({**whose, "method": name, **row})
             for factor in factors:
                 more = growth(scan, factor)
-                row = grown(scan, more, draw(scan, more), flair)
+                row = grown(scan, more, draw(scan, more), meter)
                 larger[f"{name} x{factor:g}"].append({**whose, "method": name, **row})
     if args.guided:
         one_each = slices(store, patients, 1)[: args.guided]
         for recipe in ("fast",):
             draw, tasks = guided(recipe, args.seed), [growth(s, 1.5) for s in one_each]
             larger[f"{recipe} x1.5"] = [
-                {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t), flair)}
+                {"patient": s.patient, "z": s.z, "method": recipe, **grown(s, t, draw(s, t), meter)}
                 for s, t in zip(one_each, tasks, strict=True)
             ]
-    extra = told_apart(known, scans, ways, args.seed) | sizes_read(flair, known, store, scans) \
-        if known and flair else {}
+    extra = sizes_read(meter, store, "here", None)
+    if known:
+        extra |= sizes_read(meter, known, "val", "val") | told_apart(known, scans, ways, args.seed)
     finish(args.out, again, larger, {"n_patients": len(patients), **extra})
     if not args.bands:
         write_sheet(args.out / "sheet.png", slices(store, patients, 2)[:10], ways["labels"])
@@ -215,15 +218,11 @@ def told_apart(
     return out
 
 
-def sizes_read(
-    flair: Meter, known: SliceStore, store: SliceStore, scans: list[AxialSlice]
-) -> Row:
+def sizes_read(meter: LoadedModel, store: SliceStore, where: str, split: str | None) -> Row:
     """How well the segmenter reads scans as they are: Dice by label, and its error of the size."""
-    errors = [(flair.labels(s.image, s.brain) > 0).sum() / s.tumour.sum() - 1 for s in scans]
-    out: Row = {"segmenter_size_error_of_scans": float(np.mean(errors))}
-    for name, where, split in (("val", known, "val"), ("here", store, None)):
-        out |= {f"segmenter_dice_{name}_{k}": v for k, v in flair.overlap(where, split).items()}
-    return out
+    rows = readings(meter, store, split)
+    means = summary(rows, [key for key in rows[0] if key != "patient"])
+    return {f"segmenter_{key}_{where}": value for key, value in means.items()}
 
 
 def finish(

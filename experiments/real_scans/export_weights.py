@@ -1,10 +1,10 @@
-"""A trained label denoiser as a small file that draws: float16, the guard's ranges in its card.
+"""Trained weights as a small file: float16, and the guard's ranges in the card of a denoiser.
 
-    python experiments/real_scans/export_weights.py CHECKPOINT OUT.pt STORE=NAME [STORE=NAME ...]
+    python experiments/real_scans/export_weights.py CHECKPOINT OUT.pt [STORE=NAME ...]
 
 Each STORE is a prepared slice store with train and val patients, NAME the kind of its scans (scans,
 phantoms). The guard's ranges are fitted to tumour slices of training patients so that 95% of the
-validation slices pass.
+validation slices pass. Without stores (a segmenter) no ranges are fitted.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def statistics(model: LoadedModel, store: SliceStore, split: str) -> list[dict[s
 
 def main(checkpoint: str, out: str, *stores: str) -> None:
     export(checkpoint, out)
+    if not stores:
+        return
     model, groups = load_model(out), {}
     for word in stores:
         root, _, name = word.rpartition("=")
@@ -51,6 +53,6 @@ def main(checkpoint: str, out: str, *stores: str) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -26,6 +26,7 @@ from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoints import LoadedModel, load_model
 from mechlearn.models.ddpm import DDPMModule
 from mechlearn.models.guides import GuideModule
+from mechlearn.models.label_segmentation import LabelSegmentationModule
 from mechlearn.models.noised_module import NoisedModule
 
 __all__ = [
@@ -65,6 +66,8 @@ def build_module(
     module: NoisedModule
     if kind == "ddpm":
         module = DDPMModule(network, **of_ddpm, **options, **model)
+    elif kind == "label_segmenter":
+        module = LabelSegmentationModule(network, **options, **model)
     else:
         module = GuideModule(kind, network, **adversarial, **options, **model)
     if trained_on:

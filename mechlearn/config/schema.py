@@ -194,7 +194,7 @@ class PrepareConfig:
     mode: str = "prepare"  # or check: examine all visits, prepare nothing
     align: str | None = None  # folder: co-register the visits of data.manifest into it
     strip: str | None = None  # folder: brain masks of the visits, made by `command`
-    segment: str | None = None  # folder: segmentations of the visits, made by `command`
+    segment: str | None = None  # folder: segmentations of the visits, packaged or by `command`
     command: str | None = None  # with the words INPUT (or T1N, T1C, T2W, T2F) and OUTPUT
     skip: str | None = None  # check.json of mode=check: leave out its bad visits
     data: DataConfig = field(default_factory=DataConfig)

@@ -29,6 +29,7 @@ __all__ = [
     "prepare_visit",
     "read_labels",
     "read_visit",
+    "to_grid",
 ]
 
 TUMOUR_OUTSIDE = 0.05  # share of labelled voxels outside the brain that points to a shifted file
@@ -85,12 +86,19 @@ def prepare_visit(
         ValueError: a missing contrast, files on different voxel grids, labels outside the
             scheme, no brain, a constant contrast, a brain that does not fit; it names the visit.
     """
-    source = read_visit(record, spec.contrasts)
+    return to_grid(record, spec, read_visit(record, spec.contrasts), offset=offset)
+
+
+def to_grid(
+    record: VisitRecord, spec: PrepareSpec, source: SourceVisit,
+    *, offset: tuple[int, int] | None = None,
+) -> PreparedVisit:  # fmt: skip
+    """A visit that was read -> the model's grid and intensity range: see `prepare_visit`."""
     volumes, labels, affine = source.volumes, source.labels, source.affine
     layout = lay_out(record, spec, volumes, labels, affine, brain=source.brain, offset=offset)
     brain, placement, zs = layout.brain, layout.placement, np.array(layout.zs)
     parts = [
-        _to_grid(
+        _slices_to_grid(
             volumes, labels, brain,
             zs=zs[i : i + BLOCK], scale=layout.intensity, placement=placement,
         )
@@ -141,7 +149,7 @@ def lay_out(
     return VisitLayout(brain, tuple(zs.tolist()), placement, scale)
 
 
-def _to_grid(
+def _slices_to_grid(
     volumes: np.ndarray,
     labels: np.ndarray,
     brain: np.ndarray,
@@ -171,6 +179,7 @@ def read_visit(
     contrasts: Sequence[str],
     *,
     open_image: Callable[[Path], Any] = nib.load,
+    labelled: bool = True,
 ) -> SourceVisit:
     """The files of a visit, in canonical order.
 
@@ -179,6 +188,7 @@ def read_visit(
 
     Args:
         open_image: path -> image, for who has the files in memory already.
+        labelled: read the segmentation; without it all labels are 0.
 
     Raises:
         ValueError: a missing contrast, a broken header, voxels that are no real numbers, files on
@@ -199,7 +209,9 @@ def read_visit(
         return _volume(record, _open(record, path, open_image), reference)
 
     volumes = np.stack([volume(record.images[c]) for c in contrasts])
-    labels = _labels(record, reference, volume)
+    labels = (
+        _labels(record, reference, volume) if labelled else np.zeros(volumes.shape[1:], np.uint8)
+    )
     if record.brain_mask is None:
         _check_finite(record, contrasts, volumes)
         return SourceVisit(volumes, labels, brain_mask(volumes), reference.affine)

@@ -41,7 +41,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-KINDS = ("ddpm", "regressor", "segmenter")
+GUIDES = ("regressor", "segmenter")
+KINDS = ("ddpm", *GUIDES, "label_segmenter")
 TARGET = "tumour area / brain area of the axial slice"
 
 
@@ -175,8 +176,8 @@ def load_denoiser(path: str | Path = "demo") -> LoadedModel:
 
 def load_guide(path: str | Path = "demo", *, kind: str = "segmenter") -> LoadedModel:
     """The guide at `path`, a regressor or a segmenter; `kind` selects a packaged one."""
-    model = load_model(path, demo_kind=one_of("guide", kind, KINDS[1:]))
-    return _expect(model, KINDS[1:], "checkpoints.guide")
+    model = load_model(path, demo_kind=one_of("guide", kind, GUIDES))
+    return _expect(model, GUIDES, "checkpoints.guide")
 
 
 def check_pair(denoiser: LoadedModel, guide: LoadedModel) -> None:

@@ -1,21 +1,21 @@
-"""A denoiser that sees a label map: what is to be drawn, and where.
-
-The image is read and written at full resolution by convolutions (no pixel-unshuffle, whose grid of
-2 x 2 pixels shows as grain); MONAI's diffusion U-Net does the rest at half of it.
-"""
+"""Networks of label maps: a denoiser that sees one, and a segmenter that finds one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from monai.networks.nets.basic_unet import BasicUNet
 from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["LABEL_CHANNELS", "LabelDenoiser", "label_map"]
+from mechlearn.spatial.intensity import BACKGROUND
+
+__all__ = ["FOUND_LABELS", "LABEL_CHANNELS", "LabelDenoiser", "LabelSegmenter", "label_map"]
 
 LABEL_CHANNELS = ("core", "oedema", "enhancing", "cavity", "brain")
+FOUND_LABELS = ("none", *LABEL_CHANNELS[:3])  # of a segmenter; a cavity is no tumour
 
 
 def label_map(labels: Tensor, brain: Tensor) -> Tensor:
@@ -35,6 +35,9 @@ def label_map(labels: Tensor, brain: Tensor) -> Tensor:
 
 class LabelDenoiser(nn.Module):
     """epsilon and the variance interpolation v under a label map: (B, C, H, W) -> (B, 2C, H, W).
+
+    The image is read and written at full resolution by convolutions (no pixel-unshuffle, whose grid
+    of 2 x 2 pixels shows as grain); MONAI's diffusion U-Net does the rest at half of it.
 
     Args:
         contrasts: C.
@@ -95,4 +98,38 @@ class LabelDenoiser(nn.Module):
         up = F.silu(self.up(F.interpolate(half, scale_factor=2.0, mode="nearest")))
         joined = self.join(torch.cat([full, up, x_l], 1))
         out: Tensor = self.write(joined + self.refine(joined))
+        return out
+
+
+class LabelSegmenter(nn.Module):
+    """Logits of the labels of a clean image: (B, C, H, W) in [-1, 1] -> (B, 4, H, W).
+
+    MONAI's BasicUNet on contrasts with mean 0 and standard deviation 1 over the brain, so that a
+    scanner's gain and offset do not matter.
+
+    Args:
+        contrasts: C.
+        features: channels of the five levels, from full resolution down, and of the last layers.
+        dropout: of channels, in training.
+
+    The labels are those of `FOUND_LABELS`. H and W are multiples of 16.
+    """
+
+    def __init__(
+        self, contrasts: int = 4, *, features: Sequence[int] = (24, 24, 48, 96, 160, 24),
+        dropout: float = 0.1,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.unet = BasicUNet(
+            spatial_dims=2, in_channels=contrasts, out_channels=len(FOUND_LABELS),
+            features=tuple(features), dropout=dropout,
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Background, where a contrast is `BACKGROUND`, stays at 0."""
+        brain = (image > BACKGROUND).to(image.dtype)
+        count = brain.sum((2, 3), keepdim=True).clamp_min(1)
+        centred = (image - (image * brain).sum((2, 3), keepdim=True) / count) * brain
+        spread = ((centred**2).sum((2, 3), keepdim=True) / count).sqrt().clamp_min(0.02)
+        out: Tensor = self.unet(centred / spread)
         return out

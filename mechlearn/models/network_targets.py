@@ -13,10 +13,11 @@ from mechlearn.models import label_networks, networks
 __all__ = ["NETWORKS", "build_network"]
 
 OURS = ("Denoiser", "Regressor", "Segmenter")
+LABELS = ("LabelDenoiser", "LabelSegmenter")
 MONAI = ("AttentionUnet", "BasicUNet", "DiffusionModelUNet", "DynUNet", "SegResNet", "UNet")
 NETWORKS: Mapping[str, type[nn.Module]] = {
     **{f"mechlearn.models.networks.{name}": getattr(networks, name) for name in OURS},
-    "mechlearn.models.label_networks.LabelDenoiser": label_networks.LabelDenoiser,
+    **{f"mechlearn.models.label_networks.{name}": getattr(label_networks, name) for name in LABELS},
     # Paths of version 0.1.
     **{f"mechlearn.diffusion.networks.{name}": getattr(networks, name) for name in OURS},
     **{f"monai.networks.nets.{name}": getattr(nets, name) for name in MONAI},

@@ -113,7 +113,8 @@ def write_volume_page(
         what_if: a counterfactual of the last day.
         warnings: sentences shown on top.
         pictures: drawn scans.
-        drawn_sizes: one row a drawn slice: z, quantile, last_mm2, asked_mm2, achieved_mm2, verdict.
+        drawn_sizes: one row a drawn slice: z, quantile, last_mm2, asked_mm2, achieved_mm2,
+            segmenter_mm2, verdict.
         made_with: what -> sentence: prior, weights and what they were trained on.
         settings, commands: how the page is made again.
     """
@@ -210,12 +211,14 @@ def _looks(pictures: Sequence[Picture], rows: Sequence[Mapping[str, Any]]) -> Se
     columns = {
         "z": "slice z", "quantile": "quantile of the volume", "last_mm2": "last scan (mm²)",
         "asked_mm2": "asked for (mm²)", "achieved_mm2": "drawn, measured on FLAIR (mm²)",
+        "segmenter_mm2": "drawn, measured by the segmenter (mm²)",
         "verdict": "check of the picture",
     }  # fmt: skip
     table = Table(
         list(columns.values()), [[row.get(c) for c in columns] for row in rows],
         "Tumour area of each drawn slice: asked for by the forecast, and measured on the picture "
-        "by a FLAIR threshold that was set on the last scan.",
+        "by a FLAIR threshold that was set on the last scan, and by a segmentation network with a "
+        "threshold of the same kind.",
     )
     words = [
         "A drawn scan shows how tissue may look where the growth map puts the tumour. It is a "

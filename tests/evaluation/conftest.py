@@ -9,6 +9,9 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from mechlearn.data.adapters.brats import find_brats
+from mechlearn.data.store_spec import PrepareSpec
+from mechlearn.data.volumes import prepare_visit
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.evaluation.job import Job
 from mechlearn.evaluation.task_spec import TaskSpec
@@ -95,3 +98,18 @@ def job(tmp_path, sampler):
         spec = {} if growth is None else {"growth": growth}
         return Job(TaskSpec(**{"name": "test", **task}), out_dir, drawer=drawer, **spec)
     return made
+
+
+@pytest.fixture(scope="session")
+def largest_real_slice(real_brats):
+    """The end of a real case's name -> its slice with the largest tumour, on the packaged grid."""
+
+    def read(case):
+        (record,) = (r for r in find_brats(real_brats) if r.patient.endswith(case))
+        visit = prepare_visit(record, PrepareSpec(size=128, pixel_mm=1.5))
+        row = int((visit.labels > 0).sum((1, 2)).argmax())
+        image = visit.images[row].astype(np.float32)
+        return AxialSlice(record.patient, "0", 0.0, visit.zs[row], image, visit.labels[row],
+                          visit.brain[row], (1.5, 1.5))
+
+    return read

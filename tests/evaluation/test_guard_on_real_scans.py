@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from mechlearn.data.adapters.brats import find_brats
-from mechlearn.data.preparation import PrepareSpec, prepare_visit
 from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.evaluation.model_pair import generate, load_models
 from mechlearn.evaluation.presets import SAMPLERS
@@ -34,16 +31,8 @@ BANDS = "01477"  # the guided pair draws dark bands and a white stripe around it
 
 
 @pytest.fixture(scope="module")
-def scan(real_brats) -> AxialSlice:
-    return largest_slice(real_brats, CASE)
-
-
-def largest_slice(folder: Path, case: str) -> AxialSlice:
-    (record,) = (r for r in find_brats(folder) if r.patient.endswith(case))
-    visit = prepare_visit(record, PrepareSpec(size=128, pixel_mm=1.5))
-    row = int((visit.labels > 0).sum((1, 2)).argmax())
-    return AxialSlice(record.patient, "0", 0.0, visit.zs[row], visit.images[row].astype(np.float32),
-                      visit.labels[row], visit.brain[row], (1.5, 1.5))
+def scan(largest_real_slice) -> AxialSlice:
+    return largest_real_slice(CASE)
 
 
 def familiar(scan: AxialSlice, model: LoadedModel) -> bool:
@@ -119,10 +108,10 @@ def test_what_is_no_such_scan_is_flagged(scan, model, change):
     ids=["twelve levels", "fast"],
 )  # fmt: skip
 def test_a_real_scan_under_the_guidance_of_phantom_weights_is_a_failed_picture(
-    real_brats, case, spec, factor
+    largest_real_slice, case, spec, factor
 ):
     """The phantom-trained pair draws bands around a real tumour; the picture must not pass."""
-    scan = largest_slice(real_brats, case)
+    scan = largest_real_slice(case)
     area = factor * scan.tumour.sum()
     target = GuidanceTarget(float(area / scan.brain.sum()))
     pair = load_models(spec=spec)

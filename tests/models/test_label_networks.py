@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytorch_lightning as pl
 import torch
 
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoints import make_card
 from mechlearn.models.ddpm import DDPMModule
 from mechlearn.models.label_networks import LABEL_CHANNELS, LabelDenoiser, label_map
+from mechlearn.models.label_segmentation import LabelSegmentationModule
 from mechlearn.models.network_targets import build_network
 
 SPEC = {
@@ -48,3 +50,43 @@ def test_training_leaves_the_labels_out_of_a_share_of_the_draws():
     (always,) = module._conditions(batch, validation=True)
     assert (always.flatten(1).sum(1) > 0).all()
     assert make_card("ddpm", SPEC, NoiseSchedule(), card)["network"] == SPEC
+
+
+SEGMENTER = {
+    "_target_": "mechlearn.models.label_networks.LabelSegmenter", "contrasts": 2,
+    "features": [8, 8, 8, 8, 8, 8], "dropout": 0.0,
+}
+
+
+def test_a_scanners_gain_and_offset_do_not_change_the_segmentation():
+    network = build_network(SEGMENTER).eval()
+    x = torch.rand(1, 2, 32, 32) - 0.8
+    x[..., :4] = -1.0
+    other = torch.where(x > -1, 0.4 * x + 0.3, x)
+    torch.testing.assert_close(network(x), network(other), atol=1e-4, rtol=1e-4)
+    assert network(x).shape == (1, 4, 32, 32)
+
+
+def test_training_on_labels_lowers_the_validation_loss(tmp_path):
+    torch.manual_seed(0)
+    card = {"contrasts": ["t1n", "t2f"], "size": 32, "pixel_mm": 1.5, "intensity": {}}
+    module = LabelSegmentationModule(SEGMENTER, schedule=NoiseSchedule(), data=card, lr=0.01)
+    batch = _bright_oedema()
+    trainer = pl.Trainer(
+        max_steps=30, val_check_interval=15, check_val_every_n_epoch=None, accelerator="cpu",
+        default_root_dir=tmp_path, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )
+    loader = torch.utils.data.DataLoader([batch] * 30, batch_size=None)
+    trainer.fit(module, loader, torch.utils.data.DataLoader([batch], batch_size=None))
+    assert trainer.callback_metrics["val/dice_tumour"] > 0.8
+    assert trainer.callback_metrics["val/dice_oedema"] > 0.8
+
+
+def _bright_oedema():
+    labels = torch.zeros(4, 32, 32, dtype=torch.long)
+    for row in range(4):
+        labels[row, 6 : 14 + 2 * row, 8:20] = 2
+    labels[:, 28:, 28:] = 4  # a cavity, which is no tumour
+    image = -0.5 + 0.9 * (labels == 2).float()[:, None].expand(-1, 2, -1, -1)
+    return {"image": image + 0.05 * torch.randn(image.shape), "labels": labels}
