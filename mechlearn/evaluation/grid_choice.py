@@ -1,4 +1,4 @@
-"""Which cell of the grid to take: how near the tumour comes to its target, at what price."""
+"""Choice of a cell of the grid, from size error and SSIM outside the tumour."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Cell = tuple[int, float]
 
 @dataclass(frozen=True)
 class GridChoice:
-    """The cells' two scores, the front that nothing beats, and one cell of it.
+    """The two scores of all cells, their Pareto front, and the chosen cell.
 
     Attributes:
         size_error: cell -> median over pairs of |achieved / requested - 1|, sizes as ratios to the
             initial one, measured on FLAIR. ssim_outside: cell -> mean over pairs.
-        front: its cells, by rising size error.
+        front: cells of the Pareto front, by rising size error.
         kept_anatomy: whether a cell of the front reaches `LEAST_SSIM_OUTSIDE`.
-        share: of resamples of the patients that choose the same cell; None with one patient.
-        no_change: size error of the initial picture.
+        share: share of resamples of patients with the same choice; None with one patient.
+        no_change: size error of the initial image.
     """
 
     size_error: Mapping[Cell, float]
@@ -42,7 +42,7 @@ class GridChoice:
 
     @property
     def words(self) -> str:
-        """The choice and why, for a reader."""
+        """The choice and its reason as text."""
         nl, scale = self.chosen
         rule = (f"the smallest size error with SSIM outside of at least {LEAST_SSIM_OUTSIDE:g}"
                 if self.kept_anatomy else
@@ -74,11 +74,11 @@ class GridChoice:
 def choose_cell(
     pairs: Sequence[Mapping[str, Any]], *, seed: int = 0, n_resamples: int = 500
 ) -> GridChoice | None:
-    """The choice over rows of `pairs.csv` with their cells; None if no pair is scored in all cells.
+    """The choice from rows of `pairs.csv` with their cells; None if no pair is scored in all cells.
 
-    Of the Pareto front the cell of the smallest size error among those that keep SSIM outside at
-    `LEAST_SSIM_OUTSIDE`; where none does, the one nearest to the best of both, each scaled to its
-    range on the front.
+    It is the cell of the Pareto front with the smallest size error among those with SSIM outside of
+    at least `LEAST_SSIM_OUTSIDE`. If there is none, it is the cell nearest to the best of both
+    scores, each scaled by its range on the front.
     """
     whole, ssim = cube(pairs, "relative_error_abs"), cube(pairs, "ssim_outside")
     known = np.isfinite(whole.values + ssim.values).all(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""The grid over noise level and scale, collected: pictures, trends, and the choice it suggests."""
+"""Figures, trends and the suggested choice of a collected grid over noise level and scale."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def draw_grids(
 ) -> tuple[list[Path], list[str]]:
     """Draw and describe each grid among the collected rows.
 
-    Leaves `grid.png`, `grid_examples_*.png`, `trends.csv` and `grid.json` (flat keys) in `out_dir`;
-    where several grids were swept at once each has a number.
+    Writes `grid.png`, `grid_examples_*.png`, `trends.csv` and `grid.json` (flat keys) to `out_dir`;
+    with several grids each has a number.
 
     Args:
-        rows: as collected, with `cell`, the folder of each below `folder`.
+        rows: collected rows, with `cell`, the folder of the job below `folder`.
 
     Returns:
-        Pictures, and lines of text.
+        Paths of the figures, and lines of text.
     """
     cells = [row for row in rows if row.get("job") == "grid"]
     found = {name: part for name, part in grids(cells).items()
@@ -88,7 +88,7 @@ def _name(example: Example) -> tuple[str, float]:
 
 
 def _examples(cells: Cells, folder: Path) -> list[list[GridExample]]:
-    """Pictures that every cell has kept, a list a slice; the largest requested change first."""
+    """Images that all cells have, one list a slice; the largest requested change first."""
     kept = [(row, {_name(e): e for e in load_examples(folder / row["cell"])}) for row in cells]
     common = set.intersection(*(set(pictures) for _, pictures in kept))
     ordered = sorted(common, key=lambda name: (-abs(name[1] - 1), name))

@@ -1,8 +1,8 @@
 """Trends over the grid of noise level and scale as numbers with intervals (section 3.1, Fig. 2).
 
-The paper's: a higher NL alters the brain more, a higher s_R changes the tumour more, and both
-together do more than either. Each slice is compared with itself over the cells; effects are then
-averaged over slices, and intervals resample patients.
+The claims of the paper: a higher NL alters the brain more, a higher s_R changes the tumour more,
+and both together have a larger effect than either alone. Effects are computed within each slice
+over the cells and averaged over slices; intervals resample patients.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OUTCOMES = {
     "requested_share": "share of the requested change",
     "hyperintense_fraction": "share of brighter pixels",
 }
-CLAIMS = {  # the paper's words for what should rise
+CLAIMS = {  # claims of the paper
     ("alteration_outside", "noise_level"): "higher NL, more alteration outside",
     ("tumour_change", "scale"): "higher s_R, stronger tumour change",
     ("alteration_inside", "scale"): "higher s_R, more alteration of the tumour region",
@@ -45,7 +45,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Cube:
-    """One number over pairs and cells: values (P, A, B), NaN where undefined.
+    """One score of all pairs and cells: values (P, A, B), NaN where undefined.
 
     Attributes:
         noise_levels: (A,) rising. scales: (B,) rising. patients: (P,) of each pair.
@@ -68,11 +68,11 @@ class Cube:
 
 @dataclass(frozen=True)
 class Trend:
-    """How one number moves with one setting, over pairs; per 100 levels, per tenfold scale.
+    """Effect of one setting on one score over pairs; per 100 levels, or per factor 10 of the scale.
 
     Attributes:
         factor: noise_level, scale, interaction or together (`metrics.trends.TwoFactors`).
-        at: `all` cells, or the level of the other setting that is looked at alone.
+        at: `all` cells, or one level of the other setting.
         slope, rank: (mean over pairs, low, high); rank is None for interaction and together. Ends
             are None with a single patient.
         n_undefined: pairs left out because a cell has no number for them.
@@ -89,7 +89,7 @@ class Trend:
 
     @property
     def verdict(self) -> str:
-        """holds: slope and rank correlation lie above 0 with their intervals; reversed: below."""
+        """holds: the intervals of slope and rank correlation are above 0; reversed: below 0."""
         ends = [self.slope[1:], *([self.rank[1:]] if self.rank is not None else [])]
         lows, highs = [e[0] for e in ends], [e[1] for e in ends]
         if any(low is None for low in lows):
@@ -112,7 +112,7 @@ class Trend:
 
 
 def cube(pairs: Sequence[Mapping[str, Any]], key: str) -> Cube:
-    """One number of rows of `pairs.csv`, each with the `noise_level` and `scale` of its cell."""
+    """One score from rows of `pairs.csv`, each with the `noise_level` and `scale` of its cell."""
     levels = sorted({int(r["noise_level"]) for r in pairs})
     scales = sorted({float(r["scale"]) for r in pairs})
     units: dict[tuple[str, float], int] = {}
@@ -136,7 +136,7 @@ def _unit(row: Mapping[str, Any]) -> tuple[str, float]:
 def grid_trends(
     pairs: Sequence[Mapping[str, Any]], *, seed: int = 0, n_resamples: int = 2000
 ) -> list[Trend]:
-    """Trends of every outcome with both settings, over all cells and at each level of the other.
+    """Trends of all scores with both settings, over all cells and at each level of the other one.
 
     Args:
         pairs: rows of `pairs.csv` of every cell, with its `noise_level` and `scale`; cells of scale
@@ -196,7 +196,7 @@ def _interval(values: Sequence[float], patients: tuple[str, ...], seed: int, n_r
 
 
 def trend_keys(trends: Sequence[Trend]) -> Row:
-    """Flat keys of the trends over all cells, and at how many single levels each of them holds."""
+    """Flat keys of the trends over all cells, and numbers of single levels at which they hold."""
     out: Row = {}
     for t in trends:
         name = f"{t.outcome}_{UNITS[t.factor]}"
@@ -217,7 +217,7 @@ def _at_single_levels(trends: Sequence[Trend], whole: Trend) -> list[Trend]:
 
 
 def trend_words(trends: Sequence[Trend]) -> list[str]:
-    """The paper's claims with their numbers, and the levels at which they do not hold."""
+    """The claims of the paper with their results, and levels at which they do not hold, as text."""
     out = []
     for (outcome, factor), claim in CLAIMS.items():
         for t in trends:

@@ -1,4 +1,4 @@
-"""Sizes asked of a slice, drawn under label maps: `sampler=labels` in place of a guided sampler."""
+"""Sampler with label maps (`sampler=labels`): generates a slice at target sizes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["LabelSampler"]
 
 
 class LabelSampler:
-    """Draws the mask that the tumour fills at each asked size, by an order of likely growth.
+    """Generates slices whose tumour fills the mask at the target size, by an arrival order.
 
     Args:
-        drawer: of `scan_drawing.load_drawer`. guide: reads the tumour fraction, nothing else.
-        spec: `nl` is the level a first guess is encoded to, `scale` the weight of the labels,
-            `steps`, `solver`, `precision` and `order` are as elsewhere, `mass_effect` its own; the
-            rest is not used.
-        corrections: how often the size of a picture is measured by the FLAIR threshold, the outline
-            corrected by the difference, and the slice drawn again. One correction lowers the
-            median size error on validation phantoms from 7% to 1%; the drawn edge of a tumour is
-            fainter than its depth, so that the threshold reads it too small.
-        most_corrected: largest correction of an outline's area, as a share of the requested one.
+        drawer: from `scan_drawing.load_drawer`. guide: predicts tumour fractions of the results.
+        spec: `nl` is the noise level of the encoded first guess, `scale` the weight of the labels;
+            `steps`, `solver`, `precision`, `order` and `mass_effect` are used; other settings are
+            not.
+        corrections: number of size corrections: the size is measured by FLAIR threshold, the mask
+            corrected by the difference, and the slice generated again. The edge of a generated
+            tumour is faint, so the threshold measures too small sizes; one correction lowers the
+            median size error on validation phantoms from 7% to 1%.
+        most_corrected: largest correction of the mask's area, as a share of the target area.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class LabelSampler:
     def draw(
         self, reference: AxialSlice, targets: Sequence[GuidanceTarget], *, seed: int
     ) -> list[Generation]:
-        """One generation a target, in their order; equal targets give equal pictures.
+        """One generation for every target, in their order; equal targets give equal images.
 
         Raises:
-            ValueError: no tumour in the slice, or another grid than the models'.
+            ValueError: no tumour in the slice, or another grid than that of the models.
         """
         if not targets:
             return []
@@ -74,7 +74,7 @@ class LabelSampler:
     def _drawn(
         self, reference: AxialSlice, wanted: Sequence[float], seed: int
     ) -> list[DrawnSlice]:
-        """Pictures whose measured tumour fractions come near the wanted ones."""
+        """Images with measured tumour fractions near the target fractions."""
         order, room = order_from(self.spec.order, reference), growing_room(reference)
         pixels = float(reference.brain.sum())
 
@@ -101,18 +101,18 @@ class LabelSampler:
         return drawn
 
     def sample(self, *args: object, **options: object) -> list[Generation]:
-        """Not without the slice's labels: `draw` takes them."""
+        """Not supported, because the slice's labels are needed: use `draw`."""
         raise TypeError("sampler=labels draws slices with labels; call draw(reference, targets).")
 
     def reconstruct(
         self, x0: Tensor, *, brain: Tensor, seed: int = 0, slice_id: str = ""
     ) -> Tensor:
-        """The scan: where no label changes nothing is drawn."""
+        """The scan: without a change of labels the image does not change."""
         return x0.clone()
 
 
 def _filled(order: np.ndarray, room: np.ndarray, area_px: float) -> np.ndarray:
-    """The pixels with room that join first, (H, W) bool, `area_px` of them."""
+    """The first `area_px` pixels of the order that lie in `room`, (H, W) bool."""
     joins = np.sort(order[room])
     count = min(round(area_px), joins.size)
     return room & (order <= joins[count - 1]) if count else np.zeros_like(room)

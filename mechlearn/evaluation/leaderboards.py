@@ -1,4 +1,4 @@
-"""Every evaluation and every collected sweep end in one page: `leaderboard.html`."""
+"""The page of an evaluation or of a collected sweep: `leaderboard.html`."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ FITS = (
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A page as it was written.
+    """A written page.
 
     Attributes:
-        path: of the page, which may show scans and name patients.
+        path: of the page, which can show scans and names of patients.
         title: its heading.
-        boards: its tables, a row a method: they name no patient.
-        n_left_out: cases without a score.
+        boards: its tables, one row a method, without names of patients.
+        n_left_out: number of cases without a score.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class Leaderboard:
     n_left_out: int
 
     def write_tables(self, path: Path) -> Path:
-        """Write a page of the tables alone: no picture, name, setting or command."""
+        """Write a page with only the tables, without images, names, settings and commands."""
         failures = [("cases", f"{self.n_left_out} left out")] if self.n_left_out else []
         return write_leaderboard(path, title=self.title, boards=self.boards, failures=failures)
 
@@ -86,13 +86,13 @@ def leaderboard(
     """Write the page of one job or of a sweep.
 
     Args:
-        rows: as collected: `job`, and `cell`, the folder of each below `folder`.
+        rows: collected rows, with `job`, and `cell`, the folder of the job below `folder`.
         folder: of the jobs.
         out_dir: receives the page; None for `folder`.
-        failures: (cell, why) of jobs without a row.
-        pictures: drawn over all rows; those of the jobs are found beside their rows.
-        commands: that make the rows again.
-        words: what is found over all rows, a sentence each, above the first table.
+        failures: (cell, reason) of jobs without a row.
+        pictures: figures of all rows; figures of the jobs are in their folders.
+        commands: commands that compute the rows again.
+        words: sentences above the first table.
     """
     boards: list[Board] = []
     out_dir, drawn = out_dir or folder, list(pictures)
@@ -135,7 +135,7 @@ def _shared(rows: Sequence[Row]) -> Row:
 
 
 def _caption(path: Path) -> str:
-    """What a picture shows, by its name; a number at its end does not count."""
+    """The caption of a figure by its file name, without a number at the end."""
     plain = re.sub(r"_\d+$", "", path.stem)
     return CAPTIONS.get(plain, path.stem.replace("_", " "))
 
@@ -173,9 +173,9 @@ def _grid_intervals(path: Path) -> Row:
 
 
 def _fits_board(job: str, rows: Sequence[Row], folder: Path) -> Board:
-    """A row a growth model, then the baselines of the first job, with the cohort's intervals."""
+    """One row a growth model, then the baselines of the first job."""
     compared = [r for r in rows if "compared_n_held_out" in r]
-    if not compared:  # too few patients for baselines from the others
+    if not compared:  # too few patients for baselines of the cohort
         return _plain_board(job, rows, folder)
     lines = [_compared(row, row["law"], row["method"]) for row in _named(compared)]
     lines += [_compared(compared[0], name, f"baseline: {name.replace('_', ' ')}")
@@ -186,7 +186,7 @@ def _fits_board(job: str, rows: Sequence[Row], folder: Path) -> Board:
 
 
 def _compared(row: Row, model: str, method: str) -> Row:
-    """The scores of one model in the comparison that the row holds."""
+    """Scores of one model in the comparison of sizes in a row."""
     return {"method": method} | {
         f"{column.key}{end}": row.get(f"compared_{column.key}_{model}{end}")
         for column in FITS for end in ("", "_low", "_high")

@@ -57,15 +57,15 @@ GAINS = (
 def map_boards(
     rows: Sequence[Row], folder: Path, out_dir: Path
 ) -> tuple[list[Board], list[Path]]:
-    """Boards and pictures of longitudinal jobs; also writes `maps.csv` and `maps_methods.csv`.
+    """Boards and figures of longitudinal jobs; also writes `maps.csv` and `maps_methods.csv`.
 
-    Jobs of `split=val` choose thresholds and recalibration for the others. Without any the
-    threshold is 0.5 and probabilities stay as they are, which the page says.
+    Jobs of `split=val` give thresholds and recalibration of the others. Without them the threshold
+    is 0.5 and probabilities are not recalibrated; the page states this.
 
     Args:
-        rows: as collected, with `cell`, `split` and `guidance`.
+        rows: collected rows, with `cell`, `split` and `guidance`.
         folder: of the jobs.
-        out_dir: receives tables and pictures.
+        out_dir: receives tables and figures.
     """
     chosen, _ = _cases([r for r in rows if r.get("split") == "val"], folder)
     scored = [r for r in rows if r.get("split") != "val"] or list(rows)
@@ -86,7 +86,7 @@ def map_boards(
     how = (
         f"{CHOICE} come from {len(chosen)} slices of {validation} validation patients."
         if choices else
-        "No validation patients: threshold 0.5, probabilities as they are. Add the jobs of "
+        "No validation patients: threshold 0.5, no recalibration. Add the jobs of "
         "task.split=val."
     )  # fmt: skip
     how = f"{how} All methods get the same forecast sizes; static maps alone know the true size."
@@ -103,9 +103,9 @@ def _cases(rows: Sequence[Row], folder: Path) -> tuple[list[MapCase], int]:
 
 
 def _suffix(row: Row, rows: Sequence[Row]) -> str:
-    """What tells the maps of a job from those of the others.
+    """Suffix of the map names of a job, to distinguish them from those of other jobs.
 
-    The guidance where it does (that of the paper bears the plain names), else what was swept.
+    The guidance (empty for that of the paper) if jobs differ in it, otherwise the swept overrides.
     """
     guidances = [str(r.get("guidance", "paper")) for r in rows]
     if len(set(guidances)) == len(guidances):
@@ -115,7 +115,7 @@ def _suffix(row: Row, rows: Sequence[Row]) -> str:
 
 
 def _growth(rows: Sequence[Row]) -> bool:
-    """Whether jobs differ in the sizes they forecast: their baselines then differ too."""
+    """Whether jobs differ in their size forecasts, and therefore in their baselines."""
     return len({(str(r.get("law")), str(r.get("population"))) for r in rows}) > 1
 
 
@@ -125,10 +125,10 @@ def method_boards(
     """Tables of growth maps: scores, probabilities, tests against no change, gains.
 
     Args:
-        lines: of `map_summary.method_lines`.
-        found: of `map_summary.gains`.
-        counts: how many cases of how many patients.
-        how: where thresholds and recalibration come from, in a sentence.
+        lines: from `map_summary.method_lines`.
+        found: from `map_summary.gains`.
+        counts: text with the numbers of cases and patients.
+        how: sentence about the choice of thresholds and recalibration.
     """
     named = [{**line, "method": map_name(str(line["method"]))} for line in lines]
     against = [{**line, "method": f"{map_name(OURS)} over {map_name(str(line['method']))}"}
@@ -149,7 +149,7 @@ def method_boards(
 
 
 def _pictures(cases: Sequence[MapCase], scores: MapScores, folder: Path) -> list[Path]:
-    """Up to four slices of four patients, of each the one that grows most."""
+    """Figures of up to four patients, with the slice of each that grows most."""
     best: dict[str, MapCase] = {}
     for case in cases:
         other = best.get(case.patient)

@@ -1,4 +1,4 @@
-"""Growth maps of many methods on the slices of one or more longitudinal jobs, from their files."""
+"""Growth maps of all methods on the slices of longitudinal jobs, read from their files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mechlearn.evaluation.slice_forecast import SliceForecast
 
 __all__ = ["FOLDERS", "MapCase", "Progression", "joined_cases", "kept_arrays", "read_cases"]
 
-FOLDERS = ("cases", "slices")  # of a job, where its finished slices are
-N_SHOWN = 5  # generations kept for pictures, evenly spaced over the targets
-DRAWN = ("dynamic", "static")  # what generations vote for
+FOLDERS = ("cases", "slices")  # folders of finished slices in a job
+N_SHOWN = 5  # generations kept for figures, evenly spaced over the targets
+DRAWN = ("dynamic", "static")  # maps computed from generations
 _PREFIX = "probability_"
 
 
@@ -28,15 +28,15 @@ class Progression:
 
 @dataclass(frozen=True)
 class MapCase:
-    """One slice (or volume) whose last visit was forecast: truth and a probability map a method.
+    """One slice (or volume) with a forecast: the true follow-up, and a map of every method.
 
     Attributes:
         name: of the slice. patient: of the patient.
         initial, truth, brain: (H, W) bool, or (Z, H, W).
         spacing_mm: pixel size along each axis.
         maps: method -> probability of tumour or of growth, (H, W) in [0, 1].
-        scan, follow_up: FLAIR at the last visit seen and at the held-out one, (H, W).
-        progression: by method, for pictures.
+        scan, follow_up: FLAIR at the last used visit and at the held-out visit, (H, W).
+        progression: generations by method, for figures.
     """
 
     name: str
@@ -52,12 +52,12 @@ class MapCase:
 
     @property
     def region(self) -> np.ndarray:
-        """Pixels in which probabilities are scored: brain outside the initial tumour."""
+        """Pixels of the scores of probabilities: brain outside the initial tumour."""
         return np.asarray(self.brain & ~self.initial)
 
 
 def kept_arrays(made: SliceForecast) -> dict[str, np.ndarray]:
-    """What a finished slice keeps: maps of all methods, masks, scans, some generations."""
+    """Arrays of a finished slice: maps of all methods, masks, scans, some generations."""
     reference, truth = made.reference, made.follow_up
     assert truth is not None
     drawn = {name: grown.probability for name, grown in made.maps.items()}
@@ -85,9 +85,9 @@ def read_cases(
 
     Args:
         folder: output folder of a longitudinal job.
-        suffix: put behind the names of maps, to tell jobs apart.
-        drawn_only: whether the suffix is for maps that generations vote for alone (`dynamic`,
-            `static`); baselines of the same size forecasts are the same in every job.
+        suffix: appended to names of maps, to distinguish jobs.
+        drawn_only: append the suffix only to maps from generations (`dynamic`, `static`), because
+            baselines are the same in all jobs with the same size forecasts.
     """
     paths = [p for name in FOLDERS for p in sorted((Path(folder) / name).glob("*.npz"))]
     for path in paths:
@@ -111,7 +111,7 @@ def _case(held: Mapping[str, np.ndarray], suffix: str, drawn_only: bool) -> MapC
 
 
 def joined_cases(jobs: Sequence[Sequence[MapCase]]) -> tuple[list[MapCase], int]:
-    """Slices that every job has, with the maps of all jobs; and how many some job lacks."""
+    """Slices that all jobs have, with the maps of all jobs; and the number of other slices."""
     by_name = [{case.name: case for case in job} for job in jobs]
     shared = [name for name in by_name[0] if all(name in job for job in by_name)]
     out = []

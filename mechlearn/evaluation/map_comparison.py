@@ -1,8 +1,8 @@
-"""Growth maps of all methods compared on held-out patients, thresholds chosen on other patients.
+"""Comparison of growth maps of all methods on test patients, with choices on validation patients.
 
-For each method the threshold of its mask is the one nearest to 0.5 among those whose mean HD95 on
-validation patients is within one standard error of the least, with and without the initial tumour
-added, and its probabilities are recalibrated on them. Test patients are then scored once.
+For each method two things are chosen on validation patients: the threshold of its mask (nearest to
+0.5 among those whose mean HD95 is within one standard error of the least; with and without the
+initial tumour) and the recalibration of its probabilities. Test patients are then scored once.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ N_BINS = 15  # of the calibration error
 
 @dataclass(frozen=True)
 class MapChoice:
-    """What validation patients decided of one method; the defaults without any.
+    """Choices of one method on validation patients, with defaults.
 
     Attributes:
         threshold, threshold_alone: of the mask with and without the initial tumour.
-        recalibrate: of the probabilities outside the initial tumour; None leaves them.
+        recalibrate: of the probabilities outside the initial tumour; None for no recalibration.
     """
 
     threshold: float = DEFAULT_THRESHOLD
@@ -59,7 +59,7 @@ class MapScores:
 
     @property
     def methods(self) -> list[str]:
-        """Names in order of appearance."""
+        """Methods in order of appearance."""
         return list(dict.fromkeys(str(row["method"]) for row in self.rows))
 
     def of(self, method: str) -> list[Row]:
@@ -69,7 +69,7 @@ class MapScores:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What choices are made from, of one case and method; computed once for all folds.
+    """Data for the choices, of one case and method; computed once for all folds.
 
     distances: (2, T) HD95 in mm at THRESHOLDS, with the initial tumour and without.
     """
@@ -79,7 +79,7 @@ class _Measured:
 
     @classmethod
     def of(cls, case: MapCase, method: str) -> _Measured:
-        known: dict[int, float] = {}  # masks are nested: those of one size are one mask
+        known: dict[int, float] = {}  # masks are nested, so masks of equal size are equal
 
         def distance(threshold: float, alone: bool) -> float:
             mask = _mask(case, method, threshold, alone=alone)
@@ -94,22 +94,21 @@ class _Measured:
 
 
 def choose(cases: Sequence[MapCase]) -> dict[str, MapChoice]:
-    """Threshold and recalibration of each method from validation patients.
+    """Choose threshold and recalibration of each method on validation patients.
 
-    An empty mask counts as the longest distance in the brain, so that no threshold wins by leaving
-    masks empty.
+    An empty mask counts as the longest distance in the brain, so that empty masks are no advantage.
 
     Args:
-        cases: slices of validation patients; none leaves every default.
+        cases: slices of validation patients; without cases the result is empty.
     """
     return _choices([c.patient for c in cases], [_measured(c) for c in cases])
 
 
 def leave_one_out(cases: Sequence[MapCase]) -> MapScores:
-    """Scores of every case; its threshold and recalibration are chosen by the other patients.
+    """Scores of every case, with threshold and recalibration chosen on the other patients.
 
     Args:
-        cases: of two patients or more, all with the same methods.
+        cases: of at least two patients, all with the same methods.
     """
     measured = [_measured(c) for c in cases]
     out = MapScores()
@@ -131,7 +130,7 @@ def _measured(case: MapCase) -> dict[str, _Measured]:
 def _choices(
     patients: Sequence[str], measured: Sequence[Mapping[str, _Measured]]
 ) -> dict[str, MapChoice]:
-    """Choice of each method from the cases of `patients`."""
+    """Choices of each method on the cases of `patients`."""
     out = {}
     for method in measured[0] if measured else ():
         mine = [m[method] for m in measured]
@@ -145,8 +144,8 @@ def _threshold(distances: np.ndarray, patients: Sequence[str]) -> float:
     """The threshold nearest to 0.5 among those within one standard error of the least distance.
 
     Args:
-        distances: (T, n), a row a threshold of THRESHOLDS, one value a slice.
-        patients: of the slices; the standard error is that of the paired difference of their means.
+        distances: (T, n), one row a threshold of THRESHOLDS, one value a slice.
+        patients: of the slices; the standard error is of the paired differences of patients' means.
     """
     names = list(dict.fromkeys(patients))
     of = np.array([names.index(p) for p in patients])
@@ -179,7 +178,7 @@ def score_maps(cases: Sequence[MapCase], choices: Mapping[str, MapChoice]) -> Ma
 
     Args:
         cases: slices of test patients.
-        choices: of `choose`; a method without one is scored with the defaults.
+        choices: from `choose`; a method without a choice is scored with the defaults.
     """
     out = MapScores()
     for case in cases:

@@ -1,4 +1,4 @@
-"""How growth maps of drawn slices are made and cut."""
+"""Settings of growth maps from generations."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["MapSpec"]
 
 @dataclass
 class MapSpec:
-    """How a growth map is made and cut.
+    """Settings of growth maps from generations.
 
     Attributes:
-        nodes: None for one generation a bootstrap sample (the paper); k for k quantile nodes.
-        below_percentile: samples above it are left out (section 3.3: 90).
-        n_static: generations of the static map, 0 for none; a deterministic encoding makes equal
-            ones, so that one is drawn.
+        nodes: None for one generation for each bootstrap sample (the paper); k for k quantiles.
+        below_percentile: samples above this percentile are left out (section 3.3: 90).
+        n_static: generations of the static map, 0 for no static map; with a deterministic encoding
+            all would be equal, so only one is generated.
         threshold: probability from which a pixel counts as grown.
-        source: what a generation votes by: `otsu` (of the difference, section 3.3) or `mask`, the
-            outline of the tumour measured in it.
-        floor: change below which a pixel never counts; None takes what sampling changes without
-            guidance, and at least the default of `spatial.otsu_map`. 0 is the paper's bare Otsu.
-        median_px: width of a median filter over the change before it is binarised; 1 for none, as
-            in the paper. 3 takes noise away, and rims of one or two pixels with it.
+        source: mask of a generation: `otsu` (of the difference, section 3.3), or `mask`, the tumour
+            segmented in the generation.
+        floor: least change of a pixel; None: the change by sampling without guidance, at least the
+            default of `spatial.otsu_map`. 0 is Otsu without a floor, as in the paper.
+        median_px: width of a median filter of the change; 1 for no filter, as in the paper. 3
+            removes noise, but also rims of one or two pixels.
     """
 
     nodes: int | None = None

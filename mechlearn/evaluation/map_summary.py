@@ -1,4 +1,4 @@
-"""One line a method from the scores of growth maps: means, intervals over patients, rank tests."""
+"""Summary of the scores of growth maps by method: means, intervals over patients, rank tests."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SCORES = ("dice", "hd95_mm", "dice_alone", "hd95_alone_mm", "average_precision",
 def method_lines(scores: MapScores) -> list[Row]:
     """One flat row a method.
 
-    Keys: method, n_slices, n_patients, threshold, threshold_alone (means, where the slices of
-    different patients have different ones); each of SCORES with `_low` and
-    `_high` (95%, patients resampled) and `_empty`, the slices without a value: for a distance they
-    count as the longest in the brain, elsewhere they are left out; `ece` of the recalibrated
-    probabilities over the pixels of all slices; `brier_skill` over dilation; p values of HD95
-    against no change over slices and over patients' medians.
+    Keys: method, n_slices, n_patients, threshold, threshold_alone (means over slices); each of
+    SCORES with `_low` and `_high` (95%, resampling patients) and `_empty`, the number of slices
+    without a value (they count as the longest distance in the brain for distances, and are left out
+    for other scores); `ece` of the recalibrated probabilities over the pixels of all slices;
+    `brier_skill` over dilation; p values of HD95 against no change, over slices and over patients'
+    medians.
     """
     return [_line(scores, method) for method in scores.methods]
 
@@ -97,7 +97,7 @@ def calibration_error(bins: Mapping[str, np.ndarray]) -> Row:
 
 
 def _skill(rows: Sequence[Row], reference: Sequence[Row]) -> Row:
-    """1 - Brier / Brier of dilation, both summed over pixels; patients are resampled."""
+    """1 - Brier / Brier of dilation, both summed over pixels, with an interval over patients."""
     patients = list(dict.fromkeys(r["patient"] for r in rows))
     sums = np.zeros((len(patients), 2))
     for column, group in enumerate((rows, reference)):
@@ -112,7 +112,7 @@ def _skill(rows: Sequence[Row], reference: Sequence[Row]) -> Row:
 
 
 def gains(scores: MapScores, *, ours: str = OURS) -> list[Row]:
-    """Paired differences of one method to each other one: positive where `ours` is better.
+    """Paired differences between `ours` and every other method; positive where `ours` is better.
 
     Returns:
         Rows with `method`, and `<score>_gain`, `_low`, `_high`, `_p_slices`, `_p_patients` of

@@ -1,4 +1,4 @@
-"""The leaderboard of scored models: their own sizes, the true size, sizes; failures by name."""
+"""The leaderboard of scored models: maps at two sizes, errors of size, failures."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def write_model_page(scores: ModelScores, folder: Path, *, command: str) -> Path
               "95% intervals resample patients.")  # fmt: skip
     boards = [
         Board("Forecasts", PLACES, _first(own, scores.models), counts,
-              ["Each model at its own size; baselines at the size of the model they stand with."]),
-        Board("Place alone: every method at the true volume", PLACES,
+              ["Each model at its own size; baselines at the size of a model, named with it."]),
+        Board("Location only: every method at the true volume", PLACES,
               _first(true, scores.models), counts),
         Board("Sizes", SIZES, table_of(scores.sizes, SIZE_SCORES), counts,
               ["From sizes.csv where a model has one, else the volume of its mask."]),
@@ -59,7 +59,7 @@ def write_model_page(scores: ModelScores, folder: Path, *, command: str) -> Path
 
 
 def _at(line: Row, models: Sequence[str]) -> Row:
-    """A baseline by its plain name, which says at whose size it stands."""
+    """The row of a method, with the size of a baseline in its name."""
     if line["method"] in models:
         return line
     size = f" at the size of {line['size']}" if line["size"] in models else ""

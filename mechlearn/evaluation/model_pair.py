@@ -1,4 +1,4 @@
-"""The models a job runs on: denoiser, guide and the sampler built from both."""
+"""The models of a job: denoiser, guide and the sampler built from both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Sampler(Protocol):
-    """What jobs need of a sampler."""
+    """The interface of a sampler."""
 
     @property
     def spec(self) -> SamplerSpec: ...
@@ -55,7 +55,7 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """A checked pair of checkpoints and their sampler."""
+    """A pair of checkpoints that match, and their sampler."""
 
     denoiser: LoadedModel
     guide: LoadedModel
@@ -63,7 +63,7 @@ class ModelBundle:
 
     @property
     def name(self) -> str:
-        """One line for a reader: which weights these are."""
+        """One line that names the weights."""
         words = [f"denoiser {Path(self.denoiser.source).name}",
                  f"guide {Path(self.guide.source).name} ({self.guide.kind})",
                  f"version {self.denoiser.card.get('version', '?')}"]
@@ -96,7 +96,7 @@ def load_models(
     """Load and check a pair of checkpoints (`demo`: the packaged ones) and build the sampler."""
     if spec.guidance == "labels":
         if spec.order != "travel":
-            load_prior(spec.order)  # a wrong file is refused before anything is drawn
+            load_prior(spec.order)  # raises here for a wrong file, before anything is generated
         drawer, reader = load_drawer(denoiser), load_guide(guide, kind=guide_kind)
         return ModelBundle(drawer, reader, LabelSampler(drawer, reader, spec))
     pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
@@ -104,13 +104,13 @@ def load_models(
 
 
 def sampler_row(sampler: Sampler) -> Row:
-    """All of the sampler's settings as row keys; scales as numbers, given and effective; of a
-    prior file of the user the content too."""
+    """Settings of the sampler as keys of a row, with scales as numbers; for a user's prior file
+    also the digest of its content."""
     spec = sampler.spec
     row: Row = {k: v for k, v in asdict(spec).items() if k not in ("nl", "batch_size")}
     if spec.guidance == "labels" and spec.order not in ("phantom", "travel"):
         content = Path(spec.order).expanduser().read_bytes()
-        row["order_digest"] = hashlib.sha256(content).hexdigest()[:12]  # it may be fitted again
+        row["order_digest"] = hashlib.sha256(content).hexdigest()[:12]  # the file can change
     return row | {
         "noise_level": spec.nl,
         "scale": spec.scale_value,
@@ -122,7 +122,7 @@ def sampler_row(sampler: Sampler) -> Row:
 def with_noise(sampler: Sampler) -> Sampler:
     """The sampler with `encode=noise`, so that equal targets give different images.
 
-    One that does not guide, or whose anchor needs the inversion, is returned as it is.
+    A `LabelSampler`, or a sampler with `anchor`, which needs the inversion, is returned unchanged.
     """
     if not isinstance(sampler, GuidedSampler) or sampler.spec.anchor:
         return sampler
@@ -136,7 +136,7 @@ def with_noise(sampler: Sampler) -> Sampler:
 def generate(
     sampler: Sampler, reference: AxialSlice, targets: Sequence[GuidanceTarget], *, seed: int
 ) -> list[Generation]:
-    """Guided generations from one slice, one a target, in their order."""
+    """Generations from one slice, one for every target, in their order."""
     if isinstance(sampler, LabelSampler):
         return sampler.draw(reference, targets, seed=seed)
     return sampler.sample(
@@ -146,12 +146,12 @@ def generate(
 
 
 def target_of(reference: AxialSlice, follow_up: AxialSlice) -> GuidanceTarget:
-    """The true size at the follow-up, over the brain of the slice that is guided."""
+    """The true size at the follow-up, over the brain area of the reference slice."""
     return GuidanceTarget(min(follow_up.tumour_area_mm2 / reference.brain_area_mm2, 1.0))
 
 
 def flair_threshold_of(reference: AxialSlice) -> FlairThreshold:
-    """What measures tumour sizes in pictures of this slice; ValueError without FLAIR or tumour."""
+    """The FLAIR threshold of this slice, to measure sizes; ValueError without FLAIR or tumour."""
     return FlairThreshold.fit(
         reference.image, reference.tumour, reference.brain, contrasts=reference.contrasts,
         pixel_mm=reference.spacing_mm[0],
@@ -159,7 +159,7 @@ def flair_threshold_of(reference: AxialSlice) -> FlairThreshold:
 
 
 def unguided(sampler: Sampler, reference: AxialSlice, *, seed: int) -> Tensor:
-    """What encoding and denoising change by themselves, (C, H, W)."""
+    """The image after encoding and denoising without guidance, (C, H, W)."""
     return sampler.reconstruct(
         torch.from_numpy(reference.image), brain=torch.from_numpy(reference.brain), seed=seed,
         slice_id=reference.slice_id,

@@ -1,6 +1,6 @@
-"""Named settings of the recipes as plain Python: `conf/sampler`, `conf/growth`, growth maps.
+"""Named settings of the recipes in Python: `conf/sampler`, `conf/growth`, growth maps.
 
-A test holds the recipes and these equal.
+A test compares them with the recipes.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ GROWTH: Mapping[str, GrowthSpec] = {
     LEARNED: GrowthSpec(law=LEARNED, population="glioma"),  # packaged, from MU-Glioma-Post
 }
 MAPS: Mapping[str, MapSpec] = {
-    "paper": MapSpec(),  # one generation a bootstrap sample
-    "forecast": MapSpec(nodes=15, n_static=0),  # odd, so that one node is the median
+    "paper": MapSpec(),  # one generation for each bootstrap sample
+    "forecast": MapSpec(nodes=15, n_static=0),  # odd, so that one quantile is the median
 }
 
 
 def as_baseline(name: str, spec: GrowthSpec) -> GrowthSpec:
-    """One growth model fitted the paper's way: no population, its own bounds, from two visits on;
-    with fewer the last size is carried forward.
+    """Settings of a baseline: one growth model, fitted as in the paper without a population prior,
+    from two visits on; with fewer visits carry_forward.
 
     Args:
         name: growth model.
-        spec: keeps its noise, bootstrap and seed.
+        spec: gives noise, bootstrap and seed.
     """
     return replace(
         spec, law=name, population=None, bounds={}, min_visits=2, fallback="carry_forward",

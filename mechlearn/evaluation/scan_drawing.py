@@ -1,4 +1,4 @@
-"""Draw a prepared slice with another tumour, and say whether the picture can be trusted."""
+"""Generate a prepared slice with another tumour, and check the image."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ __all__ = [
     "load_drawer",
 ]
 
-FLUID_BLUR_MM = 0.75  # CSF is separated from tissue with outlines as fine as a pixel
+FLUID_BLUR_MM = 0.75  # small, to separate CSF and tissue at the scale of pixels
 
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """When a drawn picture is called failed; shares, and distances in brain ranges.
+    """Limits of the check of a generated image; distances are in units of the brain's range.
 
-    darkened: of the new region, in FLAIR. distance: to the patient's own tumour, FLAIR and T2; a
-    picture also fails where the distance is above two thirds of that of untouched tissue. outside:
-    share of the other brain that changed by more than a twentieth of the range. own_px: a slice
-    with less tumour does not show how the patient's tumour looks.
+    darkened: largest share of darkened pixels in the new region, in FLAIR. distance: largest
+    distance to the patient's tumour, in FLAIR and T2; the check also fails if the distance is above
+    two thirds of that of the unchanged tissue. outside: largest share of the other brain that
+    changed by more than a twentieth of the range. own_px: least number of tumour pixels in the
+    slice, which show the appearance of the patient's tumour.
     """
 
     darkened: float = 0.05
@@ -56,11 +57,10 @@ class GuardLimits:
 
 @dataclass(frozen=True)
 class DrawnVerdict:
-    """What is known of a picture: figures, and in plain words what is wrong with it.
+    """Result of the check of a generated image.
 
-    scan: whether the scan itself is like the training data, where that was asked. figures may be
-    None where the new region is too small to tell. asked_mm2 and drawn_mm2: the size that was
-    asked for, and that of the region which was drawn as tumour.
+    scan: whether the scan is like the training data; None if this was not checked. figures: scores;
+    `asked_mm2` is the target size. problems: failed checks, in plain words.
     """
 
     scan: ScanVerdict | None
@@ -73,13 +73,13 @@ class DrawnVerdict:
 
     @property
     def words(self) -> str:
-        """One or two sentences for a reader."""
+        """The problems as text for a reader."""
         return "; ".join(self.problems) + "." if self.problems else "No fault was found."
 
 
 @dataclass(frozen=True)
 class DrawnSlice:
-    """image (C, H, W) float32 in [-1, 1], the labels it was drawn under, and the verdict."""
+    """Image (C, H, W) float32 in [-1, 1], its label map (H, W), and the result of the check."""
 
     image: np.ndarray
     labels: np.ndarray
@@ -87,12 +87,12 @@ class DrawnSlice:
 
 
 def load_drawer(path: str | Path = "demo") -> LoadedModel:
-    """The denoiser that draws under labels; ValueError for one without label conditioning."""
+    """Load a denoiser with label conditioning; ValueError for one without."""
     model = load_model(path, demo_kind="ddpm_labels" if str(path) == "demo" else "ddpm")
     if not hasattr(model.module, "label_channels"):
         raise ValueError(
             f"checkpoints.denoiser={path}: this denoiser has no label conditioning. Train one with "
-            "+experiment=ddpm_labels, take the packaged one (demo), or guide it: sampler=fast."
+            "+experiment=ddpm_labels, use the packaged one (demo), or use sampler=fast."
         )
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
@@ -108,7 +108,7 @@ def draw_slice(
     guess: GuessSpec | None = None,
     limits: GuardLimits | None = None,
 ) -> DrawnSlice:
-    """One slice with a tumour that fills `target`: see `draw_slices`.
+    """Generate one slice with a tumour that fills `target`: see `draw_slices`.
 
     Example:
         >>> model = load_drawer()                                           # doctest: +SKIP
@@ -131,31 +131,31 @@ def draw_slices(
     guess: GuessSpec | None = None,
     limits: GuardLimits | None = None,
 ) -> list[DrawnSlice]:
-    """One slice under several targets, each drawn by itself: the order does not matter.
+    """Generate one slice with several targets, independently of each other.
 
     Args:
-        scan: prepared slice with labels, on the model's grid, with its contrasts.
-        targets: masks, (H, W) bool, which `transported_labels` fills as far as there is
-            `growing_room`, or label maps (H, W) of canonical integers, taken as they are.
-        model: of `load_drawer`.
-        seed: of the noise, together with the slice's name; targets of a slice share it, so that
-            pictures of growing sizes agree where they overlap.
-        spec, guess, limits: how it is drawn, first painted and judged.
+        scan: prepared slice with labels, on the grid and with the contrasts of the model.
+        targets: masks, (H, W) bool, to which `transported_labels` gives labels inside
+            `growing_room`; or label maps (H, W) of canonical integers, used unchanged.
+        model: from `load_drawer`.
+        seed: of the noise, with the slice's name; all targets of a slice have the same noise, so
+            that images of different sizes agree where their tumours overlap.
+        spec, guess, limits: settings of the sampling, of the first guess and of the check.
 
     Raises:
-        ValueError: another grid or contrasts than the model's, a target of another shape, no
+        ValueError: another grid or other contrasts than the model's, a target of another shape, no
             tumour in the slice.
     """
     _check(scan, model)
     spec, guess, limits = spec or LabelSamplingSpec(), guess or GuessSpec(), limits or GuardLimits()
-    statement = _scan_verdict(scan, model)
+    scan_verdict = _scan_verdict(scan, model)
     out = []
     for target in targets:
         same_shape("target", np.asarray(target), "labels", scan.labels)
         labels = _labels(scan, np.asarray(target))
         start = _pushed(scan, labels, spec.mass_effect)
         image = _drawn(start, labels, model, spec, guess, member_seed(seed, scan.slice_id, 0))
-        verdict = judge_picture(start, image, labels, statement, limits)
+        verdict = judge_picture(start, image, labels, scan_verdict, limits)
         out.append(DrawnSlice(image, labels, verdict))
     return out
 
@@ -165,8 +165,8 @@ def _check(scan: AxialSlice, model: LoadedModel) -> None:
     theirs = (model.contrasts, (model.size, model.size), round(model.pixel_mm, 3))
     if mine != theirs:
         raise ValueError(
-            f"slice {scan.slice_id}: contrasts, size and pixels are {mine}, the model was trained "
-            f"on {theirs} ({model.source}). Prepare the scan on the model's grid."
+            f"slice {scan.slice_id}: contrasts, size and pixels are {mine}, but the model was "
+            f"trained on {theirs} ({model.source}). Prepare the scan on the model's grid."
         )
 
 
@@ -184,7 +184,7 @@ def _labels(scan: AxialSlice, target: np.ndarray) -> np.ndarray:
 
 
 def growing_room(scan: AxialSlice) -> np.ndarray:
-    """Where a tumour is or can grow: the brain without its CSF, (H, W) bool."""
+    """Pixels where tumour is possible: brain without CSF, and the tumour, (H, W) bool."""
     _, fluid = tissue_shares(
         scan.image, scan.brain, scan.tumour, contrasts=scan.contrasts,
         spacing_mm=scan.spacing_mm, blur_mm=FLUID_BLUR_MM,
@@ -193,7 +193,7 @@ def growing_room(scan: AxialSlice) -> np.ndarray:
 
 
 def _pushed(scan: AxialSlice, labels: np.ndarray, share: float) -> AxialSlice:
-    """The slice with its tissue where the wanted tumour has pushed it."""
+    """The slice with tissue displaced by the target tumour."""
     if share == 0:
         return scan
     image, carried = pushed(
@@ -235,23 +235,24 @@ def judge_picture(
     scan: AxialSlice,
     image: np.ndarray,
     labels: np.ndarray,
-    statement: ScanVerdict | None = None,
+    scan_verdict: ScanVerdict | None = None,
     limits: GuardLimits | None = None,
 ) -> DrawnVerdict:
-    """Figures of a picture, drawn by any method, and what they say against it.
+    """Check an image generated by any method.
 
     Args:
-        scan: what it was drawn from. image: (C, H, W). labels: what it is to show, (H, W).
-        statement: of `judge_scan`. limits: see `GuardLimits`.
+        scan: the original slice. image: (C, H, W). labels: target labels, (H, W).
+        scan_verdict: from `judge_scan`. limits: see `GuardLimits`.
     """
     limits = limits or GuardLimits()
     real = drawn_realism(image, scan.image, scan.labels, labels, scan.brain)
     tumour = (labels > 0) & (labels != 4)
     figures: Row = {"asked_mm2": float(tumour.sum()) * scan.pixel_mm2}
-    problems = [statement.reason] if statement is not None and not statement.is_familiar else []
+    unfamiliar = scan_verdict is not None and not scan_verdict.is_familiar
+    problems = [scan_verdict.reason] if scan_verdict is not None and unfamiliar else []
     own = int(scan.tumour.sum())
     if own < limits.own_px and not np.array_equal(labels > 0, scan.labels > 0):
-        problems.append(f"this slice shows too little of the tumour ({own} pixels) to draw more")
+        problems.append(f"this slice has too little tumour ({own} pixels) to generate more")
     figures["outside_changed"] = real.outside_changed
     if real.outside_changed is not None and real.outside_changed > limits.outside:
         problems.append(f"{real.outside_changed:.0%} of the brain outside the tumour changed")
@@ -267,5 +268,5 @@ def judge_picture(
             problems.append(f"{real.darkened[number]:.0%} of the new tumour became darker in FLAIR")
         far = distance > max(limits.distance, 2 / 3 * untouched)
         if name in ("t2w", "t2f") and far:
-            problems.append(f"the new tumour does not look like the patient's own in {name}")
-    return DrawnVerdict(statement, figures, tuple(problems))
+            problems.append(f"the new tumour does not look like the patient's tumour in {name}")
+    return DrawnVerdict(scan_verdict, figures, tuple(problems))

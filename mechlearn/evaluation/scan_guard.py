@@ -1,10 +1,10 @@
-"""Is a scan like those that the models were trained on? Statistics beside stored ranges.
+"""Detection of scans that differ from the training data, by ranges of image statistics.
 
-Each statistic of a slice is compared with its 1st to 99th percentile over training slices. Its
-excess is how far it lies outside, in widths of that range; a scan is unlike the training data where
-the largest excess passes a limit that was set on validation patients. Three rules need no range: a
-contrast holds more than one value, oedema is brighter than the brain in FLAIR, and CSF is brighter
-in T2 than in FLAIR.
+Each statistic of a slice is compared with its range (1st to 99th percentile) over training slices.
+Its excess is the distance to this range, in widths of the range. A scan differs from the training
+data if the largest excess is above a limit, which was chosen on validation patients. Three rules
+need no range: a contrast has more than one value, oedema is brighter than the brain in FLAIR, and
+CSF is brighter in T2 than in FLAIR.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from mechlearn.records import AxialSlice
 
 __all__ = ["GUARD_LEVELS", "ScanVerdict", "fit_ranges", "judge_scan", "scan_statistics"]
 
-GUARD_LEVELS = (100, 300)  # noise levels at which the denoising error is read
-EMPTY = 0.02  # spread of a contrast in [-1, 1] below which nothing is there
-FEW_PX = 20  # of oedema or CSF: fewer tell nothing of its brightness
-FLUID_PERCENT = 5.0  # of the healthy brain: its darkest part on T1 is CSF
-DARK_PERCENT = 15.0  # of it: CSF and its partial volumes lie within
-RIM_PX = 3  # outermost brain pixels: skull and scalp are bright there
+GUARD_LEVELS = (100, 300)  # noise levels of the denoising error
+EMPTY = 0.02  # a contrast with a smaller spread, in [-1, 1], is empty
+FEW_PX = 20  # least number of pixels of oedema or CSF for its brightness
+FLUID_PERCENT = 5.0  # darkest part of the healthy brain on T1, which is CSF
+DARK_PERCENT = 15.0  # darkest part of the healthy brain on T1: CSF and its partial volumes
+RIM_PX = 3  # width of the outermost brain region, where skull and scalp are bright
 _WORDS = {
     "median": "the usual brightness of {0}",
     "spread": "the spread of brightness of {0}",
     "rim": "the brightness at the rim of the brain in {0} (skull left on?)",
     "detail": "the fine detail of {0}",
-    "error": "how well the denoiser knows {0}",
+    "error": "the denoising error of {0}",
     "lesion": "the brightness of the oedema in {0} (swapped contrasts?)",
     "fluid": "the brightness of CSF in {0} (swapped or inverted contrasts?)",
     "csf": "CSF in {0} (exchanged?)",
-    "like": "how {0} compare (swapped or inverted contrasts?)",
+    "like": "the correlation of {0} (swapped or inverted contrasts?)",
 }
 
 
 @dataclass(frozen=True)
 class ScanVerdict:
-    """Whether a scan is like the training data; `excess` of the statistic that is furthest off.
+    """Whether a scan is like the training data; `excess` of the statistic with the largest excess.
 
-    reason: in plain words; empty where the scan is familiar.
+    reason: in plain words; empty for a scan like the training data.
     """
 
     is_familiar: bool
@@ -68,6 +68,7 @@ def scan_statistics(
     Args:
         scan: prepared slice.
         epsilon: unconditional predicted noise of (x_l, l).
+        schedule: of the denoiser.
         seed: of the noise at `GUARD_LEVELS`.
     """
     healthy = scan.brain & ~scan.tumour
@@ -105,10 +106,11 @@ def scan_statistics(
 
 
 def _csf_contrast(scan: AxialSlice, healthy: np.ndarray) -> float:
-    """How far CSF stands out in T2 beside FLAIR: negative where the two are exchanged.
+    """Skewness of T2 - FLAIR, positive if CSF is brighter in T2; negative if both are exchanged.
 
-    Of d = T2 - FLAIR, each less its median over its 5th to 95th percentile: tail above its median
-    less tail below it, over the brain and over its darkest part on T1; the larger of the two.
+    Each contrast is standardised by its median and its range from the 5th to the 95th percentile.
+    The skewness is the upper tail minus the lower tail of the difference, over the brain and over
+    its darkest part on T1; the result is the larger one.
     """
     t1n, t2w, t2f = (scan.image[scan.contrasts.index(c)] for c in ("t1n", "t2w", "t2f"))
     low, middle, high = np.percentile(np.stack([t2w, t2f])[:, healthy], (5, 50, 95), axis=1)
@@ -138,10 +140,10 @@ def fit_ranges(
     statistics: Sequence[Mapping[str, float]], held_out: Sequence[Mapping[str, float]],
     *, pass_share: float = 0.95,
 ) -> dict[str, Any]:
-    """Ranges of training slices, and the limit that `pass_share` of held-out slices keep.
+    """Ranges of training slices, and the limit that a share `pass_share` of held-out slices passes.
 
     Returns:
-        {"ranges": {name: [low, high]}, "limit": excess}, plain builtins for a model's card.
+        {"ranges": {name: [low, high]}, "limit": excess}, builtin values for a model's card.
     """
     names = dict.fromkeys(name for s in statistics for name in s)
     ranges = {
@@ -153,15 +155,18 @@ def fit_ranges(
 
 
 def judge_scan(statistics: Mapping[str, float], groups: Mapping[str, Any]) -> ScanVerdict:
-    """A scan beside each group of training data; it need be like one of them.
+    """Compare a scan with each group of training data; it must be like at least one of them.
 
     Args:
-        statistics: of `scan_statistics`.
-        groups: name -> what `fit_ranges` gave, from the model's card.
+        statistics: from `scan_statistics`.
+        groups: name -> result of `fit_ranges`, from the model's card.
+
+    Raises:
+        ValueError: no groups.
     """
     empty = [n for n, v in statistics.items() if n.startswith("spread ") and v < EMPTY]
     if empty:
-        words = f"This scan holds no {empty[0].split()[1]}: it is the same value everywhere"
+        words = f"This scan has no {empty[0].split()[1]}: all its values are equal"
         return ScanVerdict(False, float("inf"), empty[0], words)
     if statistics.get("lesion t2f", 1.0) < 0:
         words = "The oedema is darker than the brain in FLAIR (swapped or inverted contrasts?)"
@@ -177,7 +182,7 @@ def judge_scan(statistics: Mapping[str, float], groups: Mapping[str, Any]) -> Sc
         if best is None or (verdict.is_familiar, -excess) > (best.is_familiar, -best.excess):
             best = verdict
     if best is None:
-        raise ValueError("groups: the model's card holds no ranges. Take a model that has them.")
+        raise ValueError("groups: the model's card has no ranges. Use a model that has them.")
     return best
 
 
@@ -186,7 +191,7 @@ def _excess(
 ) -> tuple[float, str]:
     found = []
     for name, (low, high) in ranges.items():
-        if name not in statistics:  # a slice without oedema has no statistics of its brightness
+        if name not in statistics:  # a slice without oedema has no statistics of oedema
             continue
         value = statistics[name]
         beyond = max(low - value, value - high, 0.0) / max(high - low, 1e-6)
@@ -197,4 +202,4 @@ def _excess(
 def _reason(name: str) -> str:
     kind, what = name.split()[:2]
     about = _WORDS[kind].format(what.replace("-", " and "))
-    return f"This scan is unlike those the models were trained on: {about} lies outside their range"
+    return f"This scan differs from the training data of the models: {about} is out of range"

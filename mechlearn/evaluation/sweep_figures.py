@@ -1,4 +1,4 @@
-"""Figures over the rows of a whole sweep."""
+"""Figures and leaderboard of a collected sweep."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["draw_collected"]
 
 
 def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path], list[str]]:
-    """Draw what the rows collected from `folder` allow: the grid over NL and scale, growth models;
-    and write the leaderboard of them all.
+    """Draw the figures that the rows collected from `folder` allow (grid over NL and scale, growth
+    models), and write the leaderboard.
 
     Returns:
-        The pictures, beside their table, and what there is to say about them, line by line.
+        Paths of the figures, and lines of text about the results.
     """
     if result.table is None:
         return [], []
@@ -41,7 +41,7 @@ def draw_collected(result: CollectResult, folder: str | Path) -> tuple[list[Path
 
 
 def _slices(fits: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Label -> rows of the slices that were forecast, of the jobs whose table is still there."""
+    """Label -> rows of the slices of each job that has its table."""
     out = {}
     for name, row in zip(method_labels(fits), fits, strict=True):
         path = folder / row["cell"] / "slices.csv"

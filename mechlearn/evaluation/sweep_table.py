@@ -1,4 +1,4 @@
-"""Gather the rows of a sweep: one table, and a list of the cells that are missing or failed."""
+"""Collect the rows of a sweep: one table, and a list of the missing and failed cells."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mechlearn.evaluation.sweeps import cell_overrides, expected_cells
 
 __all__ = ["Cell", "CollectResult", "collect"]
 
-NO_ROW = "started, left no row: killed or still running"
+NO_ROW = "started, no row: killed or still running"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One job without a row: where it is, or would be, what it was asked, and why."""
+    """One job without a row: its folder, its overrides, and the reason."""
 
     name: str
     overrides: str
@@ -26,7 +26,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class CollectResult:
-    """What `collect` found. `table` is None where there is no row at all."""
+    """Result of `collect`. `table` is None if there is no row."""
 
     table: Path | None
     rows: tuple[Row, ...]
@@ -43,11 +43,10 @@ class CollectResult:
 
 
 def collect(folder: str | Path, *, table: str | Path | None = None) -> CollectResult:
-    """Walk the jobs below `folder` and write their rows to one CSV.
+    """Write the rows of all jobs below `folder` to one CSV.
 
-    A failed cell is one with a `failed.json`, even if an older row is still there. A missing
-    cell is one that its sweep's `multirun.yaml` announces and nothing is there for, or one that
-    started and left neither a row nor an error.
+    A failed cell has a `failed.json`, also if it has an older row. A missing cell is in the sweep's
+    `multirun.yaml` but has no folder, or has a folder without a row and without an error.
 
     Args:
         folder: an output folder of one job, of one sweep, or of several.
@@ -82,12 +81,12 @@ def _job_folders(root: Path) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key under which cell 9 stands before cell 10."""
+    """Sort key that orders cell 9 before cell 10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _never_started(root: Path, jobs: list[Path]) -> list[Cell]:
-    """Cells that a sweep announces and no folder stands for."""
+    """Cells of a sweep without a folder."""
     cells = []
     for multirun in sorted(root.rglob("multirun.yaml")):
         started = [cell_overrides(job) for job in jobs if multirun.parent in job.parents]

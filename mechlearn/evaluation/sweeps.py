@@ -1,6 +1,6 @@
-"""Which cells a sweep should hold, read from the YAML files that its launcher left behind.
+"""The expected cells of a sweep, from the YAML files of its launcher.
 
-Plain YAML: nothing of Hydra is imported, so a table can be collected where only the rows are.
+The files are read as plain YAML without Hydra, so a table can be collected without it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _split(text: str) -> list[str]:
 
 
 def _values(text: str) -> list[str]:
-    """The values one override sweeps over: `a,b`, `choice(a,b)`, `range(1,4)` or a single one."""
+    """The values of a swept override: `a,b`, `choice(a,b)`, `range(1,4)` or a single value."""
     match = _FUNCTION.match(text.strip())
     if match is None:
         return _split(text)
@@ -59,13 +59,13 @@ def _values(text: str) -> list[str]:
     try:
         return [str(i) for i in range(*(int(item) for item in items))]
     except ValueError:
-        return [text]  # a float range: left as it stands, its cells then match nothing
+        return [text]  # a float range is not expanded, so its cells have no match
 
 
 def expected_cells(multirun: Path) -> list[dict[str, str]]:
     """The cells of a sweep in the launcher's order: key -> value, from its `multirun.yaml`.
 
-    Reads `hydra.sweeper.params` and the command line's overrides, which win over them.
+    Reads `hydra.sweeper.params` and the overrides of the command line, which have precedence.
 
     Raises:
         ValueError: the file has no `hydra` section.
@@ -73,7 +73,8 @@ def expected_cells(multirun: Path) -> list[dict[str, str]]:
     content = _load(multirun)
     hydra = content.get("hydra")
     if not isinstance(hydra, Mapping):
-        raise ValueError(f"{multirun}: no `hydra` section, so the sweep's cells are unknown.")
+        raise ValueError(f"{multirun}: no `hydra` section, so the sweep's cells are unknown. "
+                         "Give the folder of a sweep.")
     params = (hydra.get("sweeper") or {}).get("params") or {}
     sweeps = {key.lstrip("+"): _values(str(value)) for key, value in params.items()}
     for override in (hydra.get("overrides") or {}).get("task") or []:
@@ -87,7 +88,7 @@ def expected_cells(multirun: Path) -> list[dict[str, str]]:
 
 
 def cell_overrides(folder: Path) -> dict[str, str]:
-    """What the job in `folder` was started with: key -> value; empty if nothing is on record."""
+    """The overrides of the job in `folder`: key -> value; empty if they are unknown."""
     path = folder / ".hydra" / "overrides.yaml"
     if not path.is_file():
         return {}
@@ -96,7 +97,7 @@ def cell_overrides(folder: Path) -> dict[str, str]:
 
 
 def swept_words(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """What tells a collected row from the others: the overrides in which they differ.
+    """Label of a collected row: the overrides in which rows differ.
 
     Example:
         >>> rows = [{"sampler.nl": "100", "seed": 0}, {"sampler.nl": "200", "seed": 0}]

@@ -1,10 +1,9 @@
-"""Mass effect in a slice: a growing core pushes the tissue around it away.
+"""Mass effect in a slice: a growing core displaces the surrounding tissue.
 
     div d = share (core after - core before),   curl d = 0,   d = 0 at the brain's edge
 
-with core and enhancing tumour smoothed by a Gaussian: as much area as the core gains leaves, but
-for what is held at the skull. It is the displacement of the simulated cohort (`phantom.tumour`),
-in the plane.
+with core and enhancing tumour smoothed by a Gaussian. The displacement is the 2D version of that of
+the phantom cohort (`phantom.tumour`).
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from mechlearn.checks import same_shape
 
 __all__ = ["displacement_px", "pushed"]
 
-CORE = (1, 3)  # canonical labels that push: core, enhancing
-SOURCE_MM, HOLD_MM = 3.6, 9.6  # Gaussians of the simulated cohort
-HOLD_SLOPE = 2.4  # how fast tissue is free to move away from the brain's edge, as there
+CORE = (1, 3)  # canonical labels that displace tissue: core, enhancing
+SOURCE_MM, HOLD_MM = 3.6, 9.6  # standard deviations of the Gaussians, as for phantoms
+HOLD_SLOPE = 2.4  # slope of the weight of the displacement near the brain's edge, as for phantoms
 
 
 def displacement_px(source: np.ndarray, brain: np.ndarray, *, pixel_mm: float) -> np.ndarray:
     """Curl-free displacement in pixels, (2, H, W), with the divergence `source`, (H, W)."""
-    shape = tuple(2 * n for n in source.shape)  # doubled, so that what leaves does not come back
+    shape = tuple(2 * n for n in source.shape)  # padded against periodic wrap-around
     k = np.meshgrid(*(2 * np.pi * np.fft.fftfreq(n) for n in shape), indexing="ij")
     square = k[0] ** 2 + k[1] ** 2
     potential = -np.fft.fft2(source, shape) / np.where(square > 0, square, np.inf)
@@ -37,12 +36,13 @@ def pushed(
     image: np.ndarray, labels: np.ndarray, after: np.ndarray, brain: np.ndarray, *,
     share: float, pixel_mm: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels where the growing core has carried them.
+    """Image and labels after the displacement by the growing core.
 
     Args:
-        image: (C, H, W). labels, after: canonical labels at present and as wanted, (H, W).
-        brain: (H, W) bool; nothing leaves it.
-        share: divergence over new core; 0 moves nothing.
+        image: (C, H, W). labels, after: canonical labels at present and of the target, (H, W).
+        brain: (H, W) bool; pixels outside do not change.
+        share: divergence over new core; 0 for no displacement.
+        pixel_mm: size of a pixel.
     """
     same_shape("labels", labels, "after", after)
     gained = np.isin(after, CORE).astype(float) - np.isin(labels, CORE)

@@ -106,7 +106,7 @@ def test_a_picture_of_no_tumour_is_marked(scan, model):
 def test_a_slice_with_a_few_pixels_of_tumour_is_named(scan, model):
     tiny = replace(scan, labels=np.where(disc(2), 2, 0).astype(np.uint8))
     verdict = draw_slice(tiny, disc(8), model=model).verdict
-    assert "too little of the tumour (13 pixels)" in verdict.words
+    assert "too little tumour (13 pixels)" in verdict.words
     assert "too little" not in draw_slice(tiny, disc(2), model=model).verdict.words
 
 

@@ -57,7 +57,7 @@ def test_an_empty_contrast_is_named(groups, channel):
     image[channel] = -1
     verdict = judge_scan(statistics(replace(scan(41), image=image)), groups)
     assert not verdict.is_familiar
-    assert f"holds no {('t1n', 't1c', 't2w', 't2f')[channel]}" in verdict.reason
+    assert f"has no {('t1n', 't1c', 't2w', 't2f')[channel]}" in verdict.reason
 
 
 def test_swapped_and_inverted_contrasts_are_unfamiliar(groups):
@@ -68,7 +68,7 @@ def test_swapped_and_inverted_contrasts_are_unfamiliar(groups):
     for image in (swapped, inverted):
         verdict = judge_scan(statistics(replace(item, image=image.astype(np.float32))), groups)
         assert not verdict.is_familiar
-        assert verdict.reason.startswith("This scan is unlike")
+        assert verdict.reason.startswith("This scan differs from")
 
 
 @pytest.mark.parametrize("channels", [[0, 1, 3, 2], [0, 1, 2, 2]], ids=["exchanged", "t2 twice"])
@@ -94,7 +94,7 @@ def test_a_scan_may_be_like_any_group(groups):
 
 
 def test_a_card_without_ranges_is_refused():
-    with pytest.raises(ValueError, match="holds no ranges"):
+    with pytest.raises(ValueError, match="has no ranges"):
         judge_scan({"median t1n": 0.0}, {})
 
 
