@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow coverage lint types wheel sdist extras-check docs clean experiment
+.PHONY: help setup demo test test-slow browser coverage lint types wheel sdist extras-check docs clean experiment
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ test: $(STAMP)  ## the fast tests
 
 test-slow: $(STAMP)  ## the slow tests: whole commands, training, sweeps
 	$(BIN)/python -m pytest -n 2 -q -m slow
+
+browser:  ## Chromium by apt, as root, for the tests of a forecast's page (elsewhere install it by hand)
+	@which chromium chromium-browser google-chrome | grep . || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 coverage: export OMP_NUM_THREADS ?= 1
 coverage: $(STAMP)  ## both tiers, and the share of the library's lines that they run, by package
