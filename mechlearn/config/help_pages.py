@@ -31,6 +31,8 @@ HELP: Mapping[str, HelpPage] = {
             "data.manifest": "CSV of your own files, with data=manifest",
             "mode": "prepare, or check: only report errors in the files",
             "skip": "check.json of a check: leave out its bad visits",
+            "align": "folder: only co-register the visits of data.manifest into it",
+            "strip, segment": "folder: only run your program (command=) on each visit",
             "data.prepare.size": "pixels along each side of a slice (256)",
             "data.prepare.pixel_mm": "size of a pixel in mm (1.0)",
             "data.label_scheme": "meaning of the labels, where the data set does not define it",

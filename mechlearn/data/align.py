@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,29 @@ def rigid_transform(fixed: nib.Nifti1Image, moving: nib.Nifti1Image) -> np.ndarr
 
     threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
     greedy = Greedy3D()
-    greedy.execute(
-        f"-i fixed moving -a -dof 6 -m NMI -n {STEPS} -ia-image-centers -o matrix -V 0 "
-        f"-threads {threads}",
-        out=(said := io.StringIO()), err=said, fixed=itk(fixed), moving=itk(moving), matrix=None,
-    )  # fmt: skip
+    with _quiet():
+        greedy.execute(
+            f"-i fixed moving -a -dof 6 -m NMI -n {STEPS} -ia-image-centers -o matrix -V 0 "
+            f"-threads {threads}",
+            out=(said := io.StringIO()), err=said, fixed=itk(fixed), moving=itk(moving),
+            matrix=None,
+        )  # fmt: skip
     return np.asarray(greedy["matrix"], float)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what compiled code prints: Greedy's optimiser reports the end of a step as an error."""
+    kept = {fd: os.dup(fd) for fd in (1, 2)}
+    try:
+        with open(os.devnull, "w") as nothing:
+            for fd in kept:
+                os.dup2(nothing.fileno(), fd)
+        yield
+    finally:
+        for fd, copy in kept.items():
+            os.dup2(copy, fd)
+            os.close(copy)
 
 
 def align_table(path: str | Path, out: str | Path) -> tuple[Path, list[Move]]:
