@@ -18,7 +18,7 @@ __all__ = ["GROWTH", "MAPS", "SAMPLERS", "as_baseline"]
 SAMPLERS: Mapping[str, SamplerSpec] = {
     "paper": SamplerSpec(),
     "fast": SamplerSpec(steps=25, solver="dpmpp_2m", invert_iterations=2, smooth_px=1.5),
-    "labels": SamplerSpec(steps=10, guidance="labels", encode="noise"),
+    "labels": SamplerSpec(steps=10, guidance="labels"),
 }  # fmt: skip
 GROWTH: Mapping[str, GrowthSpec] = {
     **{name: GrowthSpec(law=name) for name in GROWTH_MODELS},
