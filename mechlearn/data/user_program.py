@@ -44,10 +44,10 @@ def run_on_table(
         path: CSV, a row a visit: patient, session and a column a contrast; NIfTI, aligned.
         out: folder for PATIENT/SESSION-brain_mask.nii.gz or -seg.nii.gz and visits.csv. What is
             there already is checked and kept.
-        command: runs without a shell. In it INPUT stands for the T1 with
-            contrast agent (or the first of the other contrasts that the visit has), T1N, T1C, T2W
-            and T2F for each contrast, OUTPUT for the file that the program writes: a mask or a
-            skull-stripped image, or labels.
+        command: runs without a shell. In it the words below (alone, or behind `=`) are replaced
+            by files. INPUT stands for the T1 with contrast agent (or the first of the other
+            contrasts that the visit has), T1N, T1C, T2W and T2F for each contrast, OUTPUT for the
+            file that the program writes: a mask or a skull-stripped image, or labels.
         makes: `brain_mask` or `seg`. For `seg` the images are masked first where the table has a
             brain mask.
         label_scheme: what the labels mean, for `seg`.
@@ -62,7 +62,7 @@ def run_on_table(
     """
     one_of("makes", makes, MAKES)
     path, out, words = Path(path).expanduser(), Path(out).expanduser(), shlex.split(command)
-    if "OUTPUT" not in command:
+    if "OUTPUT" not in map(_last, words):
         raise ValueError(f"command={command}: no word OUTPUT, so the program is not told where to "
                          "write. Add it; docs/own-data.md has examples.")  # fmt: skip
     if makes == "seg":
@@ -94,6 +94,11 @@ def _absolute(home: Path, text: str) -> str:
     return str((home / Path(text).expanduser()).resolve())
 
 
+def _last(word: str) -> str:
+    """OUTPUT of `OUTPUT` and of `--out=OUTPUT`."""
+    return word.rpartition("=")[2]
+
+
 def _reference(where: str, files: Mapping[str, str]) -> Path:
     found = next((files[c] for c in REFERENCES if c in files), None)
     if found is None:
@@ -114,12 +119,12 @@ def _run(where: str, words: Sequence[str], files: Mapping[str, str]) -> nib.Nift
         output = Path(place) / "output.nii.gz"
         named = {"OUTPUT": str(output), "INPUT": str(_reference(where, images))}
         named |= {c.upper(): file for c, file in images.items()}
-        if lacking := {c.upper() for c in CONTRASTS} & set(words) - set(named):
+        if lacking := {c.upper() for c in CONTRASTS} & set(map(_last, words)) - set(named):
             raise ValueError(f"{where}: has no {', '.join(sorted(lacking)).lower()}, which the "
                              "command names. Fill it in, or leave the word out.")  # fmt: skip
         try:
-            ended = subprocess.run([named.get(word, word) for word in words], capture_output=True,
-                                   text=True, check=False)  # fmt: skip
+            called = [w.removesuffix(_last(w)) + named.get(_last(w), _last(w)) for w in words]
+            ended = subprocess.run(called, capture_output=True, text=True, check=False)
         except OSError as error:
             raise FileNotFoundError(f"{words[0]}: cannot be run ({error.strerror}). Install it, or "
                                     "give its whole path.") from error  # fmt: skip

@@ -20,6 +20,7 @@ import sys
 import nibabel as nib
 import numpy as np
 _, source, target, how = sys.argv
+target = target.removeprefix("--out=")
 image = nib.load(source)
 values = np.asarray(image.dataobj)
 made = {
@@ -56,7 +57,7 @@ def ran(head: Path) -> Callable[..., Path]:
     """ran(how, makes) -> the new table."""
 
     def run(how: str, makes: str = "brain_mask", table: Path = head, image: str = "INPUT") -> Path:
-        command = f"{sys.executable} '{head.parent / 'strip.py'}' {image} OUTPUT '{how}'"
+        command = f"{sys.executable} '{head.parent / 'strip.py'}' {image} --out=OUTPUT '{how}'"
         return run_on_table(table, head.parent / makes, command, makes=makes,
                             label_scheme="brats2023" if makes == "seg" else None)  # fmt: skip
 

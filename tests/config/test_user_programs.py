@@ -1,0 +1,26 @@
+"""`prepare strip=` and `segment=` refuse what they cannot do, before a program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mechlearn.config.user_programs import run_user_program
+
+TABLE = ("data=manifest", "data.manifest=visits.csv")
+
+
+@pytest.mark.usefixtures("fresh_hydra")
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("strip=a", "command=x INPUT OUTPUT", *TABLE), "type the command"),  # of a recipe
+        (("strip=a", "segment=b", *TABLE), "one at a time"),
+        (("segment=b", "data=brats"), "works on the visits of a table"),
+    ],
+)
+def test_refused(composed: Callable[..., Any], words: tuple[str, ...], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        run_user_program(composed("prepare", *words))
