@@ -16,7 +16,7 @@ TABLE = ("data=manifest", "data.manifest=visits.csv")
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("strip=a", "command=x INPUT OUTPUT", *TABLE), "type the command"),  # of a recipe
+        (("strip=a", *TABLE), "type the command"),
         (("strip=a", "segment=b", *TABLE), "one at a time"),
         (("segment=b", "data=brats"), "works on the visits of a table"),
     ],
@@ -24,3 +24,11 @@ TABLE = ("data=manifest", "data.manifest=visits.csv")
 def test_refused(composed: Callable[..., Any], words: tuple[str, ...], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         run_user_program(composed("prepare", *words))
+
+
+@pytest.mark.usefixtures("fresh_hydra")
+def test_the_command_of_a_recipe_is_refused(composed: Callable[..., Any]) -> None:
+    cfg = composed("prepare", "strip=a", *TABLE)
+    cfg.command = "x INPUT OUTPUT"  # set, but not typed
+    with pytest.raises(ValueError, match="type the command"):
+        run_user_program(cfg)
