@@ -1,1 +1,1 @@
-"""Figures and one self-contained page, drawn from records and flat rows alone."""
+"""Figures and the self-contained HTML page, from records and flat rows only."""

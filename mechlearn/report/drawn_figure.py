@@ -1,4 +1,4 @@
-"""Drawn slices beside the scan they start from."""
+"""Figure of drawn slices beside the last scan."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def drawn_figure(
     """One row a contrast: the last scan, then the drawn slices.
 
     Args:
-        scan: the slice that was drawn from.
-        pictures: title -> image (C, H, W), labels (H, W), whether no fault was found.
-        contrasts: rows; those that the scan lacks are left out.
+        scan: slice of the last scan.
+        pictures: title -> image (C, H, W), labels (H, W), whether the image passes its checks.
+        contrasts: rows; contrasts that the scan lacks are left out.
     """
     rows = [name for name in contrasts if name in scan.contrasts] or [scan.contrasts[-1]]
     figure = new_figure(2.0 * (1 + len(pictures)), 2.3 * len(rows))

@@ -1,4 +1,4 @@
-"""A fan of growth curves: what was measured, what may come."""
+"""Fan chart: measured sizes, forecast curves, their median and 95% band."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mechlearn.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMIL
 
 __all__ = ["NOT_EVIDENCE", "SIZES", "draw_fan"]
 
-RT_DAYS = 42.0  # width of the band where a course's end is not known
-SIZES = {"mm2": ("area", "mm²"), "mm3": ("volume", "mm³")}  # what a unit measures, as it is printed
+RT_DAYS = 42.0  # assumed length of a course of radiotherapy without an end
+SIZES = {"mm2": ("area", "mm²"), "mm3": ("volume", "mm³")}  # unit -> quantity, printed unit
 NOT_EVIDENCE = "computed from the fitted growth model; not evidence of what treatment would do"
-LEGEND = 54  # characters of its widest line
-SMOOTHED = 1 / 24  # of the days shown: half the width of the running mean over random walks
+LEGEND = 54  # maximum characters of a line of the legend
+SMOOTHED = 1 / 24  # half the width of the running mean, as a share of the days shown
 
 
 def draw_fan(
@@ -26,16 +26,16 @@ def draw_fan(
 ) -> None:
     """Sizes over days: visits, curves, their median and 95% band, RT, the held-out visit.
 
-    Curves of a population are random walks around a law: their median and band are smoothed over
-    the days, the last one excepted.
+    Curves with a population prior are a growth model plus a random walk. Their median and band
+    are smoothed over the days, except on the last day.
 
     Args:
-        ax: receives the drawing; labels, title and legend are the caller's.
+        ax: axes without labels, title and legend.
         timeline: the visits that were fitted, with radiotherapy.
         forecast: the curves.
-        truth: the visit that was not used.
-        what_if: a second median and band, from the first day on which the courses differ.
-        small: of a sheet of many: smaller marks.
+        truth: the held-out visit.
+        what_if: counterfactual, drawn from the first day on which the courses differ.
+        small: smaller marks, for a figure with many charts.
     """
     days = forecast.curve_days
     low, median, high = _quantiles(forecast)
@@ -69,7 +69,7 @@ def draw_fan(
 
 
 def _draw_other(ax: Axes, forecast: SizeForecast, what_if: Counterfactual) -> np.ndarray:
-    """The other median and band; returns the band's upper edge, (T,)."""
+    """Draw median and band of a counterfactual. Returns the band's upper edge, (T,)."""
     other, days = what_if.forecast, forecast.curve_days
     low, median, high = _quantiles(other)
     differs = (other.curves != forecast.curves).any(axis=0)
@@ -92,7 +92,7 @@ def _quantiles(forecast: SizeForecast) -> np.ndarray:
 
 
 def _smooth(line: np.ndarray) -> np.ndarray:
-    """Running mean of a (T,) line, narrower toward its ends, which stay as they are."""
+    """Running mean of a (T,) line. The window narrows to one value at both ends."""
     last, half = line.size - 1, round(SMOOTHED * line.size)
     reach = [min(half, i, last - i) for i in range(line.size)]
     return np.array([line[i - r : i + r + 1].mean() for i, r in enumerate(reach)])
@@ -101,7 +101,7 @@ def _smooth(line: np.ndarray) -> np.ndarray:
 def _top(
     timeline: SizeSeries, median: np.ndarray, high: np.ndarray, truth: SizeReading | None
 ) -> float:
-    """As far up as the band reaches, unless it is wild: the measurements stay in sight."""
+    """Upper limit of the axis: the band, but at most 3 times the largest measurement or median."""
     known = max(float(timeline.sizes.max()), truth.size if truth is not None else 0.0)
     sane = 3 * max(known, float(median.max()))
     return 1.06 * max(min(max(known, float(high.max())), sane), 1e-6)

@@ -1,4 +1,4 @@
-"""The forecast of one slice: how much (a fan of areas) and where (scans, growth map)."""
+"""Figures of the forecast of one slice: fan chart of areas, scans, growth map."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def forecast_figure(
     follow_up: AxialSlice | None = None,
     what_if: Counterfactual | None = None,
 ) -> Figure:
-    """Fan chart, scans, differences and growth map of one slice on one sheet.
+    """Fan chart, scans, differences and growth map of one slice in one figure.
 
     Args:
-        timeline: the visits the growth model was fitted on, with radiotherapy.
-        forecast: the bootstrap distribution behind the targets.
+        timeline: the visits that were fitted, with radiotherapy.
+        forecast: size forecast from which the targets come.
         reference: the last scan, from which the generations start.
         generations: guided samples; the smallest, the middle and the largest target are drawn.
-        growth_map: over the same reference.
-        follow_up: the true scan where it is known; it is drawn and was never fitted.
-        what_if: the sizes under other courses; scans and map are of the actual ones.
+        growth_map: growth map of the same slice.
+        follow_up: the true scan, if there is one; it was not fitted.
+        what_if: counterfactual sizes; scans and map are of the factual forecast.
     """
     figure = new_figure(WIDTH, 9.8)
     top, below = stacked(figure, 1.1, 1.45)
@@ -70,7 +70,7 @@ def forecast_figure(
 
 def fan_figure(timeline: SizeSeries, forecast: SizeForecast, *, truth: SizeReading | None = None,
                what_if: Counterfactual | None = None) -> Figure:
-    """Tumour area over days: visits, curves, median, 95% band, RT, held-out visit, a what-if."""
+    """Tumour area over days: visits, curves, median, 95% band, RT, truth, counterfactual."""
     figure = new_figure(7.2, 4.4)
     _fan(figure.subplots(), timeline, forecast, truth, what_if)
     return figure
@@ -79,7 +79,7 @@ def fan_figure(timeline: SizeSeries, forecast: SizeForecast, *, truth: SizeReadi
 def map_figure(
     reference: AxialSlice, growth_map: GrowthMap, *, follow_up: AxialSlice | None = None
 ) -> Figure:
-    """The growth map over the last scan, with the initial and, if known, the true outline."""
+    """The growth map over the last scan, with outlines of the initial and the true tumour."""
     figure = new_figure(6.0, 6.2)
     _map(figure.subplots(), reference, growth_map, follow_up, figure)
     return figure
@@ -91,7 +91,7 @@ def scan_figure(
     *,
     follow_up: AxialSlice | None = None,
 ) -> Figure:
-    """Last scan, generations with their differences from it and, if known, the true scan."""
+    """Last scan, generations with their differences from it, and the true scan if there is one."""
     figure = new_figure(WIDTH, 5.6)
     _scans(figure, reference, generations, follow_up)
     return figure
@@ -110,7 +110,7 @@ def _fan(ax: Axes, timeline: SizeSeries, forecast: SizeForecast, truth: SizeRead
     words = f"{forecast.median:.0f} mm² ({low:.0f} to {high:.0f})"
     label_axes(ax, x="days since the first visit", y="tumour area in this slice (mm²)",
                title=f"How much on day {forecast.day:g}: {words}")
-    # Below the chart: within it, it would hide what falls or what rises.
+    # Below the chart, because inside it the legend hides curves.
     ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0),
               borderaxespad=4.5, ncols=3, columnspacing=1.4)
 

@@ -1,4 +1,4 @@
-"""The grid over noise level and regressor scale, as the paper's Fig. 2."""
+"""Figure of the grid over noise level and regressor scale, as Fig. 2 of the paper."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["GridExample", "example_figure", "grid_figure", "grids"]
 Row = Mapping[str, Any]
 WIDTH = 13.0  # inches
 SCORES_HEIGHT = 6.8
-CHANGE = 1.0  # of the difference maps' colours: half of the intensity range
+CHANGE = 1.0  # limit of the difference maps' colours: half of the intensity range
 OTHER_KEYS = (
     "data", "split", "n_pairs", "denoiser", "guide", "weights", "seed", "encode", "steps",
     "solver", "invert_iterations", "anchor", "guidance", "order",
@@ -31,13 +31,13 @@ OTHER_KEYS = (
 
 @dataclass(frozen=True)
 class GridExample:
-    """One cell's picture: FLAIR planes (H, W) in [-1, 1], masks (H, W) bool.
+    """Images of one cell: FLAIR planes (H, W) in [-1, 1], masks (H, W) bool.
 
     Attributes:
-        follow_up: the true next scan, None where there is none.
+        follow_up: the true next scan, or None.
         target: the tumour of the true next scan, or the initial one dilated to the target.
-        measured: the tumour segmented in `generated` by FLAIR threshold.
-        title: what is asked for.
+        measured: the tumour segmented in `generated` by a FLAIR threshold.
+        title: the target, in words.
     """
 
     noise_level: int
@@ -53,11 +53,11 @@ class GridExample:
 
 
 def grid_figure(scores: GridScores, examples: Sequence[GridExample] = ()) -> Figure:
-    """Generated scans with difference maps over the grid, and below them its scores.
+    """Generated scans with difference maps over the grid, and the scores below them.
 
     Args:
-        scores: of the cells.
-        examples: pictures of the same slice, one a cell; without them only scores are drawn.
+        scores: scores of the cells.
+        examples: images of one slice, one a cell; without them only scores are drawn.
     """
     if not examples:
         figure = new_figure(WIDTH, SCORES_HEIGHT)
@@ -72,17 +72,17 @@ def grid_figure(scores: GridScores, examples: Sequence[GridExample] = ()) -> Fig
 
 
 def example_figure(examples: Sequence[GridExample]) -> Figure:
-    """The pictures of one slice alone."""
+    """Only the images of one slice, without scores."""
     figure = new_figure(WIDTH, _panel_height(examples))
     _example_panel(figure, examples)
     return figure
 
 
 def grids(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows of one figure each: a sweep over more than noise level and scale is several grids.
+    """Split the rows of a sweep into grids over noise level and scale, one a figure.
 
     Returns:
-        What sets a grid apart, such as `guide=regressor`, -> its rows; "" if there is one grid.
+        Other settings of a grid, such as `guide=regressor`, -> its rows; "" if there is one grid.
     """
     varied = [k for k in OTHER_KEYS if len({_setting(r, k) for r in rows}) > 1]
     out: dict[str, list[Row]] = {}
@@ -92,14 +92,14 @@ def grids(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _setting(row: Row, key: str) -> str:
-    """As text; every level visited is one setting, whatever the noise level."""
+    """A setting as text. A stride that visits every level reads the same at every noise level."""
     if key == "steps" and row.get("steps") == row.get("noise_level"):
         return "all"
     return str(row.get(key))
 
 
 def _panel_height(examples: Sequence[GridExample]) -> float:
-    """Inches that hold the pictures without gaps: as many rows as noise levels."""
+    """Height in inches of the images, with one row a noise level."""
     rows, columns = brain_window(examples[0].brain)
     shape = examples[0].brain[rows, columns].shape
     wide = 1 + 2 * len({e.scale for e in examples})
@@ -137,7 +137,7 @@ def _example_panel(figure: Figure | SubFigure, examples: Sequence[GridExample]) 
 
 
 def _cell(pair: tuple[Axes, Axes], cell: GridExample, window: Window, title: str) -> Any:
-    """Generated scan with its measured tumour; difference with initial and target outlines."""
+    """Generated scan with its measured tumour; difference map with initial and target outlines."""
     show(pair[0], cell.generated, window=window, title=title)
     if cell.measured is not None:
         contour(pair[0], cell.measured, colour=ORANGE, window=window)
@@ -148,7 +148,7 @@ def _cell(pair: tuple[Axes, Axes], cell: GridExample, window: Window, title: str
 
 
 def _left_column(axes: np.ndarray, example: GridExample, window: Window) -> None:
-    """Input, true next scan, and what the outlines mean."""
+    """Input, true next scan, and the legend of the outlines."""
     show(axes[0], example.reference, window=window, title="input")
     contour(axes[0], example.tumour, colour=SKY, window=window)
     side_letters(axes[0])

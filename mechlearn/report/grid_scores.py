@@ -1,4 +1,4 @@
-"""What the grid over noise level and regressor scale scores: heat maps, sizes, front, trends."""
+"""Scores of the grid over noise level and regressor scale: heat maps, sizes, front, trends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["GridScores", "draw_scores", "scale_word", "table_of"]
 Row = Mapping[str, Any]
 Cell = tuple[int, float]
 MARKERS = "os^Dvp*X"
-PAPERS: Cell = (200, 50_000.0)  # the choice of section 3.1
+PAPERS: Cell = (200, 50_000.0)  # the paper's choice, section 3.1
 ARROWS = {  # outcome, factor -> label of its rank correlation
     ("alteration_outside", "noise_level"): "NL → alteration\noutside",
     ("tumour_change", "noise_level"): "NL → tumour\nsize change",
@@ -32,13 +32,15 @@ ARROWS = {  # outcome, factor -> label of its rank correlation
 
 @dataclass(frozen=True)
 class GridScores:
-    """All that is drawn of a grid.
+    """Scores of one grid.
 
     Attributes:
         cells: one row a cell, with `noise_level`, `scale` and its scores.
         pairs: one row a generation with the same two keys, `ratio_requested`, `ratio_achieved`.
-        trends: `slope`, `rank` with their ends by `outcome`, `factor`, `at`.
-        size_error, ssim_outside: of each cell. front: cells that nothing beats. chosen: one.
+        trends: `slope` and `rank` with their intervals, by `outcome`, `factor`, `at`.
+        size_error, ssim_outside: one value a cell.
+        front: cells of the Pareto front.
+        chosen: the suggested cell.
     """
 
     cells: Sequence[Row]
@@ -78,7 +80,7 @@ def draw_scores(figure: Figure | SubFigure, scores: GridScores) -> None:
 
 
 def _label(ax: Axes, *, x: str, y: str, title: str) -> None:
-    """As `label_axes`, in the type of a figure of eight panels."""
+    """As `label_axes`, in smaller type."""
     if not ax.has_data():
         ax.text(0.5, 0.5, "needs a row in every cell", transform=ax.transAxes, ha="center",
                 fontsize=8, color=GREY)  # fmt: skip
@@ -129,7 +131,7 @@ def _heat(
 
 
 def _sizes(ax: Axes, rows: Sequence[Row]) -> None:
-    """Share of the requested change that the picture shows, by scale."""
+    """Share of the requested size change that the generated images show, by scale."""
     levels, scales, shares = table_of(rows, "requested_share")
     for i, level in enumerate(levels):
         ax.plot(scales, shares[i], marker=MARKERS[i % len(MARKERS)], markersize=5,
@@ -141,12 +143,12 @@ def _sizes(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_xticks(scales, [scale_word(s) for s in scales])
     ax.minorticks_off()
     _label(ax, x="regressor scale $s_R$", y="share of the requested change, median",
-           title="How much of the change comes")  # fmt: skip
+           title="Achieved share of the size change")  # fmt: skip
     ax.legend(fontsize=7, frameon=False)
 
 
 def _response(ax: Axes, scores: GridScores) -> None:
-    """Requested against achieved size of the chosen cell, and of the strongest one."""
+    """Requested against achieved size of two cells: chosen, and highest NL and scale."""
     cells = sorted({(int(r["noise_level"]), float(r["scale"])) for r in scores.pairs})
     marked = dict.fromkeys([*([scores.chosen] if scores.chosen in cells else []), *cells[-1:]])
     reach = [1.0]
@@ -171,7 +173,7 @@ def _response(ax: Axes, scores: GridScores) -> None:
 
 
 def _front(ax: Axes, scores: GridScores) -> None:
-    """Every cell's size error against its SSIM outside; the front joined, the choice ringed."""
+    """Size error against SSIM outside of every cell, with the Pareto front and the chosen cell."""
     levels = sorted({nl for nl, _ in scores.size_error})
     for cell, error in scores.size_error.items():
         i, kept = levels.index(cell[0]), scores.ssim_outside[cell]
@@ -190,7 +192,7 @@ def _front(ax: Axes, scores: GridScores) -> None:
 
 
 def _trends(ax: Axes, trends: Sequence[Row]) -> None:
-    """Rank correlations with their intervals: all cells, and faint each level of the other."""
+    """Rank correlations with intervals over all cells, and grey marks for single levels."""
     names: list[str] = []
     for (outcome, factor), name in ARROWS.items():
         mine = [t for t in trends if (t["outcome"], t["factor"]) == (outcome, factor)
@@ -212,4 +214,4 @@ def _trends(ax: Axes, trends: Sequence[Row]) -> None:
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(-1.05, 1.05)
-    _label(ax, x="rank correlation within slices", y="", title="Trends (blue: it holds)")
+    _label(ax, x="rank correlation within slices", y="", title="Trends (blue: confirmed)")

@@ -1,4 +1,4 @@
-"""Growth forecasts: fans of slices, scores by patient, growth models beside baselines."""
+"""Figures of size forecasts: fan charts, scores by patient, growth models and baselines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = 3
 
 @dataclass(frozen=True)
 class Fan:
-    """A forecast with the visits it saw and the one it did not."""
+    """A size forecast with the fitted visits and the held-out visit."""
 
     timeline: SizeSeries
     forecast: SizeForecast
@@ -33,12 +33,12 @@ class Fan:
 
 
 def fans_figure(fans: Sequence[Fan], *, unit: str = "mm2", title: str = "") -> Figure:
-    """Fan charts of up to six slices, as the paper's Fig. 3A.
+    """Fan charts of up to six slices, as Fig. 3A of the paper.
 
     Args:
-        fans: at most six are drawn.
-        unit: of the sizes, mm2 or mm3.
-        title: over the sheet.
+        fans: forecasts; the first six are drawn.
+        unit: unit of the sizes, mm2 or mm3.
+        title: title of the figure.
     """
     shown = list(fans)[: 2 * COLUMNS]
     n_rows = max(1, -(-len(shown) // COLUMNS))
@@ -50,7 +50,7 @@ def fans_figure(fans: Sequence[Fan], *, unit: str = "mm2", title: str = "") -> F
     for i, fan in enumerate(shown):
         ax = axes.flat[i]
         draw_fan(ax, fan.timeline, fan.forecast, fan.truth, small=True)
-        below = i + COLUMNS >= len(shown)  # nothing stands under it
+        below = i + COLUMNS >= len(shown)  # no chart below this one
         label_axes(ax, x="days since the first visit" if below else "",
                    y=f"tumour {what} ({printed})" if i % COLUMNS == 0 else "")  # fmt: skip
         ax.set_title(fan.forecast.name, loc="left", fontsize=10, fontweight="bold", pad=15)
@@ -77,8 +77,8 @@ def scores_figure(tables: Mapping[str, Sequence[Row]], *, title: str = "") -> Fi
     """Box plots over patients (their slices' medians) of R^2, nRMSE and CRPS, as Fig. 3B.
 
     Args:
-        tables: growth model -> rows of its slices; the baselines are drawn from the first.
-        title: over the figure.
+        tables: growth model -> rows of its slices; the baselines are those of the first table.
+        title: title of the figure.
     """
     methods = {law: (rows, "") for law, rows in tables.items()}
     first = next(iter(tables.values()))
@@ -112,7 +112,7 @@ def _colour(at: int, suffix: str) -> str:
 
 
 def _by_patient(rows: Sequence[Row], key: str) -> np.ndarray:
-    """Median of every patient's slices; those without a value are left out."""
+    """Median over the slices of each patient; patients without a value are left out."""
     groups: dict[str, list[float]] = {}
     for row in rows:
         if row.get(key) is not None:
@@ -121,7 +121,7 @@ def _by_patient(rows: Sequence[Row], key: str) -> np.ndarray:
 
 
 def _box(ax: Axes, at: int, values: np.ndarray, colour: str, limits: tuple[float, float]) -> None:
-    """A lying box with its points; points beyond the limits are counted at the edge."""
+    """A horizontal box plot with its points; points beyond the limits are counted at the edge."""
     ax.set_xlim(*limits)
     if not values.size:
         ax.text(sum(limits) / 2, at, "undefined", ha="center", va="center", fontsize=8, color=GREY)
@@ -133,7 +133,7 @@ def _box(ax: Axes, at: int, values: np.ndarray, colour: str, limits: tuple[float
     ax.plot([low, first], [at, at], color=colour, linewidth=1)
     ax.plot([third, high], [at, at], color=colour, linewidth=1)
     ax.plot([middle, middle], [at - 0.275, at + 0.275], color=BLACK, linewidth=1.8)
-    rng = np.random.default_rng(0)  # only spreads the dots
+    rng = np.random.default_rng(0)  # offsets of the points, without meaning
     ax.plot(values, at + rng.uniform(-0.17, 0.17, values.size), "o", color=BLACK, markersize=2.6,
             alpha=0.55)
     for edge, side, beyond in ((limits[0], "left", values < limits[0]),
@@ -144,7 +144,7 @@ def _box(ax: Axes, at: int, values: np.ndarray, colour: str, limits: tuple[float
 
 
 def method_labels(rows: Sequence[Row]) -> list[str]:
-    """A name for each row of a sweep: growth model, and settings where rows have the same model."""
+    """A name for each row of a sweep: the growth model, with settings if models repeat."""
     keys = ("population", "data", "split", "cohort", "n_bootstrap", "noise", "noise_model", "seed",
             "cell")  # fmt: skip
     names = []
@@ -163,8 +163,8 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     """nRMSE, coverage and CRPS by growth model with 95% intervals, and nRMSE by number of visits.
 
     Args:
-        rows: one a law, of `evaluation.growth_fits`; the baselines are drawn from the one that
-            could forecast most slices.
+        rows: one a growth model, of `evaluation.growth_fits`; the baselines are those of the row
+            with most forecast slices.
     """
     methods = [
         (name + (f"\n({row['n_skipped']} skipped)" if row.get("n_skipped") else ""), row, "")
@@ -181,11 +181,11 @@ def laws_figure(rows: Sequence[Row]) -> Figure:
     panels = (
         ("nrmse_median", "nrmse", "median nRMSE of the held-out visit"),
         ("crps_relative_mean", "crps_relative", "mean CRPS over the largest size seen"),
-        ("coverage_95", "covered", "share of 95% intervals that hold the truth"),
+        ("coverage_95", "covered", "share of 95% intervals that contain the truth"),
     )
     for ax, (key, score, label) in zip(axes, panels, strict=True):
         for at, (_, row, suffix) in enumerate(methods):
-            # Beside the cohort a baseline has the cohort's interval.
+            # A cohort forecast also gives its baselines an interval.
             beside = f"compared_{score}{suffix}"
             cohort = bool(suffix) and beside in row
             _interval(ax, at, row, beside if cohort else key, "" if cohort else suffix, suffix)

@@ -1,6 +1,6 @@
 """A leaderboard as one self-contained HTML page: methods with intervals, figures, failures.
 
-The one page in which evaluations, sweeps and scored models end.
+Evaluations, sweeps and scored models all write this page.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """One score: its key in the rows, its heading, which direction is better, how it is rounded.
+    """One score: key in the rows, heading, direction, digits.
 
-    higher: True or False; None for a number that is neither good nor bad.
+    higher: whether higher is better; None for a number without a direction.
     """
 
     key: str
@@ -40,14 +40,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Board:
-    """One table: a row a method.
+    """One table with one row a method.
 
     Attributes:
-        title: heading of its section.
-        columns: scores shown, in order.
-        rows: `method` and, for each column's key, the value, `<key>_low` and `<key>_high` (95%)
-            where an interval is known, and `<key>_empty` where values are missing.
-        caption: what the numbers are over.
+        title: heading of the section.
+        columns: scores, in order.
+        rows: `method` and, for each column's key, the value, its 95% interval `<key>_low` and
+            `<key>_high` if there is one, and `<key>_empty`, the number of missing values.
+        caption: caption with the cases that the numbers summarize.
         words: paragraphs above the table.
     """
 
@@ -59,7 +59,7 @@ class Board:
 
 
 def board_table(board: Board) -> Table:
-    """The board as a table of text: `0.812 (0.790 to 0.833) *`, the best of a column marked.
+    """The board as a table of text, with the best value of a column marked.
 
     Example:
         >>> column = Column("dice", "Dice", True, 2)
@@ -116,17 +116,17 @@ def write_leaderboard(
     commands: Sequence[str] = (),
     model: str = "",
 ) -> Path:
-    """Write the page, at once or not at all; all text is escaped.
+    """Write the page atomically; all text is escaped.
 
     Args:
         path: the HTML file.
-        title: its heading.
+        title: heading.
         boards: tables, in order.
-        pictures: figures below them.
-        failures: (what, why) of everything that could not be scored.
-        settings: of the evaluation, by key.
-        commands: that make the page again.
-        model: which weights were used.
+        pictures: figures below the tables.
+        failures: (case, reason) of all that was not scored.
+        settings: settings of the evaluation, by key.
+        commands: commands that write the page again.
+        model: the weights.
     """
     sections = [
         Section(board.title, list(board.words), [board_table(board)]) for board in boards
@@ -143,5 +143,5 @@ def write_leaderboard(
 
 
 def picture_of(path: Path, caption: str) -> Picture:
-    """A PNG file as a picture of the page."""
+    """A PNG file as a figure of the page."""
     return Picture(path.read_bytes(), caption, caption, MAX_WIDTH_PX)

@@ -1,4 +1,4 @@
-"""Longitudinal validation: distances to the true follow-up, forecasts, calibration."""
+"""Figures of longitudinal validation: overlap and distance, size forecasts, calibration."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def longitudinal_figure(rows: Sequence[Row], *, include_initial: bool = True) ->
     """HD95 and Dice to the true follow-up mask as box plots, one box a method.
 
     Args:
-        rows: one a slice, with `hd95_<method>_mm` and `dice_<method>`; growth maps compared
+        rows: one a slice, with `hd95_<method>_mm` and `dice_<method>`; keys of growth maps
             without the initial mask have `_alone` before the unit.
-        include_initial: whether growth maps hold the initial mask.
+        include_initial: whether growth maps include the initial mask.
     """
     figure = new_figure(12, 4.6)
     left, right = figure.subplots(1, 2)
@@ -52,7 +52,7 @@ def longitudinal_figure(rows: Sequence[Row], *, include_initial: bool = True) ->
 
 def _boxes(ax: Axes, rows: Sequence[Row], pattern: str, label: str, title: str) -> None:
     methods = [m for m in METHOD_NAMES if any(_key(pattern, m, r) in r for r in rows)]
-    rng = np.random.default_rng(0)  # only spreads the dots sideways
+    rng = np.random.default_rng(0)  # horizontal offsets of the points, without meaning
     ticks = []
     for i, method in enumerate(methods):
         values = [r.get(_key(pattern, method, r)) for r in rows]
@@ -70,7 +70,7 @@ def _boxes(ax: Axes, rows: Sequence[Row], pattern: str, label: str, title: str) 
 
 
 def _key(pattern: str, method: str, row: Row) -> str:
-    """The method's own key; a baseline has no `_alone` variant and keeps its plain one."""
+    """The key of a method; baselines have no `_alone` variant."""
     key = pattern.format(method)
     return key if key in row else key.replace("_alone", "")
 

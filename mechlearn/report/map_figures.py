@@ -1,4 +1,4 @@
-"""The paper's Fig. 4: generations over targets, growth maps over the scan, HD95 by method."""
+"""Fig. 4 of the paper: generations over targets, growth maps over the scan, HD95 by method."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = {
 class MapSheet:
     """One slice: its scans, masks (H, W) and growth maps by method.
 
-    images (K, H, W) are FLAIR generations at rising targets, areas_mm2 (K,) their targets.
+    images: (K, H, W), FLAIR generations at rising targets. areas_mm2: (K,), the targets.
     """
 
     name: str
@@ -50,7 +50,7 @@ class MapSheet:
 
 
 def map_name(method: str) -> str:
-    """What a method is called in figures and tables."""
+    """Name of a method in figures and tables."""
     return NAMES.get(method, method.replace("_", " "))
 
 
@@ -78,7 +78,7 @@ def progression_figure(sheets: Sequence[MapSheet]) -> Figure:
 
 
 def maps_figure(sheets: Sequence[MapSheet], methods: Sequence[str]) -> Figure:
-    """Growth maps of several methods over the last scan; blue its tumour, green the true one."""
+    """Growth maps of several methods over the last scan. Blue: last tumour, green: true one."""
     figure = new_figure(2.1 * len(methods), 2.4 * len(sheets) + 0.4)
     axes = figure.subplots(len(sheets), len(methods), squeeze=False)
     drawn = None

@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: figures, tables, settings and commands inside it."""
+"""One self-contained HTML file with figures, tables, settings and commands."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ NOTICE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG or SVG with its caption; `alt` says in words what it shows.
+    """A PNG or SVG with its caption and the alternative text `alt`.
 
-    max_width_px bounds it on a wide screen; None lets it fill the page. beside_viewer: it shows
-    what the viewer of its section shows, for print and for browsers that cannot run the viewer.
+    max_width_px: maximum width; None for the width of the page. beside_viewer: replaces the
+    viewer of its section in print and in browsers that cannot run the viewer.
     """
 
     content: bytes
@@ -66,7 +66,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Details:
-    """Preformatted text that a reader unfolds."""
+    """Preformatted text, folded at first."""
 
     summary: str
     text: str
@@ -76,8 +76,8 @@ class Details:
 class Section:
     """A heading with warnings, paragraphs, viewer, tables, pictures and details, in this order.
 
-    lead: its paragraphs are the page's summary and stand out. grid: pictures stand side by side.
-    One section of a page has a viewer.
+    lead: the paragraphs are the summary of the page, in larger type. grid: pictures are side by
+    side. At most one section of a page has a viewer.
     """
 
     title: str
@@ -92,7 +92,7 @@ class Section:
 
 
 def number(value: Any) -> str:
-    """What a cell shows: three significant digits, a dash for an undefined value."""
+    """Text of a cell: three significant digits, a dash for an undefined value."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -114,15 +114,15 @@ def write_page(
     commands: Sequence[str] = (),
     notice: str = NOTICE,
 ) -> Path:
-    """Write one self-contained page, at once or not at all.
+    """Write one self-contained page atomically; all text is escaped.
 
     Args:
         path: the HTML file.
-        title: its heading.
-        sections: what it holds; all text is escaped.
-        model: which weights made it, such as a version and a training record.
-        settings: every setting that was used, by key.
-        commands: the command lines that make this page again.
+        title: heading.
+        sections: content, in order.
+        model: the weights, such as a version and a training record.
+        settings: all settings, by key.
+        commands: command lines that write this page again.
         notice: the warning on top.
     """
     env = Environment(loader=PackageLoader("mechlearn.report"), autoescape=True,

@@ -1,4 +1,4 @@
-"""Sections of a page: all slices of a forecast at a glance, and one in words and pictures."""
+"""Sections of the page of a slice forecast: overview of all slices, one section a slice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mechlearn.report.style import svg
 
 __all__ = ["overview_table", "slice_section"]
 
-LINES = {  # of the overview: what it is called, and the key or the two keys of an interval
+LINES = {  # heading of a line -> key of the value, or both keys of an interval
     "last scan (mm²)": ("area_last_mm2",),
     "forecast, median (mm²)": ("forecast_median_mm2",),
     "forecast, 95% interval (mm²)": ("forecast_low_mm2", "forecast_high_mm2"),
@@ -39,11 +39,11 @@ LINES = {  # of the overview: what it is called, and the key or the two keys of 
 
 
 def overview_table(rows: Sequence[Mapping[str, Any]], *, what_if: str = "") -> Table:
-    """A column a slice; lines of which no slice knows anything are left out.
+    """One column a slice; lines without any value are left out.
 
     Args:
         rows: one a slice: `slice_id` and the keys of LINES.
-        what_if: what a what-if changes, in words.
+        what_if: the change of a counterfactual, in words.
     """
     lines = [
         [name, *(_cell([row.get(key) for key in keys]) for row in rows)]
@@ -70,11 +70,11 @@ def slice_section(
     comparison: Sequence[Mapping[str, Any]] = (),
     identified: str = "",
 ) -> Section:
-    """What one slice's forecast says, with the baselines beside it.
+    """Section of one slice: sentences, figures, and the comparison with the baselines.
 
     Args:
         comparison: one row a method: `method`, `area_mm2`, `hd95_mm`, `dice`, `brier`.
-        identified: what the visits say of each growth parameter; shown where it is unfolded.
+        identified: text on the identifiability of each growth parameter, folded at first.
     """
     truth = None
     if follow_up is not None:
@@ -101,7 +101,7 @@ def slice_section(
                     "with their differences from the last scan.",
                     f"Scans of slice {forecast.name} and generated scans"),
         ],
-        [Details("Which parameters do these visits fix?", identified)] if identified else (),
+        [Details("Which parameters do these visits identify?", identified)] if identified else (),
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _words(timeline: SizeSeries, forecast: SizeForecast, reference: AxialSlice,
 
 
 def _origin(forecast: SizeForecast) -> str:
-    """Where the distribution comes from."""
+    """Source of the size forecast, in one sentence."""
     count = forecast.samples.size
     if not forecast.population:
         return f"Growth model {forecast.law}, {count} bootstrap fits, {forecast.n_failed} failed."
@@ -143,7 +143,7 @@ def _what_if(other: Counterfactual) -> str:
     return (
         f"What if: {other.change}: {other.forecast.median:.0f} mm², 95% interval {low:.0f} to "
         f"{high:.0f} mm² on day {other.forecast.day:g} ({NOT_EVIDENCE}).{unmoved} Scans and map "
-        "are those of radiotherapy as it was."
+        "are those of the actual radiotherapy."
     )
 
 

@@ -1,4 +1,4 @@
-"""result.json of a forecast: what came out, from what, with what, and digests to check it by.
+"""result.json of a forecast: results, inputs and written files with digests, versions.
 
 The fields are listed in docs/commands.md.
 """
@@ -37,8 +37,8 @@ def input_records(
     """One entry a file: session ("" for a table), role, path, bytes, sha256.
 
     Args:
-        patient: whose visits' images and masks are listed.
-        tables: role -> file of what else was read: table of visits, patients table, prior.
+        patient: patient with the images and masks of the visits.
+        tables: role -> other input file: table of visits, patients table, prior.
     """
     out = [{"session": "", "role": role, **_file(path, str(path))}
            for role, path in (tables or {}).items()]  # fmt: skip
@@ -72,8 +72,8 @@ def day_record(size: SizeForecast, series: SizeSeries, sections: Sequence[float 
 
     Args:
         size, series: in mm3.
-        sections: largest axial section in mm2 at the median and both ends; None where not known.
-        first_date: date of day 0, None where it is not known.
+        sections: largest axial section in mm2 at the median and both ends; None if not known.
+        first_date: date of day 0; None if not known.
     """
     low, high = size.interval(LEVEL)
     last = series.visits[-1]
@@ -134,7 +134,7 @@ def result_record(
 
 
 def versions() -> dict[str, str]:
-    """Of mechlearn, Python and the packages that compute a forecast, those that are installed."""
+    """Versions of mechlearn, Python and the installed packages that compute a forecast."""
     out = {"mechlearn": mechlearn.__version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Terminal table of one evaluation: what was run, then what was measured."""
+"""Terminal table of one evaluation: settings, then scores."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rich.text import Text
 
 __all__ = ["row_table"]
 
-ENDS = ("_low", "_high")  # of an interval, behind the key of its value
-LONGEST = 60  # characters of a value; paths and digests stay whole in the file
+ENDS = ("_low", "_high")  # suffixes of the ends of an interval
+LONGEST = 60  # maximum characters of a value on the terminal
 
 
 def row_table(
     row: Mapping[str, Any], *, hidden: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> Table:
-    """One line a key: settings (words and switches) first, numbers below with their intervals.
+    """One line a key: settings (text and bool) first, then numbers with their intervals.
 
     Args:
-        row: as `evaluation.rows.write_row` takes it; None is shown as `-` with its reason.
+        row: a row for `evaluation.rows.write_row`; None is shown as `-` with its reason.
         hidden: keys that are left out.
-        methods: baselines that get a column of their own: `nrmse_mean_linear` stands beside
+        methods: baselines with a separate column: `nrmse_mean_linear` is shown beside
             `nrmse_mean`, `crps_mean_linear_mm3` beside `crps_mean_mm3`.
 
     Example:
@@ -40,7 +40,7 @@ def row_table(
     ordered = [*words, *kept]
     out = Table("", escape(str(row.get("law", ""))), *columns, title=Text(str(row.get("job", ""))),
                 box=None, pad_edge=False, show_header=bool(columns))  # fmt: skip
-    out.columns[0].overflow = "fold"  # long keys stay whole
+    out.columns[0].overflow = "fold"  # long keys are not cut
     for key in ordered:
         variants = [beside[key, m] for m in columns]
         cells = [_cell(row, key), *(_cell(row, v) if v else "" for v in variants)]
@@ -49,7 +49,7 @@ def row_table(
 
 
 def _variant(key: str, method: str, known: Mapping[str, Any]) -> str | None:
-    """The key of a baseline's value of the same score, the unit staying last."""
+    """The key of the same score of a baseline; the unit is the last part."""
     start, _, unit = key.rpartition("_")
     found = (f"{key}_{method}", f"{start}_{method}_{unit}")
     return next((name for name in found if name in known), None)

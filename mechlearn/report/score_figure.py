@@ -12,7 +12,7 @@ from mechlearn.metrics.calibration import Reliability
 
 __all__ = ["draw_scores"]
 
-OWN, OTHER = "#0072B2", "#999999"  # of a palette that the colour-blind tell apart
+OWN, OTHER = "#0072B2", "#999999"  # two colours of a palette for colour-blind readers
 
 
 def draw_scores(
@@ -24,8 +24,8 @@ def draw_scores(
 
     Args:
         table: rows of `evaluation.scoring.summary_of`.
-        reliability: of the prediction, over voxels outside the last tumour.
-        path: of the picture.
+        reliability: reliability of the prediction, over voxels outside the last tumour.
+        path: image file.
     """
     figure = Figure(figsize=(11, 0.3 * len(table) + 1.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)

@@ -1,4 +1,4 @@
-"""Does the tumour in the picture follow the size that was asked for?"""
+"""Figure of requested against achieved tumour size of generated slices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["size_figure"]
 
 
 def size_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Requested against achieved size (measured on FLAIR) and the price outside the tumour.
+    """Requested against achieved size (measured on FLAIR), and SSIM outside the tumour.
 
     Args:
         rows: one a generation: `slice_id`, `multiple`, `ratio_achieved`, `ratio_guide`,

@@ -1,7 +1,7 @@
 """Slices on a page: radiological (the patient's left on the right), anterior up, cropped.
 
-The store's grid has that orientation already: rows run from anterior to posterior, columns from
-the patient's right to the left. A plane is drawn as it stands, first row on top.
+The store's grid has this orientation: rows run from anterior to posterior, columns from the
+patient's right to the left. A plane is drawn without a flip, first row on top.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ WHOLE: Window = (slice(None), slice(None))
 
 
 def flair(image: np.ndarray, contrasts: tuple[str, ...] = CONTRASTS) -> np.ndarray:
-    """The T2-FLAIR plane (H, W) of an image (C, H, W); the last contrast where there is none."""
+    """The T2-FLAIR plane (H, W) of an image (C, H, W); without T2-FLAIR, the last contrast."""
     return np.asarray(image)[contrasts.index("t2f") if "t2f" in contrasts else -1]
 
 
 def brain_window(brain: np.ndarray, *, margin_px: int = 4) -> Window:
-    """Rows and columns that hold the brain, with a margin; everything for an empty mask."""
+    """Rows and columns of the brain with a margin; the whole slice for an empty mask."""
     if not brain.any():
         return WHOLE
     spans = []
@@ -74,10 +74,10 @@ def side_letters(ax: Axes) -> None:
 
 def overlay(ax: Axes, probability: np.ndarray, *, window: Window = WHOLE,
             above: float = 0.05, aspect: float = 1.0) -> ScalarMappable:
-    """A probability (H, W) over a slice: nothing at or below `above`, denser as it rises.
+    """Draw a probability (H, W) over a slice: transparent up to `above`, then rising opacity.
 
     Returns:
-        Its colours, for a colour bar.
+        The drawn image, for a colour bar.
     """
     cut = np.clip(probability[window], 0, 1)
     colours = ScalarMappable(Normalize(0.0, 1.0), "inferno")

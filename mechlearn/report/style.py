@@ -1,7 +1,7 @@
-"""One look for every figure: sizes, and colours that stay apart for the colour-blind.
+"""The style of all figures: sizes, and the colours of Okabe and Ito (2008).
 
-The colours are Okabe and Ito's (2008). Figures are made with the object interface on the Agg
-canvas: nothing here touches pyplot or any other global state, so threads may draw at once.
+Colour-blind readers can distinguish these colours. Figures use the object interface on the Agg
+canvas, not pyplot or other global state, so several threads can draw.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ METHOD_COLOURS = {
 }
 
 
-INK = (  # of an SVG: colours by the reader's screen, light on paper
+INK = (  # colours of an SVG: light ink on a dark screen, dark ink in print
     "svg { --ink: #1a1a1a; --grid: #e6e6e6; fill: var(--ink) } "
     "@media screen and (prefers-color-scheme: dark) "
     "{ svg { --ink: #ececec; --grid: #3a3d40 } }"
 )
-CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)  # of things without a colour
+CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)  # colours of series in order
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
@@ -91,11 +91,11 @@ def label_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
 
 def _plain_words(figure: Figure) -> None:
     for text in figure.findobj(Text):
-        text.set_parse_math(MATH in text.get_text())  # names of patients are no formulas
+        text.set_parse_math(MATH in text.get_text())  # names of patients are not formulas
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG bytes, without time stamps, so that equal figures are equal bytes."""
+    """The figure as PNG bytes without time stamps; equal figures give equal bytes."""
     _plain_words(figure)
     buffer = io.BytesIO()
     options: dict[str, Any] = {"metadata": {"Software": None}}
@@ -104,9 +104,9 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as SVG for a page: black lines and words turn light on a dark screen.
+    """The figure as SVG for a page: black lines and text are light in dark mode.
 
-    Backgrounds are transparent; equal figures are equal bytes.
+    Backgrounds are transparent. Equal figures give equal bytes.
     """
     _plain_words(figure)
     buffer = io.StringIO()
@@ -122,5 +122,5 @@ def svg(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure as a PNG, at once or not at all."""
+    """Write the figure as a PNG, atomically."""
     return write_bytes(path, png(figure))

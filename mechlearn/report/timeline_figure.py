@@ -1,4 +1,4 @@
-"""Visits, treatments and forecast of a whole tumour over days: the fan, and a strip below it."""
+"""Timeline of a whole tumour: fan chart of the volume, and a strip of visits and treatments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ML", "timeline_figure"]
 
 ML = 1000.0  # mm3
 COLOURS = {"chemotherapy": PURPLE, "immunotherapy": GREEN, "surgery": BLACK, "other": GREY}
-LEFT_OUT = 1.0  # of the days shown: a treatment further before the first visit is not drawn
+LEFT_OUT = 1.0  # earliest drawn treatment before the first visit, as a share of the days shown
 
 
 def timeline_figure(
@@ -38,9 +38,9 @@ def timeline_figure(
 
     Args:
         series: measured volumes in mm3, with courses and treatments.
-        sizes: forecasts by day; the last one's curves are drawn, the others as bars.
-        truth: a later visit that was not used.
-        what_if: a counterfactual of the last forecast.
+        sizes: forecasts by day; the last is drawn as curves, the others as bars.
+        truth: the held-out visit.
+        what_if: counterfactual of the last forecast.
     """
     lanes = _lanes(series)
     figure = new_figure(9.0, 4.4 + 0.28 * len(lanes))

@@ -1,7 +1,7 @@
-"""The embedded viewer of a page: volumes as small as they can be, inlined; NiiVue shows them.
+"""The embedded viewer of a page: small volumes in the page itself, shown by NiiVue.
 
 Every volume is cropped to the brain, stored as uint8 NIfTI in the axis order and the space of the
-last scan, compressed and written into the page as base64.
+last scan, compressed, and written into the page as base64.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mechlearn.data.nifti import small_nifti
 __all__ = ["CONTRAST_NAMES", "FIRST", "DrawnVolume", "Viewer", "make_viewer", "viewer_scripts"]
 
 CONTRAST_NAMES = {"t1n": "T1", "t1c": "T1 with contrast agent", "t2w": "T2", "t2f": "T2-FLAIR"}
-WINDOW = (0.5, 99.8)  # percentiles of the brain that are shown black and white
-THICK = 2.0  # times the finest voxel size: a slice thickness that outlines do not cross
+WINDOW = (0.5, 99.8)  # percentiles of the brain shown as black and as white
+THICK = 2.0  # slice thickness over the finest voxel size, above which outlines are in plane only
 MARGIN = 3  # voxels kept around the brain
-MOST_VOXELS = 8_000_000  # of a contrast; finer scans are shown with every second voxel in the plane
+MOST_VOXELS = 8_000_000  # limit of a contrast; above it every second voxel in the plane is shown
 OUTLINES = {"outline": "tumour of the last visit", "later": "later visit, not used"}
-FIRST = ("t2f", "t1c", "t2w", "t1n")  # which contrast is shown first
+FIRST = ("t2f", "t1c", "t2w", "t1n")  # the first of these contrasts is shown at start
 
 
 @dataclass(frozen=True)
 class DrawnVolume:
-    """Drawn slices of one target: `label` for the chooser, contrast -> (Z, H, W), slices drawn."""
+    """Drawn slices of one target: `label` for the menu, contrast -> (Z, H, W), slices drawn."""
 
     label: str
     volumes: Mapping[str, np.ndarray]
@@ -40,7 +40,7 @@ class DrawnVolume:
 
 @dataclass(frozen=True)
 class Viewer:
-    """What the template needs: volumes (key -> base64), choices and the script's set-up."""
+    """Values for the template: volumes (key -> base64), choices, settings of the script."""
 
     contrasts: tuple[str, ...]
     maps: tuple[Mapping[str, str], ...]
@@ -73,12 +73,12 @@ def make_viewer(
 
     Args:
         scan: contrast -> last scan, (Z, H, W) in canonical order.
-        maps: label -> growth probability, (Z, H, W) in [0, 1]; the first is shown first.
+        maps: label -> growth probability, (Z, H, W) in [0, 1]; the first is shown at start.
         present: tumour of the last visit, bool.
         brain: bool.
-        affine: (4, 4) of the scan's files.
-        drawn: drawn slices, in the intensities of the scan.
-        later: tumour of the visit on the forecast day, bool; None where there is none.
+        affine: (4, 4) affine of the scan's files.
+        drawn: drawn slices, with the intensities of the scan.
+        later: tumour of the visit on the forecast day, bool, or None.
 
     Raises:
         ValueError: no contrast or no map.
@@ -122,7 +122,7 @@ def make_viewer(
 
 
 def _box(brain: np.ndarray) -> tuple[slice, ...]:
-    """The brain with a margin."""
+    """Bounding box of the brain with a margin."""
     found = ndimage.find_objects(brain.astype(np.uint8))
     whole = tuple(slice(0, n) for n in brain.shape)
     if not found or found[0] is None:
@@ -134,15 +134,15 @@ def _box(brain: np.ndarray) -> tuple[slice, ...]:
 
 
 def _bytes(volume: np.ndarray, inside: np.ndarray, low: float, high: float) -> np.ndarray:
-    """1 to 255 inside, 0 elsewhere."""
+    """Intensities as uint8: 1 to 255 inside the brain, 0 outside."""
     scaled = 1 + 254 * (np.asarray(volume, np.float32) - low) / max(high - low, 1e-6)
     return np.where(inside, np.clip(np.rint(scaled), 1, 255), 0).astype(np.uint8)
 
 
 def _edge(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """255 on the tumour's surface, but not where the volume ends.
+    """255 on the surface of the tumour, except at the border of the volume.
 
-    Neighbours across thick slices do not count: their steps would fill whole areas of a slice.
+    Neighbours across thick slices are ignored: otherwise whole areas of a slice are surface.
     """
     near = ndimage.generate_binary_structure(3, 1)
     for axis, spacing in enumerate(spacing_mm):
@@ -152,7 +152,7 @@ def _edge(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
 
 
 def _centre(mask: np.ndarray, box: tuple[slice, ...]) -> list[float]:
-    """Where the viewer starts, fractions along right, front and up: the planes of most mask."""
+    """First position of the viewer, fractions along right, front, up: planes with most mask."""
     at = [
         (int(mask.sum(tuple({0, 1, 2} - {axis})).argmax()) - box[axis].start + 0.5)
         / (box[axis].stop - box[axis].start)

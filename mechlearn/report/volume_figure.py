@@ -1,4 +1,4 @@
-"""The growth map of a whole brain over the last scan, in three planes through the tumour."""
+"""Figure of a 3D growth map over the last scan, in three planes through the tumour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mechlearn.report.style import SKY, VERMILION, new_figure
 __all__ = ["planes_figure"]
 
 PLANES = ("axial", "coronal", "sagittal")
-WINDOW = (1.0, 99.5)  # percentiles of the brain that are drawn black and white
+WINDOW = (1.0, 99.5)  # percentiles of the brain drawn as black and as white
 MARGIN_MM = 6.0
 
 
@@ -35,8 +35,8 @@ def planes_figure(
         present: tumour of the last visit, bool; drawn as a contour.
         brain: bool.
         spacing_mm: voxel size along Z, H, W.
-        title: of the figure.
-        scan_row: False leaves the growth map alone.
+        title: title of the figure.
+        scan_row: False for the growth map without the row of scans.
         later: tumour of a later visit, bool; drawn as a contour over the growth map.
     """
     count = 2 if scan_row else 1

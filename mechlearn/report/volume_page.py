@@ -1,4 +1,4 @@
-"""One page of a patient's forecast: how much, where, with what was used and its limits."""
+"""The page of a patient's volume forecast: sizes, growth map, drawn scans, sources, limits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ShownScan:
 
 @dataclass(frozen=True, eq=False)
 class ShownWhatIf:
-    """A counterfactual: what changes, its volumes, where they come from, its map and pictures."""
+    """A counterfactual: change, volumes, growth model, growth map and pictures."""
 
     change: Counterfactual
     origin: str
@@ -54,7 +54,7 @@ class ShownWhatIf:
 
 
 def forecast_sentences(series: SizeSeries, sizes: Sequence[SizeForecast]) -> list[str]:
-    """What the forecast says, in three sentences; each day has its figures."""
+    """The forecast in three sentences, with the figures of each day."""
     last = series.visits[-1]
     count = len(series.visits)
     said = [_on_day(size) for size in sizes]
@@ -105,18 +105,18 @@ def write_volume_page(
 
     Args:
         path: the HTML file.
-        patient: its name.
-        series, sizes: what was measured and what is forecast, in mm3; a forecast a day.
+        patient: name of the patient.
+        series, sizes: measured and forecast volumes in mm3, one forecast a day.
         rows: one a day: `day` and figures by their column.
-        scan: the last visit with its growth maps, one a day; None where only sizes are known.
-        truth: a later visit that was not used.
-        what_if: a counterfactual of the last day.
-        warnings: sentences shown on top.
+        scan: the last visit with its growth maps, one a day; None if only sizes are known.
+        truth: the held-out visit.
+        what_if: counterfactual of the last day.
+        warnings: sentences on top of the page.
         pictures: drawn scans.
         drawn_sizes: one row a drawn slice: z, quantile, last_mm2, asked_mm2, achieved_mm2,
             segmenter_mm2, verdict.
-        made_with: what -> sentence: prior, weights and what they were trained on.
-        settings, commands: how the page is made again.
+        made_with: part -> sentence: prior, weights and their training data.
+        settings, commands: settings, and command lines that write the page again.
     """
     days = _joined([f"{size.day:g}" for size in sizes])
     sections: list[Section | None] = [
@@ -221,8 +221,8 @@ def _looks(pictures: Sequence[Picture], rows: Sequence[Mapping[str, Any]]) -> Se
         "threshold of the same kind.",
     )
     words = [
-        "A drawn scan shows how tissue may look where the growth map puts the tumour. It is a "
-        "likeness, not a prediction of each pixel."
+        "A drawn scan shows possible tissue where the growth map places the tumour. It is an "
+        "example, not a prediction of each pixel."
     ]
     return Section("What it may look like", words, [table] if rows else [], pictures, grid=True)
 
