@@ -65,8 +65,9 @@ def opened(chromium: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
     faults: list[str] = []
     contexts = []
 
-    def open_page(width: int = 1200, **options: Any) -> Any:
+    def open_page(width: int = 1200, script: str = "", **options: Any) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        context.add_init_script(script)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
@@ -178,3 +179,25 @@ def test_it_fits_a_phone_in_the_dark_and_paper(opened: Callable[..., Any]) -> No
     page.emulate_media(media="print")
     assert not page.locator("#viewer").is_visible()
     assert page.locator("figure.beside").first.is_visible()
+
+
+COUNTED = """
+window.decoded = 0;
+const stream = window.DecompressionStream;
+window.DecompressionStream = function (kind) { window.decoded++; return new stream(kind); };
+"""
+
+
+def test_a_volume_is_decoded_when_it_is_first_shown(opened: Callable[..., Any]) -> None:
+    """At first: scan, map, two outlines."""
+    page = opened(script=COUNTED)
+    assert page.evaluate("window.decoded") == 4
+    slide(page, "blend", 50)
+    pixels(page)
+    assert page.evaluate("window.decoded") == 5
+    page.select_option("#viewer-contrast", "t1n")  # its scan, and its drawn slices
+    pixels(page)
+    assert page.evaluate("window.decoded") == 7
+    slide(page, "blend", 100)
+    pixels(page)
+    assert page.evaluate("window.decoded") == 7
