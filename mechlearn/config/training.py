@@ -15,6 +15,7 @@ from mechlearn.config.specs import output_dir
 from mechlearn.evaluation.rows import Row, write_row
 from mechlearn.files import remove_litter
 from mechlearn.models.checkpoints import export
+from mechlearn.models.recovery import all_metrics
 
 __all__ = ["train_model"]
 
@@ -45,7 +46,7 @@ def _finish(cfg: DictConfig, trainer: pl.Trainer, **card: Any) -> Row:
     saved = trainer.checkpoint_callback
     assert isinstance(saved, ModelCheckpoint)  # conf/callbacks always has one
     source = Path(saved.best_model_path or f"{saved.dirpath}/last.ckpt")
-    row: Row = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    row: Row = {**all_metrics(trainer)}
     row |= {
         "job": "train", "kind": cfg.model.kind, "steps": trainer.global_step, "seed": cfg.seed,
         "n_processes": trainer.world_size, "precision": str(trainer.precision),

@@ -19,10 +19,11 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from mechlearn.checks import positive
 from mechlearn.models.torch_files import write_torch
 
-__all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint"]
+__all__ = ["AtomicCheckpointIO", "RecoveryCheckpoint", "all_metrics"]
 
 log = logging.getLogger(__name__)
 
+METRICS = "metrics"  # key of a checkpoint
 LOOK_EVERY = 10  # steps between two checks of the clock, which need communication of processes
 
 
@@ -56,6 +57,10 @@ class RecoveryCheckpoint(Checkpoint):
     It stands behind the averaging of weights, as Lightning orders all callbacks that write
     checkpoints.
 
+    Attributes:
+        metrics: losses and scores of the run it goes on from. A run that was killed after its last
+            step has no others when it is resumed.
+
     Args:
         dirpath: its folder.
         every_minutes: between two of them; a killed run loses no more. None: no clock.
@@ -82,6 +87,17 @@ class RecoveryCheckpoint(Checkpoint):
         self._after_validation = False
         self._whole = False
         self._before_sigint: Any = None
+        self.metrics: dict[str, float] = {}
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[METRICS] = all_metrics(trainer)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.metrics = dict(checkpoint.get(METRICS, {}))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._taken_at = time.monotonic()
@@ -175,3 +191,10 @@ def _validates_after(trainer: pl.Trainer, batch_idx: int) -> bool:
     by_total = trainer.check_val_every_n_epoch is None
     done = trainer.fit_loop.total_batch_idx if by_total else batch_idx
     return trainer.enable_validation and (done + 1) % every == 0
+
+
+def all_metrics(trainer: pl.Trainer) -> dict[str, float]:
+    """Losses and scores at the end of a run; those of the run it goes on from where it has none."""
+    before = [c.metrics for c in trainer.callbacks if isinstance(c, RecoveryCheckpoint)]
+    now = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    return {key: value for metrics in (*before, now) for key, value in metrics.items()}

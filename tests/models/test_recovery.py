@@ -16,7 +16,7 @@ from mechlearn.data.draws import DrawBatches, Draws
 from mechlearn.data.module import ResumableLoader
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.ddpm import DDPMModule
-from mechlearn.models.recovery import AtomicCheckpointIO, RecoveryCheckpoint
+from mechlearn.models.recovery import AtomicCheckpointIO, RecoveryCheckpoint, all_metrics
 
 DATA = {"contrasts": ["t1n", "t2f"], "size": 8, "pixel_mm": 1.5, "intensity": {}}
 NETWORK = {"_target_": "mechlearn.models.networks.Denoiser", "contrasts": 2, "channels": [8, 8],
@@ -129,6 +129,18 @@ def test_resume_of_a_finished_run_says_so(tmp_path, caplog):
     rest, _ = run(tmp_path, levels="uniform", accumulate=1, steps=4, resume=True)
     assert not rest
     assert "all 4 steps are done" in caplog.text
+
+
+def test_resume_of_a_finished_run_knows_its_losses(tmp_path):
+    class Last(pl.Callback):
+        def on_fit_end(self, trainer, pl_module):
+            self.metrics = all_metrics(trainer)
+
+    whole, resumed = Last(), Last()
+    run(tmp_path, levels="uniform", accumulate=1, steps=4, watch=whole)
+    run(tmp_path, levels="uniform", accumulate=1, steps=4, watch=resumed, resume=True)
+    assert {"train/loss", "val/loss"} <= set(whole.metrics)
+    assert resumed.metrics == whole.metrics
 
 
 def test_losses_are_not_all_alike(tmp_path):
