@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["finite", "in_range", "one_of", "positive", "same_shape"]
+__all__ = ["finite", "imported", "in_package", "in_range", "one_of", "positive", "same_shape"]
 
 
 def _fail(key: str, value: Any, rule: str, remedy: str) -> ValueError:
@@ -41,6 +42,34 @@ def one_of(key: str, value: str, choices: Sequence[str], *, remedy: str = "") ->
     if value not in choices:
         raise _fail(key, value, "must be one of " + ", ".join(choices), remedy)
     return value
+
+
+def imported(key: str, path: str, *, name: str = "", remedy: str) -> Any:
+    """What stands at the dotted path MODULE.NAME that a user gave; ValueError if nothing does.
+
+    An ImportError within that module is the user's own and goes on with its trace.
+
+    Args:
+        key, path: as they were given. name: what is read of the module, where the path is its own.
+        remedy: what to give in its place.
+    """
+    module, _, last = path.rpartition(".")
+    module, name = (path, name) if name else (module, last)
+    try:
+        if not all(part.isidentifier() for part in (*module.split("."), name)):
+            raise AttributeError("it is no dotted path")
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise _fail(key, path, f"cannot be imported ({error})", remedy) from error
+    except AttributeError as error:
+        raise _fail(key, path, f"cannot be imported ({error})", remedy) from error
+
+
+def in_package(path: str, packages: Sequence[str]) -> bool:
+    """Whether a dotted path leads into one of the packages."""
+    return any(path.startswith(f"{package}.") for package in packages)
 
 
 def same_shape(key: str, a: np.ndarray, other_key: str, b: np.ndarray) -> None:

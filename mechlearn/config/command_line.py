@@ -63,9 +63,10 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
     import hydra
     from hydra.errors import HydraException
 
-    from mechlearn.config import ranges, recipes, schema
+    from mechlearn.config import ranges, recipes, schema, targets
     from mechlearn.config.names import in_multirun
     from mechlearn.config.nearest_keys import misspelt
+    from mechlearn.config.specs import typed_words
 
     ranges.check_names(asked)
     schema.register()
@@ -75,7 +76,10 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
 
     @functools.wraps(task)
     def checked(cfg: DictConfig) -> Any:
+        words = typed_words()
+        targets.check_targets(cfg, words)
         ranges.check_ranges(cfg)
+        targets.allow_own(cfg, words)
         return task(cfg)
 
     @functools.wraps(task)

@@ -71,7 +71,9 @@ def user_text(error: BaseException) -> str | None:
     if names & {"HydraException", "MisconfigurationException"}:
         return _composition_text(error)
     if "OmegaConfBaseException" in names:
-        return str(error).splitlines()[0]
+        key = getattr(error, "full_key", None)
+        text = str(error).splitlines()[0]
+        return text if not key or key in text else f"{key}: {text}"
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return (
             f"not enough memory ({str(error).splitlines()[0] if str(error) else 'RAM'}). Lower "

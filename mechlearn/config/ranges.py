@@ -17,15 +17,18 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
+from mechlearn.data.labels import SCHEMES
+from mechlearn.data.store_spec import checked_contrasts
+from mechlearn.diffusion.sampler_spec import parse_scale
 from mechlearn.evaluation.forecast_day import day_of, split_days
 
 __all__ = ["CHOICES", "RANGES", "Range", "check_names", "check_ranges"]
 
 NAME = re.compile(r"[^/\\\0]{0,100}")
-NAMES = ("name", "data.name", "data.kind", "model.kind")  # they become parts of folders' names
+# They become parts of folders' names.
+NAMES = ("name", "data.name", "data.kind", "model.kind", "task.name")
+PLACES = ("paths.outputs", "paths.data", "paths.stores")
 ANY_DATE = dt.date(2000, 1, 1)  # that of the first visit is not known yet
-# What a recipe may name as a class: anything else could run a program or fetch a file.
-TARGETS = ("mechlearn.", "monai.networks.", "pytorch_lightning.", "torch.optim.")
 LAUNCHES = 1e9  # steps, batches: more than any run has
 
 
@@ -53,9 +56,12 @@ class Range:
 SHARE = Range(0.0, 1.0)
 COUNT = Range(1, LAUNCHES)
 COUNT_OR_NONE = Range(0, LAUNCHES)
+SCALE = Range(0.0, 1e9, remedy="The paper: 50k.")
 
 RANGES: dict[str, Range] = {
-    "seed": Range(0, 2**32 - 1),
+    **dict.fromkeys(
+        ("seed", "growth.seed", "data.splits.seed", "data.phantom.seed"), Range(0, 2**32 - 1)
+    ),
     "count": Range(1, 1000),
     "draw": Range(0, 1000, remedy="0 draws none."),
     "optimizer.lr": Range(0.0, 1.0, above=True, remedy="1e-4 is usual."),
@@ -112,6 +118,8 @@ CHOICES: dict[str, Sequence[str]] = {
     "trainer.accelerator": ("auto", "cpu", "cuda", "gpu", "mps", "tpu"),
     "callbacks.*.monitor": ("val/loss", "train/loss"),
     "callbacks.*.mode": ("min", "max"),
+    "data.label_scheme": tuple(SCHEMES),
+    "guide.kind": ("regressor", "segmenter"),
 }
 
 
@@ -123,10 +131,10 @@ def check_names(words: Sequence[str]) -> None:
     """
     for word in words:
         key, _, value = word.lstrip("+").partition("=")
-        if key not in NAMES:
-            continue
         plain = value.strip("'\"")
-        if not NAME.fullmatch(plain) or plain.startswith("."):
+        if key in PLACES and not plain:
+            raise ValueError(f"{key}= is empty: give a folder, such as {key}=results.")
+        if key in NAMES and (not NAME.fullmatch(plain) or plain.startswith(".")):
             raise ValueError(
                 f"{key}={plain}: a name becomes a folder: at most 100 characters, no '/' and no "
                 "'.' at the beginning. Choose the place with paths.outputs=FOLDER."
@@ -134,21 +142,17 @@ def check_names(words: Sequence[str]) -> None:
 
 
 def check_ranges(cfg: DictConfig) -> None:
-    """ValueError naming the key for a number, a choice or a class that a recipe may not hold."""
+    """ValueError naming the key for a number or a choice that a recipe may not hold."""
     for key, value in _leaves(OmegaConf.to_container(cfg, resolve=True)):
         if isinstance(value, float) and math.isnan(value) and not key.startswith("hydra."):
             raise ValueError(f"{key}=nan: must be a number.")
-        if key.endswith("_target_") and not str(value).startswith(TARGETS):
-            raise ValueError(
-                f"{key}={value}: a recipe may name classes of {', '.join(TARGETS)} alone. Take "
-                "one of these; code of your own enters by growth.own_laws or task.evaluation."
-            )
         for pattern, allowed in RANGES.items():
             if fnmatchcase(key, pattern) and isinstance(value, (int, float)):
                 allowed.check(key, value)
         for pattern, names in CHOICES.items():
             if fnmatchcase(key, pattern) and value is not None:
                 one_of(key, value, names)
+    OmegaConf.to_object(cfg)  # the library's specs check themselves
     _check_together(cfg)
 
 
@@ -161,10 +165,24 @@ def _check_together(cfg: DictConfig) -> None:
             f"patient={cfg.patient} with data=phantom: the embedded cohort holds no other patient. "
             "Leave +experiment=demo (or data=phantom) out, or choose with patient_id=."
         )
+    data = cfg.get("data")
+    if data is not None and data.contrasts is not None:
+        checked_contrasts("data.contrasts", data.contrasts, data.prepare.contrasts)
+    if data is not None and isinstance(OmegaConf.select(data, "root"), DictConfig):
+        raise ValueError(f"data.root={data.root}: must be a folder, or a list of folders.")
+    if (scale := OmegaConf.select(cfg, "sampler.scale")) is not None:
+        SCALE.check("sampler.scale", parse_scale(scale))
+    if cfg.get("where") is not None:
+        from mechlearn.spatial.volume_arrival import ORDERS  # scipy: not for other commands
+
+        one_of("where", cfg.where, ORDERS)
     asked = OmegaConf.select(cfg, "task.evaluation") or ""
     if str(asked).endswith("size_response") and not cfg.task.multiples:
         raise ValueError("task.multiples=[]: give sizes to ask for, such as [0.5,1,2].")
-    for day in split_days(cfg.day) if cfg.get("day") is not None else []:
+    days = split_days(cfg.day) if cfg.get("day") is not None else [None]
+    if not days:
+        raise ValueError(f"day={cfg.day!r}: give a day such as 120 or +60, or null.")
+    for day in filter(None, days):
         day_of(day, 0.0, "", first_date=ANY_DATE)
 
 

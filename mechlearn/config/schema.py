@@ -129,6 +129,7 @@ class CommonConfig:
 
     name: str = MISSING  # of the experiment: names output folders and W&B runs
     seed: int = 0
+    allow_targets: list[str] = field(default_factory=list)  # packages of your own; typed alone
     data: DataConfig = field(default_factory=DataConfig)
     guide: GuideConfig = field(default_factory=GuideConfig)
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
@@ -206,6 +207,7 @@ class ExportConfig:
     """Export of a trained pair as a folder."""
 
     name: str = MISSING  # of the model
+    allow_targets: list[str] = field(default_factory=list)
     format: str = "safetensors"  # or monai, huggingface
     out: str = MISSING
     overwrite: bool = False  # replace an older export

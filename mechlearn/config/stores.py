@@ -87,6 +87,11 @@ def check_source(cfg: DictConfig) -> None:
         path = Path(str(data.manifest)).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"data.manifest={data.manifest}: no such file.")
+    if data.kind == "phantom" and len(_roots(data)) != 1:
+        raise ValueError(
+            f"data.root={data.root}: one folder is needed, into which the phantom cohort is "
+            "written. Leave data.root out for the usual one."
+        )
     if data.kind not in ("phantom", "manifest"):
         _adapter_options(data)
         roots = _roots(data)

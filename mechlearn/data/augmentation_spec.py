@@ -45,6 +45,8 @@ class AugmentationSpec:
     def __post_init__(self) -> None:
         for key in ("spatial", "curves", "bias", "blur", "noise"):
             in_range(f"data.loader.augment.{key}", getattr(self, key), 0.0, 1.0)
+        for key, (low, high) in _RANGES.items():
+            in_range(f"data.loader.augment.{key}", getattr(self, key), low, high)
         if self.crop_px is not None:
             in_range("data.loader.augment.crop_px", self.crop_px, 16, 1024)
 
@@ -52,3 +54,15 @@ class AugmentationSpec:
     def is_on(self) -> bool:
         chances = (self.spatial, self.curves, self.bias, self.blur, self.noise)
         return self.crop_px is not None or any(chances)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "rotation_deg": (0.0, 180.0),
+    "scaling": (0.0, 0.9),
+    "deformation_px": (0.0, 100.0),
+    "curve_sd": (0.0, 3.0),
+    "gain": (0.0, 0.99),
+    "bias_sd": (0.0, 3.0),
+    "blur_factor": (1.0, 32.0),
+    "noise_sd": (0.0, 1.0),
+}

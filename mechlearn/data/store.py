@@ -72,7 +72,8 @@ class SliceStore:
             self._wait()
         self.spec = PrepareSpec(**card["spec"])
         self.splits = read_splits(self.root / "splits.json")
-        self.contrasts = checked_contrasts(contrasts or self.spec.contrasts, self.spec.contrasts)
+        asked = contrasts or self.spec.contrasts
+        self.contrasts = checked_contrasts("data.contrasts", asked, self.spec.contrasts)
         self._open = OpenFiles(SliceFile)
         self._around = OpenFiles(surroundings_of, most=2)  # a few MB and a second a visit
 

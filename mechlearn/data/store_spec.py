@@ -20,9 +20,9 @@ MISSING = ("refuse", "fill")
 
 def check_grid(size: int, pixel_mm: float) -> None:
     """ValueError unless a slice has at least 8 x 8 pixels of a positive size."""
-    positive("grid.pixel_mm", pixel_mm)
+    positive("data.prepare.pixel_mm", pixel_mm)
     if size < 8:
-        raise ValueError(f"grid.size={size}: a grid has at least 8 x 8 pixels.")
+        raise ValueError(f"data.prepare.size={size}: a grid has at least 8 x 8 pixels.")
 
 
 @dataclass
@@ -50,9 +50,9 @@ class PrepareSpec:
     def __post_init__(self) -> None:
         check_grid(self.size, self.pixel_mm)
         self.percentiles = check_percentiles(self.percentiles)
-        in_range("min_brain_mm2", self.min_brain_mm2, 0.0, 1e6)
-        self.contrasts = checked_contrasts(self.contrasts, CONTRASTS)
-        one_of("missing", self.missing, MISSING)
+        in_range("data.prepare.min_brain_mm2", self.min_brain_mm2, 0.0, 1e6)
+        self.contrasts = checked_contrasts("data.prepare.contrasts", self.contrasts, CONTRASTS)
+        one_of("data.prepare.missing", self.missing, MISSING)
 
     @property
     def grid(self) -> SliceGrid:
@@ -94,11 +94,14 @@ class SplitSpec:
                 )
 
 
-def checked_contrasts(contrasts: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-    """`contrasts` as a tuple; ValueError if empty, doubled or not among `available`."""
+def checked_contrasts(
+    key: str, contrasts: Sequence[str], available: Sequence[str]
+) -> tuple[str, ...]:
+    """`contrasts` as a tuple; ValueError naming `key` if empty, doubled or not among `available`.
+    """
     names = tuple(contrasts)
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"contrasts={names}: name each contrast once, at least one.")
+        raise ValueError(f"{key}={names}: name each contrast once, at least one.")
     for name in names:
-        one_of("contrasts", name, tuple(available), remedy="Prepare the data with it or drop it.")
+        one_of(key, name, tuple(available), remedy="Prepare the data with it or drop it.")
     return names

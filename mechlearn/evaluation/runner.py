@@ -7,7 +7,6 @@ An evaluation is one file that declares `EVALUATION = Evaluation(cases=..., scor
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import logging
 import re
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mechlearn.checks import imported
 from mechlearn.evaluation.finished import content_digest
 from mechlearn.evaluation.job import Job
 from mechlearn.evaluation.rows import Row, plain_row, read_row, write_table
@@ -121,14 +121,9 @@ def load_evaluation(module: str) -> Evaluation:
     """
     remedy = ("Give task=sizes, or the module of an evaluation of your own "
               "(docs/adding-an-evaluation.md).")  # fmt: skip
-    try:
-        found = getattr(importlib.import_module(module), "EVALUATION", None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        raise ValueError(f"task.evaluation={module}: no such module. {remedy}") from error
+    found = imported("task.evaluation", module, name="EVALUATION", remedy=remedy)
     if not isinstance(found, Evaluation):
-        raise ValueError(f"task.evaluation={module}: declares no EVALUATION. {remedy}")
+        raise ValueError(f"task.evaluation={module}: its EVALUATION is another thing. {remedy}")
     return found
 
 

@@ -74,7 +74,7 @@ class TaskSpec:
         for law in self.laws:
             get_growth_model(law)
         for key in ("min_area_mm2", "min_change"):
-            in_range(f"task.{key}", getattr(self, key), 0.0, float("inf"))
+            in_range(f"task.{key}", getattr(self, key), 0.0, 1e9)
         for multiple in self.multiples:
             positive("task.multiples", multiple)
         for key in ("patients", "slices", "count"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mechlearn.checks import in_range, one_of, positive
+from mechlearn.checks import in_range, one_of
 from mechlearn.growth.constraints import check_constraints
 from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.models import get_growth_model
@@ -105,12 +105,12 @@ class GrowthSpec:
         in_range("growth.n_starts", self.n_starts, 1, 1000)
         in_range("growth.min_visits", self.min_visits, 1, 1000)
         in_range("growth.curve_points", self.curve_points, 2, 1_000_000)
-        positive("growth.rt_duration_days", self.rt_duration_days)
-        positive("growth.alpha_beta_gy", self.alpha_beta_gy)
+        in_range("growth.rt_duration_days", self.rt_duration_days, 0.1, 3650.0)
+        in_range("growth.alpha_beta_gy", self.alpha_beta_gy, 0.01, 1000.0)
         if self.fallback is not None:
             get_growth_model(self.fallback, key="growth.fallback")
         if self.max_growth is not None:
-            in_range("growth.max_growth", self.max_growth, 1.0, float("inf"))
+            in_range("growth.max_growth", self.max_growth, 1.0, 1e6)
         for name, bound in self.bounds.items():
             if len(bound) != 2:
                 raise ValueError(f"growth.bounds.{name}={bound!r}: must be [low, high].")

@@ -30,7 +30,6 @@ Name it with growth.law=my_package.my_module.power, or pass it to a function.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -38,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from mechlearn.checks import one_of
+from mechlearn.checks import imported, one_of
 from mechlearn.growth.derivatives import log_cosh
 from mechlearn.growth.growth_model import GrowthModel, Parameter, Relative, Values
 from mechlearn.growth.treatment import Courses
@@ -199,17 +198,11 @@ def get_growth_model(law: GrowthModel | str, *, key: str = "growth.law") -> Grow
     """
     if isinstance(law, GrowthModel):
         return law
-    module, _, attribute = law.rpartition(".")
-    if not module:
+    if "." not in law:
         remedy = "Give a growth model of your own as package.module.name."
         return GROWTH_MODELS[one_of(key, law, tuple(GROWTH_MODELS), remedy=remedy)]
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"{key}={law!r}: cannot be imported ({error}). Give package.module.name of a "
-            "growth.GrowthModel, in a package on Python's path."
-        ) from error
+    found = imported(key, law, remedy="Give package.module.name of a growth.GrowthModel, in a "
+                     "package on Python's path.")  # fmt: skip
     if not isinstance(found, GrowthModel):
         raise ValueError(
             f"{key}={law!r}: is a {type(found).__name__}; must be a mechlearn.growth.GrowthModel."

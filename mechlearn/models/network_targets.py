@@ -8,9 +8,10 @@ from typing import Any
 from monai.networks import nets
 from torch import nn
 
+from mechlearn.checks import imported, in_package
 from mechlearn.models import label_networks, networks
 
-__all__ = ["NETWORKS", "build_network"]
+__all__ = ["NETWORKS", "allow", "build_network"]
 
 OURS = ("Denoiser", "Regressor", "Segmenter")
 LABELS = ("LabelDenoiser", "LabelSegmenter")
@@ -22,13 +23,43 @@ NETWORKS: Mapping[str, type[nn.Module]] = {
     **{f"mechlearn.diffusion.networks.{name}": getattr(networks, name) for name in OURS},
     **{f"monai.networks.nets.{name}": getattr(nets, name) for name in MONAI},
 }
+_own: set[str] = set()  # packages of the user's own
+
+
+def allow(*packages: str) -> None:
+    """Let checkpoints name networks of packages of your own, for this process.
+
+    Args:
+        packages: such as `mylab`. Their code runs when a file names one of their networks: allow
+            only what you trust. The commands take `allow_targets=[mylab]`.
+    """
+    _own.update(packages)
+
+
+def _class_of(target: str) -> type[nn.Module]:
+    if target in NETWORKS:
+        return NETWORKS[target]
+    key, remedy = "network._target_", (
+        "Train with one of these. A network of your own is allowed by allow_targets=[PACKAGE] on "
+        "the command line, in Python by mechlearn.models.network_targets.allow."
+    )
+    if not in_package(target, tuple(_own)):
+        raise ValueError(
+            f"{key}={target!r}: not in the list of networks that a checkpoint may name "
+            f"({', '.join(NETWORKS)}). {remedy}"
+        )
+    found = imported(key, target, remedy="Give PACKAGE.MODULE.CLASS, on Python's path.")
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{key}={target!r}: must be a class of torch.nn.Module.")
+    return found
 
 
 def build_network(spec: Mapping[str, Any]) -> nn.Module:
     """Build a network from {_target_, arguments}.
 
-    A checkpoint may be untrusted. The target must be in `NETWORKS`; arguments must be numbers,
-    booleans, None and sequences of them, so that no argument names a class, a file or an address.
+    A checkpoint may be untrusted. The target must be in `NETWORKS` or in a package that `allow`
+    named; arguments must be numbers, booleans, None and sequences of them, so that no argument
+    names a class, a file or an address.
 
     Raises:
         ValueError: another target, another type of argument, or arguments that the class refuses.
@@ -41,11 +72,7 @@ def build_network(spec: Mapping[str, Any]) -> nn.Module:
         'Regressor'
     """
     target = str(spec.get("_target_", ""))
-    if target not in NETWORKS:
-        raise ValueError(
-            f"network._target_={target!r}: not in the list of networks that a checkpoint may name "
-            f"({', '.join(NETWORKS)}). Train with one of these."
-        )
+    network = _class_of(target)
     options = {key: value for key, value in spec.items() if key != "_target_"}
     for key, value in options.items():
         if not _is_plain(value):
@@ -54,7 +81,7 @@ def build_network(spec: Mapping[str, Any]) -> nn.Module:
                 "or lists of them. Correct the card of the checkpoint."
             )
     try:
-        return NETWORKS[target](**options)
+        return network(**options)
     except (TypeError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise ValueError(f"network {target}: {reason}. Correct its arguments.") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlearn.checks import in_range, one_of, positive
+from mechlearn.checks import in_range, one_of
 
 __all__ = ["SERIES", "SPLITS", "Course", "PatientKey", "PhantomSpec", "TumourParameters"]
 
@@ -61,13 +61,17 @@ class PhantomSpec:
 
     def __post_init__(self) -> None:
         for split in (*SPLITS, SERIES):
-            in_range(f"phantom.n_{split}", getattr(self, f"n_{split}"), 0, 9999)
-        in_range("phantom.dmg_share", self.dmg_share, 0.0, 1.0)
-        in_range("phantom.voxel_mm", self.voxel_mm, 1.0, 4.0,
+            in_range(f"data.phantom.n_{split}", getattr(self, f"n_{split}"), 0, 9999)
+        in_range("data.phantom.dmg_share", self.dmg_share, 0.0, 1.0)
+        in_range("data.phantom.voxel_mm", self.voxel_mm, 1.0, 4.0,
                  remedy="The box is 192 x 192 x 156 mm; 1.5 mm is the default.")
-        positive("phantom.train_visits", self.train_visits)
+        in_range("data.phantom.train_visits", self.train_visits, 1, 100)
+        if len(self.test_visits) != 2:
+            raise ValueError(
+                f"data.phantom.test_visits={list(self.test_visits)}: must be [fewest, most]."
+            )
         low, high = self.test_visits
-        in_range("phantom.test_visits", low, 1, high, remedy="Give (fewest, most).")
+        in_range("data.phantom.test_visits", low, 1, high, remedy="Give [fewest, most].")
 
     def patients(self, split: str | None = None) -> list[PatientKey]:
         """All patients of a split, or of train, val and test, in order of number.

@@ -72,11 +72,18 @@ def test_values_that_do_not_go_together(
 
 @pytest.mark.parametrize(
     "word",
-    ["name=../../x", "name=a/b", "data.name=/tmp/x", "name=.x", "+name='../x'", "model.kind=../x",
+    ["name=../../x", "name=a/b", "task.name=../../x", "data.name=/tmp/x", "name=.x", "+name='../x'", "model.kind=../x",
      f"name={'x' * 101}"],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_is_refused(word: str) -> None:
     with pytest.raises(ValueError, match="a name becomes a folder"):
+        check_names([word])
+
+
+@pytest.mark.parametrize("word", ["paths.outputs=", "paths.stores=''", "+paths.data="])
+def test_an_empty_place_is_refused(word: str) -> None:
+    """Or the output folder would be /train/... at the root."""
+    with pytest.raises(ValueError, match="is empty: give a folder"):
         check_names([word])
 
 
@@ -85,10 +92,3 @@ def test_nothing_is_written_outside_the_output_folder(command, tmp_path: Path) -
     status, err = command("forecast", "name=../../../x", f"paths.outputs={tmp_path}/deep/out")
     assert (status, "Traceback" in err) == (1, False)
     assert list(tmp_path.rglob("*")) == [tmp_path / "deep"]
-
-
-@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "builtins.eval", ""])
-def test_recipe_names_no_other_class(target: str) -> None:
-    cfg = OmegaConf.create({"logger": {"_target_": target}})
-    with pytest.raises(ValueError, match=r"logger\._target_=.*a recipe may name classes of"):
-        check_ranges(cfg)

@@ -127,5 +127,5 @@ def test_an_adapter_of_the_users_own_needs_one_file(
     (record,) = source_records(data_config(cfg), None)
     assert record.images == {"t2f": tmp_path / "flair.nii.gz"}
     assert store_root(cfg).name == "own_cohort.find"
-    with pytest.raises(ValueError, match=r"data\.kind=own_cohort\.lost: no function lost"):
+    with pytest.raises(ValueError, match=r"data\.kind='own_cohort\.lost': cannot be imported"):
         check_source(composed(*words, "data.kind=own_cohort.lost"))

@@ -36,7 +36,7 @@ def test_images_come_from_a_split_of_images(composed: Callable[..., DictConfig])
 def test_a_module_without_an_evaluation_is_refused(
     composed: Callable[..., DictConfig], module: str
 ) -> None:
-    with pytest.raises(ValueError, match=rf"task\.evaluation={module}.*task=sizes"):
+    with pytest.raises(ValueError, match=rf"task\.evaluation='{module}'.*task=sizes"):
         open_job(composed("evaluate", f"task.evaluation={module}"))
 
 

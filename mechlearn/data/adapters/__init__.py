@@ -6,10 +6,9 @@ besides the documented layout it refuses, with the path, what it found and what 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 
-from mechlearn.checks import one_of
+from mechlearn.checks import imported, one_of
 from mechlearn.data.adapters.bids import find_bids
 from mechlearn.data.adapters.brats import find_brats
 from mechlearn.data.adapters.cfb_gbm import find_cfb_gbm
@@ -43,18 +42,10 @@ def adapter_of(kind: str) -> Adapter:
     Raises:
         ValueError: neither, or nothing at that path that can be called.
     """
-    module, _, name = kind.rpartition(".")
-    if not module:
+    if "." not in kind:
         return ADAPTERS[one_of("data.kind", kind, tuple(ADAPTERS))]
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        found = None
+    remedy = "Give MODULE.FUNCTION of your adapter and run with PYTHONPATH=. in its folder."
+    found: Adapter = imported("data.kind", kind, remedy=remedy)
     if not callable(found):
-        raise ValueError(
-            f"data.kind={kind}: no function {name} in a module {module} on Python's path. Give "
-            "MODULE.FUNCTION of your adapter and run with PYTHONPATH=. in its folder."
-        )
+        raise ValueError(f"data.kind={kind}: cannot be called. {remedy}")
     return found
