@@ -40,7 +40,7 @@ def in_range(key: str, value: float, low: float, high: float, *, remedy: str = "
 def one_of(key: str, value: str, choices: Sequence[str], *, remedy: str = "") -> str:
     """Return `value`; ValueError unless it is one of `choices`."""
     if value not in choices:
-        raise _fail(key, value, "must be one of " + ", ".join(choices), remedy)
+        raise _fail(key, value, "must be one of " + ", ".join(map(str, choices)), remedy)
     return value
 
 

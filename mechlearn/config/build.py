@@ -34,6 +34,7 @@ __all__ = [
     "build_datamodule",
     "build_module",
     "build_trainer",
+    "check_there",
     "load_init",
     "noise_schedule",
     "resume_path",
@@ -87,10 +88,17 @@ def build_module(
 
 def load_init(cfg: DictConfig) -> LoadedModel:
     """The checkpoint whose weights training starts from; ValueError if it is of another kind."""
+    check_there("init", cfg.init)
     start = load_model(cfg.init, demo_kind=cfg.model.kind)
     if start.kind != cfg.model.kind:
         raise ValueError(f"init={cfg.init}: a {start.kind}; this run trains a {cfg.model.kind}.")
     return start
+
+
+def check_there(key: str, source: str) -> None:
+    """FileNotFoundError naming the key of a checkpoint that is not there."""
+    if source != "demo" and "://" not in source and not Path(source).expanduser().exists():
+        raise FileNotFoundError(f"{key}={source}: no such checkpoint. Give its path, or demo.")
 
 
 def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:

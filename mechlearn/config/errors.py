@@ -73,7 +73,7 @@ def user_text(error: BaseException) -> str | None:
     if "OmegaConfBaseException" in names:
         key = getattr(error, "full_key", None)
         text = str(error).splitlines()[0]
-        return text if not key or key in text else f"{key}: {text}"
+        return f"{key}: {text}" if key else text
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return (
             f"not enough memory ({str(error).splitlines()[0] if str(error) else 'RAM'}). Lower "

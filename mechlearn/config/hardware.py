@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 __all__ = ["cpu_multiplies_bf16", "device_count", "loader_workers", "resolve_device",
            "resolve_devices", "resolve_precision"]
 
+MOST_DEVICES = 1024  # of one machine
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
@@ -57,13 +59,23 @@ def resolve_precision(precision: str | int, *, accelerator: str = "auto") -> str
 
 
 def device_count(devices: Any) -> int | None:
-    """How many devices `trainer.devices` asks for; None where only the machine knows (auto, -1)."""
+    """How many devices `trainer.devices` asks for; None where only the machine knows (auto, -1).
+
+    Raises:
+        ValueError: neither a number, a list of numbers nor auto; more than any machine has.
+    """
+    wrong = ValueError(f"trainer.devices={devices}: must be auto, -1 for all, a number from 1 to "
+                       f"{MOST_DEVICES}, or a list of devices such as [0,1].")  # fmt: skip
+    if isinstance(devices, bool) or not isinstance(devices, (str, int, Sequence)) or not devices:
+        raise wrong
     if isinstance(devices, str) and devices.strip().isdigit():
         devices = int(devices)
     if isinstance(devices, str):
         parts = [part for part in devices.strip("[] ").split(",") if part.strip()]
         return None if devices.strip() in ("auto", "-1") else len(parts)
     if isinstance(devices, int):
+        if devices != -1 and not 1 <= devices <= MOST_DEVICES:
+            raise wrong
         return None if devices == -1 else devices
     return len(devices)
 

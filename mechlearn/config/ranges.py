@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mechlearn.checks import one_of
 from mechlearn.data.labels import SCHEMES
@@ -29,21 +29,39 @@ NAME = re.compile(r"[^/\\\0]{0,100}")
 NAMES = ("name", "data.name", "data.kind", "model.kind", "task.name")
 PLACES = ("paths.outputs", "paths.data", "paths.stores")
 ANY_DATE = dt.date(2000, 1, 1)  # that of the first visit is not known yet
+UNTYPED = ("trainer.", "callbacks.", "logger.")  # groups without a schema: Lightning's own keys
 LAUNCHES = 1e9  # steps, batches: more than any run has
 
 
 @dataclass(frozen=True)
 class Range:
-    """Smallest and largest value; `above` leaves the smallest out; other values that are taken."""
+    """Of a number: smallest and largest value.
+
+    Attributes:
+        above: leaves the smallest out.
+        also: other values that are taken.
+        null: null is taken too. Groups with a schema say that themselves.
+        listed: a list of such numbers is taken too.
+    """
 
     low: float
     high: float
     above: bool = False
     also: tuple[float, ...] = ()
     remedy: str = ""
+    null: bool = False
+    listed: bool = False
 
-    def check(self, key: str, value: float) -> None:
-        """ValueError naming the key unless the value is within (NaN never is)."""
+    def check(self, key: str, value: Any) -> None:
+        """ValueError naming the key unless the value is a number within (NaN never is)."""
+        if value is None and (self.null or not key.startswith(UNTYPED)):
+            return
+        if isinstance(value, list) and self.listed:
+            for item in value:
+                self.check(key, item)
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{key}={value!r}: must be a number. {self.remedy}".rstrip())
         within = self.low < value if self.above else self.low <= value
         if (within and value <= self.high) or value in self.also:
             return
@@ -73,8 +91,8 @@ RANGES: dict[str, Range] = {
     "model.low_level_share": SHARE,
     "model.low_level": Range(1, 100_000),
     "model.warmup_steps": COUNT_OR_NONE,
-    "model.network.channels": Range(1, 16_384),
-    "model.network.num_res_blocks": Range(1, 64),
+    "model.network.channels": Range(1, 16_384, listed=True),
+    "model.network.num_res_blocks": Range(1, 64, listed=True),
     "model.network.stem": Range(1, 16),
     "model.network.width": Range(1, 16_384),
     "model.network.norm_num_groups": Range(1, 1024),
@@ -92,16 +110,19 @@ RANGES: dict[str, Range] = {
     "data.loader.drop_contrasts": Range(0.0, 0.99),
     "data.loader.shares.*": Range(0.0, 1.0, above=True),
     "trainer.max_steps": Range(1, LAUNCHES, also=(-1,), remedy="-1: by trainer.max_epochs."),
-    "trainer.max_epochs": Range(1, LAUNCHES, also=(-1,), remedy="-1: by trainer.max_steps."),
+    "trainer.max_epochs": Range(1, LAUNCHES, null=True, also=(-1,),
+                                remedy="-1: by trainer.max_steps."),
     "trainer.accumulate_grad_batches": Range(1, 100_000),
-    "trainer.gradient_clip_val": Range(0.0, 1e9, above=True, remedy="null does not clip."),
-    "trainer.val_check_interval": Range(0.0, LAUNCHES, above=True),
-    "trainer.check_val_every_n_epoch": COUNT,
+    "trainer.gradient_clip_val": Range(0.0, 1e9, above=True, null=True,
+                                       remedy="null does not clip."),
+    "trainer.val_check_interval": Range(0.0, LAUNCHES, above=True, null=True),
+    "trainer.check_val_every_n_epoch": Range(1, LAUNCHES, null=True),
     "trainer.log_every_n_steps": COUNT,
     "trainer.num_nodes": Range(1, 10_000),
     "trainer.num_sanity_val_steps": Range(0, LAUNCHES, also=(-1,)),
-    "callbacks.*.every_minutes": Range(0.0, 1e6, above=True),
-    "callbacks.*.every_n_steps": COUNT,
+    "callbacks.*.every_minutes": Range(0.0, 1e6, above=True, null=True),
+    "callbacks.*.every_n_steps": Range(1, LAUNCHES, null=True),
+    "callbacks.*.decay": Range(0.0, 0.999999),
     "callbacks.*.every_n_validations": COUNT,
     "callbacks.*.n_slices": Range(1, 1000),
     "callbacks.*.patience": COUNT,
@@ -109,18 +130,34 @@ RANGES: dict[str, Range] = {
     "callbacks.*.save_top_k": Range(0, 1000, also=(-1,), remedy="-1 keeps all."),
     "task.examples": Range(0, 10_000),
     "task.holdouts": Range(1, 1000),
-    "task.multiples": Range(0.0, 1000.0, above=True),
+    "task.multiples": Range(0.0, 1000.0, above=True, listed=True),
     "task.min_growth": Range(-1.0, 1e6, remedy="A share: 0.1 means 10%. null keeps all."),
     "what_if.rt_start_day": Range(-36_525, 36_525),
 }
 CHOICES: dict[str, Sequence[str]] = {
     "accelerator": ("auto", "cpu", "cuda", "gpu", "mps"),
     "trainer.accelerator": ("auto", "cpu", "cuda", "gpu", "mps", "tpu"),
+    "trainer.deterministic": (True, False, "warn"),
     "callbacks.*.monitor": ("val/loss", "train/loss"),
     "callbacks.*.mode": ("min", "max"),
+    "callbacks.*.guide_kind": ("regressor", "segmenter"),
     "data.label_scheme": tuple(SCHEMES),
     "guide.kind": ("regressor", "segmenter"),
 }
+# Text where true or false belongs would count as true: logger.images=no would send pictures.
+FLAGS = (
+    "trainer.enable_*", "trainer.use_distributed_sampler", "callbacks.*.upload",
+    "callbacks.*.auto_insert_metric_name", "callbacks.*.enable_version_counter",
+    "logger.images", "logger.offline", "logger.patient_names",
+)  # fmt: skip
+TEXTS = (
+    "trainer.strategy", "trainer.default_root_dir", "callbacks.*.partner", "callbacks.*.directory",
+    "callbacks.*.dirpath", "callbacks.*.filename", "logger.save_dir", "logger.name",
+    "logger.version",
+)  # fmt: skip
+ATTENTION = "model.network.attention_levels"
+MAY_BE_NULL = ("trainer.default_root_dir", "callbacks.*.filename", "callbacks.*.partner",
+               "logger.name", "logger.version")  # fmt: skip
 
 
 def check_names(words: Sequence[str]) -> None:
@@ -143,23 +180,39 @@ def check_names(words: Sequence[str]) -> None:
 
 def check_ranges(cfg: DictConfig) -> None:
     """ValueError naming the key for a number or a choice that a recipe may not hold."""
-    for key, value in _leaves(OmegaConf.to_container(cfg, resolve=True)):
-        if isinstance(value, float) and math.isnan(value) and not key.startswith("hydra."):
-            raise ValueError(f"{key}=nan: must be a number.")
+    for key, value in _nodes(OmegaConf.to_container(cfg, resolve=True)):
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, float) and math.isnan(item):
+                raise ValueError(f"{key}=nan: must be a number.")
         for pattern, allowed in RANGES.items():
-            if fnmatchcase(key, pattern) and isinstance(value, (int, float)):
+            if fnmatchcase(key, pattern):
                 allowed.check(key, value)
         for pattern, names in CHOICES.items():
             if fnmatchcase(key, pattern) and value is not None:
                 one_of(key, value, names)
+        _check_kind(key, value)
     OmegaConf.to_object(cfg)  # the library's specs check themselves
     _check_together(cfg)
 
 
+def _check_kind(key: str, value: Any) -> None:
+    if _matches(key, FLAGS) and not isinstance(value, bool):
+        raise ValueError(f"{key}={value!r}: must be true or false.")
+    if key == ATTENTION and not (isinstance(value, list) and {*map(type, value)} <= {bool}):
+        raise ValueError(f"{key}={value!r}: must be a list such as [false,true].")
+    null = value is None and _matches(key, MAY_BE_NULL)
+    if _matches(key, TEXTS) and not isinstance(value, str) and not null:
+        raise ValueError(f"{key}={value!r}: must be a text; quote a number: {key}=\"'12'\".")
+
+
+def _matches(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
 def _check_together(cfg: DictConfig) -> None:
     channels = OmegaConf.select(cfg, "model.network.channels")
-    if channels is not None and len(channels) == 0:
-        raise ValueError("model.network.channels=[]: a network has at least one, such as [64,96].")
+    if channels is not None and not (isinstance(channels, ListConfig) and channels):
+        raise ValueError(f"model.network.channels={channels}: give a list such as [64,96].")
     if cfg.get("patient") is not None and cfg.data.kind == "phantom":
         raise ValueError(
             f"patient={cfg.patient} with data=phantom: the embedded cohort holds no other patient. "
@@ -186,13 +239,13 @@ def _check_together(cfg: DictConfig) -> None:
         day_of(day, 0.0, "", first_date=ANY_DATE)
 
 
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of every leaf; items of a list have the key of the list."""
+def _nodes(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of every node; what stands in a list has the list's key."""
+    if key:
+        yield key, node
     if isinstance(node, dict):
         for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(node, list):
-        for value in node:
-            yield from _leaves(value, key)
-    else:
-        yield key, node
+            yield from _nodes(value, f"{key}.{name}" if key else str(name))
+    for item in node if isinstance(node, list) else ():
+        if isinstance(item, dict):
+            yield from _nodes(item, key)

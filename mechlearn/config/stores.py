@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 KINDS = ("phantom", *ADAPTERS, "manifest")
 
 
@@ -46,7 +48,7 @@ def data_config(cfg: DictConfig) -> DataConfig:
     """`cfg.data` as its dataclass, every value checked."""
     data = OmegaConf.to_object(cfg.data)
     assert isinstance(data, DataConfig)
-    if "." not in data.kind:  # otherwise the path of an adapter of the user's own
+    if not DOTTED.fullmatch(data.kind):  # otherwise the path of an adapter of the user's own
         one_of("data.kind", data.kind, KINDS)
     return data
 
@@ -66,6 +68,8 @@ def store_root(cfg: DictConfig) -> Path:
         path = Path(data.manifest).expanduser().resolve()
         grid = f"{data.prepare.size}x{data.prepare.pixel_mm:g}mm"
         name = f"{path.stem}-{zlib.crc32(str(path).encode()):08x}-{grid}"
+    if name is None and data.kind != "manifest":
+        raise ValueError(f"data.name=null: the store of data={data.kind} needs a name.")
     if name is None:
         raise ValueError(
             "data.manifest=null: the manifest of your NIfTI files is needed. "

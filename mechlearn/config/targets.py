@@ -27,7 +27,12 @@ def check_targets(cfg: DictConfig, words: Sequence[str]) -> None:
         words: its command line.
     """
     own = _own_packages(cfg, words)
-    for key, value in _targets(OmegaConf.to_container(cfg, resolve=True)):
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    for key, node in _built(plain):
+        if not isinstance(node, dict) or "_target_" not in node:
+            raise ValueError(f"{key}={node!r}: must be a group with the class in {key}._target_.")
+    for key, value in _targets(plain):
         if not isinstance(value, str) or not in_package(value, (*TARGETS, *own)):
             raise ValueError(
                 f"{key}={value}: a recipe may name classes of {', '.join(TARGETS)} alone. For a "
@@ -55,6 +60,20 @@ def _own_packages(cfg: DictConfig, words: Sequence[str]) -> list[str]:
         if not all(part.isidentifier() for part in name.split(".")):
             raise ValueError(f"{KEY}={name!r}: must be the name of a package, such as [mylab].")
     return own
+
+
+def _built(cfg: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """What is made into an object; a callback of null is left out."""
+    for key in ("trainer", "logger"):
+        if key in cfg:
+            yield key, cfg[key]
+    callbacks = cfg.get("callbacks") or {}
+    yield from ((f"callbacks.{name}", node) for name, node in callbacks.items() if node is not None)
+    if "model" in cfg:
+        yield "model.network", cfg["model"]["network"]
+    plugins = cfg.get("trainer", {}).get("plugins") or []
+    for plugin in plugins if isinstance(plugins, list) else [plugins]:
+        yield "trainer.plugins", plugin
 
 
 def _targets(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

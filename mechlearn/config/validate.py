@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mechlearn.checks import one_of
-from mechlearn.config.build import load_init, noise_schedule, resume_path
+from mechlearn.config.build import check_there, load_init, noise_schedule, resume_path
 from mechlearn.config.growth_config import growth_spec
 from mechlearn.config.hardware import device_count
 from mechlearn.config.names import in_multirun
@@ -61,6 +61,7 @@ def _check_partner(cfg: DictConfig) -> None:
     partner = previews.get("partner") if previews is not None else None
     if partner is None:
         return
+    check_there("callbacks.previews.partner", partner)
     if cfg.model.kind == "ddpm":
         model = load_guide(Path(partner) if partner != "demo" else partner, kind=cfg.guide.kind)
     else:

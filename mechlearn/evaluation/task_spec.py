@@ -72,7 +72,7 @@ class TaskSpec:
                 "task.laws=[]: at least one growth model is needed, such as task.laws=[ode]."
             )
         for law in self.laws:
-            get_growth_model(law)
+            get_growth_model(law, key="task.laws")
         for key in ("min_area_mm2", "min_change"):
             in_range(f"task.{key}", getattr(self, key), 0.0, 1e9)
         for multiple in self.multiples:

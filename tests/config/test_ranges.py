@@ -72,8 +72,8 @@ def test_values_that_do_not_go_together(
 
 @pytest.mark.parametrize(
     "word",
-    ["name=../../x", "name=a/b", "task.name=../../x", "data.name=/tmp/x", "name=.x", "+name='../x'", "model.kind=../x",
-     f"name={'x' * 101}"],
+    ["name=../../x", "name=a/b", "task.name=../../x", "data.name=/tmp/x", "name=.x",
+     "+name='../x'", "model.kind=../x", f"name={'x' * 101}"],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_is_refused(word: str) -> None:
     with pytest.raises(ValueError, match="a name becomes a folder"):

@@ -48,7 +48,8 @@ def mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
      ["os.system"], {}],
 )  # fmt: skip
 def test_recipe_names_no_other_class(target: object) -> None:
-    for node in ({"_target_": target}, [{"_target_": target}], {"deep": {"_target_": target}}):
+    own = {"_target_": target}
+    for node in (own, {"_target_": "pytorch_lightning.X", "deep": own, "list": [own]}):
         cfg = OmegaConf.create({"logger": node})
         with pytest.raises(ValueError, match=r"logger.*_target_=.*a recipe may name classes of"):
             check_targets(cfg, [])
@@ -73,6 +74,12 @@ def test_a_recipe_cannot_allow_itself(composed: Compose) -> None:
     cfg.allow_targets = ["os"]
     with pytest.raises(ValueError, match=r"allow_targets=\['os'\] stands in a recipe"):
         check_targets(cfg, typed_words())
+
+
+@pytest.mark.parametrize("node", [3, "x", [], {}, {"a": 1}, None])
+def test_what_is_made_into_an_object_is_a_group_with_a_class(node: object) -> None:
+    with pytest.raises(ValueError, match=r"logger=.*the class in logger\._target_"):
+        check_targets(OmegaConf.create({"logger": node}), [])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "os.", "../x"])
