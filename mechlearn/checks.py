@@ -37,7 +37,7 @@ def in_range(key: str, value: float, low: float, high: float, *, remedy: str = "
     return value
 
 
-def one_of(key: str, value: str, choices: Sequence[str], *, remedy: str = "") -> str:
+def one_of(key: str, value: str, choices: Sequence[Any], *, remedy: str = "") -> str:
     """Return `value`; ValueError unless it is one of `choices`."""
     if value not in choices:
         raise _fail(key, value, "must be one of " + ", ".join(map(str, choices)), remedy)

@@ -149,8 +149,8 @@ def read_json(
         text = content[: max(content.rfind(DIGEST.encode()), 0)]
         if f"{zlib.crc32(text):08x}" != wanted:
             raise ValueError(
-                f"{path}: was changed or damaged after it was written (its CRC-32 differs). Remove "
-                "its folder and prepare again."
+                f"{path}: was changed or damaged after it was written (its CRC-32 differs). "
+                f"{remedy}"
             )
     return card
 

@@ -12,7 +12,7 @@ import pytest
 import mechlearn
 
 PACKAGE = Path(mechlearn.__file__).parent
-HELPERS = ("agreement", "checks", "extras", "files", "processes", "progress")
+HELPERS = ("agreement", "checks", "extras", "file_entries", "files", "processes", "progress")
 FLOORS = {
     "records": 0, **dict.fromkeys(HELPERS, 0),
     "growth": 1, "diffusion": 1, "spatial": 1, "metrics": 1,
@@ -28,6 +28,7 @@ THIRD_PARTY = {
     "records": {"numpy", "torch"},  # torch for type checking alone
     "agreement": {"numpy"},
     "checks": {"numpy"},
+    "file_entries": {"numpy"},
     "extras": set(),
     "files": {"filelock", "numpy"},
     "progress": {"rich"},

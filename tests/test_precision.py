@@ -18,9 +18,9 @@ from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.growth.fit import fit
 from mechlearn.growth.learned_forecast import forecast_size
 from mechlearn.growth.models import GROWTH_MODELS
-from mechlearn.models.checkpoints import load_denoiser, load_guide
+from mechlearn.models.checkpoints import build_sampler, load_denoiser, load_guide
 from mechlearn.models.networks import predicted_noise
-from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
+from mechlearn.records import GuidanceTarget, Radiotherapy, SizeReading, SizeSeries
 from mechlearn.spatial.volume_arrival import ORDERS, volume_arrival
 
 SIZE = 32
@@ -58,6 +58,25 @@ def test_sampler(kind: str) -> None:
     assert guided.dtype == torch.float64
     assert (made[torch.float32].double() - guided).abs().max() < IMAGE_TOLERANCE
     assert (guided - free).abs().max() > 10 * IMAGE_TOLERANCE  # what guidance does is far larger
+
+
+def test_equal_seeds_sample_equal_bits_and_others_do_not() -> None:
+    """By the packaged models, guided, from noise: from models loaded twice, too."""
+    brain, image = brain_and_image()
+
+    def made(seed: int) -> torch.Tensor:
+        denoiser, guide = load_denoiser("demo"), load_guide("demo")
+        sampler = build_sampler(denoiser, guide, SamplerSpec(nl=100, steps=4, encode="noise"))
+        (one,) = sampler.sample(  # fmt: skip
+            image.float(), [GuidanceTarget(0.05)], brain=brain[0, 0].float(), seed=seed,
+            slice_id="p/1",
+        )
+        return one.image
+
+    first = made(1)
+    assert torch.equal(first, made(1))
+    assert not torch.equal(first, made(2))
+
 
 
 def head() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

@@ -134,7 +134,7 @@ RANGES: dict[str, Range] = {
     "task.min_growth": Range(-1.0, 1e6, remedy="A share: 0.1 means 10%. null keeps all."),
     "what_if.rt_start_day": Range(-36_525, 36_525),
 }
-CHOICES: dict[str, Sequence[str]] = {
+CHOICES: dict[str, Sequence[str | bool]] = {
     "accelerator": ("auto", "cpu", "cuda", "gpu", "mps"),
     "trainer.accelerator": ("auto", "cpu", "cuda", "gpu", "mps", "tpu"),
     "trainer.deterministic": (True, False, "warn"),

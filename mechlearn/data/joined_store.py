@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mechlearn.data.splits import write_splits
 from mechlearn.data.store import SliceStore
-from mechlearn.files import read_json, write_json
+from mechlearn.files import write_bytes
 
 __all__ = ["join_stores"]
 
@@ -58,7 +58,8 @@ def join_stores(out: str | Path, roots: Sequence[str | Path]) -> SliceStore:
     for patient, folder in links.items():
         os.symlink(folder, out / "visits" / patient, target_is_directory=True)
     write_splits(splits, out / "splits.json")
-    write_json(out / "store.json", read_json(stores[0].root / "store.json"))  # last: it is finished
+    card = (stores[0].root / "store.json").read_bytes()
+    write_bytes(out / "store.json", card)  # last: it is finished
     return SliceStore(out)
 
 

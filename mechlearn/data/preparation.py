@@ -18,8 +18,8 @@ from pathlib import Path
 from mechlearn.data.folders import all_finished, prepare_patient, remove_visits
 from mechlearn.data.manifest import VisitRecord, check_records
 from mechlearn.data.splits import extend_splits, read_splits, write_splits
-from mechlearn.data.store import FORMAT, UNFINISHED, SliceStore
-from mechlearn.data.store_spec import PrepareSpec, SplitSpec
+from mechlearn.data.store import UNFINISHED, SliceStore
+from mechlearn.data.store_spec import FORMAT, PrepareSpec, SplitSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
 from mechlearn.files import PARTIAL, exclusive, read_json, write_json
 from mechlearn.processes import worker_pool
@@ -149,28 +149,27 @@ def _open_or_refuse(root: Path, spec: PrepareSpec) -> None:
     """Begin a store or go on with one of the same spec; one of format 1 begins again."""
     path = root / "store.json"
     if path.is_file():
-        card = read_json(path)
-        stored = PrepareSpec(**card["spec"]) if card.get("format") in (1, FORMAT) else None
-        if stored is not None and stored.missing == "refuse":
+        stored = PrepareSpec.read(path)
+        if stored.missing == "refuse":
             stored.missing = spec.missing  # whole visits are the same in both
         if stored != spec and (root / "visits").exists():
-            other = {} if stored is None else stored.as_dict()
+            other = stored.as_dict()
             differ = {
                 k: f"{other.get(k)!r} stored, {v!r} asked"
                 for k, v in spec.as_dict().items()
                 if other.get(k) != v
             }
             raise ValueError(
-                f"{root}: holds slices of another spec: {differ if stored else 'another format'}. "
+                f"{root}: holds slices of another spec: {differ}. "
                 "One store has one spec. Prepare under another data.name, or delete this folder."
             )
-        if card["format"] != FORMAT and (root / "visits").exists():
+        if read_json(path)["format"] != FORMAT and (root / "visits").exists():
             # Before the card: stopped here, the store is an empty one of the old format.
             (root / "visits").rename(root / ".partial" / "visits")
     card = {"format": FORMAT, "spec": spec.as_dict()}
-    if not path.is_file() or read_json(path) != card:
+    if not path.is_file() or read_json(path, digest=True) != card:
         write_json(root / UNFINISHED, {})  # first, so that an empty store is never a whole one
-        write_json(path, card)
+        write_json(path, card, digest=True)
 
 
 def _draw_splits(

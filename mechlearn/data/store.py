@@ -20,16 +20,15 @@ import numpy as np
 from mechlearn.data.courses import RT_DURATION_DAYS, courses
 from mechlearn.data.slices import NAME, OpenFiles, SliceFile
 from mechlearn.data.splits import SPLITS, read_splits
-from mechlearn.data.store_spec import PrepareSpec, checked_contrasts
+from mechlearn.data.store_spec import FORMAT, PrepareSpec, checked_contrasts
 from mechlearn.data.stored_visit import SliceRow, StoredVisit, check_registered
 from mechlearn.data.surroundings import surroundings_of
 from mechlearn.files import exclusive, read_json
 from mechlearn.records import AxialSlice, LongitudinalSlice, Radiotherapy, SizeReading, SizeSeries
 from mechlearn.spatial.intensity import BACKGROUND
 
-__all__ = ["FORMAT", "UNFINISHED", "SliceRow", "SliceStore", "StoredVisit"]
+__all__ = ["UNFINISHED", "SliceRow", "SliceStore", "StoredVisit"]
 
-FORMAT = 2
 UNFINISHED = "unfinished.json"
 
 
@@ -61,16 +60,15 @@ class SliceStore:
                 f"{self.root}: no slice store here (store.json is missing). "
                 "Make one with python -m mechlearn.prepare."
             )
-        card = read_json(self.root / "store.json")
-        held = card.get("format") if isinstance(card, dict) else None
+        path = self.root / "store.json"
+        self.spec, held = PrepareSpec.read(path), read_json(path)["format"]
         if held != FORMAT:
             raise ValueError(
-                f"{self.root}: store format {held!r}, this version reads {FORMAT}. "
+                f"{path}: store format {held}, this version reads {FORMAT}. "
                 "Prepare the data again with the same command; the splits are kept."
             )
         if not unfinished and (self.root / UNFINISHED).is_file():
             self._wait()
-        self.spec = PrepareSpec(**card["spec"])
         self.splits = read_splits(self.root / "splits.json")
         asked = contrasts or self.spec.contrasts
         self.contrasts = checked_contrasts("data.contrasts", asked, self.spec.contrasts)

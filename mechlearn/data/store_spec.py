@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlearn.checks import in_range, one_of, positive
+from mechlearn.file_entries import FileEntries
+from mechlearn.files import read_json
 from mechlearn.records import CONTRASTS
 from mechlearn.spatial.percentiles import DEFAULT_PERCENTILES, check_percentiles
 
 if TYPE_CHECKING:
     from mechlearn.data.model_grid import SliceGrid
 
-__all__ = ["PrepareSpec", "SplitSpec", "check_grid"]
+__all__ = ["FORMAT", "PrepareSpec", "SplitSpec", "check_grid"]
 
 MISSING = ("refuse", "fill")
+FORMAT = 2  # of a store; one of format 1 is prepared again
+REMEDY = "Prepare again under another data.name, or remove this folder first."
 
 
 def check_grid(size: int, pixel_mm: float) -> None:
@@ -53,6 +58,25 @@ class PrepareSpec:
         in_range("data.prepare.min_brain_mm2", self.min_brain_mm2, 0.0, 1e6)
         self.contrasts = checked_contrasts("data.prepare.contrasts", self.contrasts, CONTRASTS)
         one_of("data.prepare.missing", self.missing, MISSING)
+
+    @classmethod
+    def read(cls, path: Path) -> PrepareSpec:
+        """That of a store.json; ValueError naming the file and the entry that is wrong."""
+        card = FileEntries.of(read_json(path, digest=True, remedy=REMEDY), str(path), REMEDY)
+        if (held := card.held.get("format")) not in (1, FORMAT):
+            raise card.wrong("format", held, f"this version reads format {FORMAT}")
+        spec = card.section("spec")
+        names = [f.name for f in fields(cls)]
+        spec.only(*names)
+        contrasts = spec.words("contrasts")
+        if not contrasts or not {*contrasts} <= {*CONTRASTS}:
+            raise spec.wrong("contrasts", contrasts, f"must be some of {', '.join(CONTRASTS)}")
+        low, high = spec.numbers("percentiles", (2,), 0, 100, ascending=True)
+        return cls(
+            int(spec.number("size", 8, 65_536)), spec.number("pixel_mm", 0, 1000, above=True),
+            (float(low), float(high)), spec.number("min_brain_mm2", 0, 1e6), contrasts,
+            spec.choice("missing", MISSING) if "missing" in spec.held else "refuse",
+        )  # fmt: skip
 
     @property
     def grid(self) -> SliceGrid:

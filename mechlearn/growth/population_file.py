@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mechlearn.file_entries import FileEntries
 from mechlearn.growth.ensemble import LEVELS, VERSION, Calibration, Ensemble, Member
-from mechlearn.growth.file_entries import FileEntries
 from mechlearn.growth.measurement_noise import Discrepancy
 from mechlearn.growth.models import growth_model_of_file
 from mechlearn.growth.population_prior import PopulationPrior, population_model
@@ -16,7 +16,9 @@ from mechlearn.records.sizes import UNITS
 
 __all__ = ["load_ensemble"]
 
+_KEY = "growth.population"
 _REMEDY = "Make it again with `python -m mechlearn.evaluate +experiment=population`."
+_MOST_LOG = 100.0  # of a change of the logarithm of a size
 _SHARED = 0.01  # tolerance of the sum of the weights, which are rounded in a file
 
 
@@ -30,14 +32,14 @@ def load_ensemble(source: str | Path) -> Ensemble:
     """
     if str(source) == "phantom":
         with as_file(files("mechlearn.growth").joinpath("populations/phantom.json")) as path:
-            return _ensemble(FileEntries.read(path, remedy=_REMEDY))
+            return _ensemble(FileEntries.read(path, key=_KEY, remedy=_REMEDY))
     path = Path(source).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f"growth.population={source}: no such file. Make one with `python -m "
             "mechlearn.evaluate +experiment=population`, or use phantom or null."
         )
-    return _ensemble(FileEntries.read(path, remedy=_REMEDY))
+    return _ensemble(FileEntries.read(path, key=_KEY, remedy=_REMEDY))
 
 
 def _ensemble(file: FileEntries) -> Ensemble:
@@ -65,7 +67,9 @@ def _ensemble(file: FileEntries) -> Ensemble:
 def _calibration(file: FileEntries) -> Calibration | None:
     if file.value("error_quantiles") is None:
         return None
-    quantiles = file.numbers("error_quantiles", LEVELS.shape, ascending=True)
+    quantiles = file.numbers(
+        "error_quantiles", LEVELS.shape, -_MOST_LOG, _MOST_LOG, ascending=True
+    )
     return Calibration(quantiles, file.count("n_patients"))
 
 

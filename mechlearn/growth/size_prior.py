@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from mechlearn.checks import one_of
+from mechlearn.file_entries import FileEntries
 from mechlearn.files import write_json
 from mechlearn.growth.cohort_ratio import CohortRatio
-from mechlearn.growth.file_entries import FileEntries
 from mechlearn.growth.gompertz_diffusion import GompertzDiffusion
 from mechlearn.growth.growth_spec import LEARNED
 from mechlearn.growth.quantiles import LEVELS, mixture
@@ -37,6 +37,8 @@ NEAREST_SLOW = 0.3  # log units; for tumours with an IDH mutation or a grade bel
 USUAL_ZERO = 0.3  # prior mean of `zero_stays`, which depends on the segmentation method
 HEADROOM = 1.5  # upper limit of forecasts, in units of the largest size of cohort and series
 _FORMAT, _VERSION = "mechlearn size prior", 1
+_MOST_LOG = 100.0  # of a change of the logarithm of a size
+_KEY = "growth.population"
 _REMEDY = (
     "Make one with `python -m mechlearn.evaluate +experiment=population growth=learned "
     "task.series=sizes.csv`."
@@ -178,13 +180,15 @@ class SizePrior:
     @classmethod
     def of(cls, held: Mapping[str, Any], *, source: str) -> SizePrior:
         """From the result of `plain`; a ValueError that names `source` for other content."""
-        file = FileEntries.of(held, source, _REMEDY)
+        file = FileEntries.of(held, f"{_KEY}={source}", _REMEDY)
         file.equal("format", _FORMAT)
         file.equal("version", _VERSION)
         file.only("format", "version", "unit", "about", "floor", "companion_floor", "ceiling",
                   "weight", "nearest", "zero_stays", "features", "gompertz", "residual", "ratio",
                   "ranks")  # fmt: skip
         features = file.words("features")
+        if not features:
+            raise file.wrong("features", [], "must name one at least")
         for name in features:
             if name not in (*FEATURES, *MECHANISTIC):
                 raise file.wrong("features", name, "is not a feature of this version")
@@ -192,7 +196,7 @@ class SizePrior:
             file.choice("unit", UNITS), file.number("floor", 0, above=True),
             file.number("companion_floor", 0, above=True), file.number("ceiling", 0, above=True),
             _gompertz(file.section("gompertz")), _residual(file.section("residual"), len(features)),
-            CohortRatio(file.numbers("ratio", LEVELS.shape, ascending=True)),
+            CohortRatio(file.numbers("ratio", LEVELS.shape, -_MOST_LOG, _MOST_LOG, ascending=True)),
             file.number("weight", 0, 1), file.numbers("ranks", LEVELS.shape, 0, 1, ascending=True),
             file.number("nearest", 0, 1),
             file.number("zero_stays", 0, 1) if "zero_stays" in file.held else USUAL_ZERO,
@@ -205,7 +209,7 @@ class SizePrior:
         path = Path(path).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"growth.population={path}: no such file.")
-        return cls.of(FileEntries.read(path, remedy=_REMEDY).held, source=str(path))
+        return cls.of(FileEntries.read(path, key=_KEY, remedy=_REMEDY).held, source=str(path))
 
 
 def _gompertz(file: FileEntries) -> GompertzDiffusion:
@@ -221,7 +225,7 @@ def _residual(file: FileEntries, n: int) -> ResidualModel:
         file.numbers("middle", (n,)), file.numbers("centre", (n,)),
         file.numbers("width", (n,), 0, above=True), file.numbers("location", (n + 1,)),
         file.numbers("scale", (n + 1,)),
-        file.numbers("quantiles", ERROR_LEVELS.shape, ascending=True),
+        file.numbers("quantiles", ERROR_LEVELS.shape, -_MOST_LOG, _MOST_LOG, ascending=True),
     )  # fmt: skip
 
 

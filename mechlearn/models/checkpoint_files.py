@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 import mechlearn
+from mechlearn.file_entries import FileEntries
 from mechlearn.models.torch_files import read_torch
 
-__all__ = ["CARD_KEY", "check_card", "packaged", "read_checkpoint"]
+__all__ = ["CARD_KEY", "GUIDES", "KINDS", "check_card", "packaged", "read_checkpoint"]
 
 CARD_KEY = "mechlearn"
+GUIDES = ("regressor", "segmenter")
+KINDS = ("ddpm", *GUIDES, "label_segmenter")
+_REMEDY = "Use a checkpoint written by python -m mechlearn.train or python -m mechlearn.export."
 
 
 def packaged(name: str) -> Path:
@@ -64,18 +67,21 @@ def read_checkpoint(source: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def check_card(card: Any, source: str) -> None:
-    """ValueError unless a card has all entries that are needed to run its network."""
-    wanted: dict[str, type] = {"kind": str, "network": dict, "schedule": dict, "data": dict}
-    found = card if isinstance(card, dict) else {}
-    lacking = [key for key, kind in wanted.items() if not isinstance(found.get(key), kind)]
-    data = found["data"] if not lacking else {}
-    lacking += [f"data.{key}" for key in ("contrasts", "size", "pixel_mm", "intensity")
-                if not lacking and key not in data]  # fmt: skip
-    gain = found.get("gain", 1.0)
-    if not isinstance(gain, (int, float)) or not (math.isfinite(gain) and gain > 0):
-        lacking.append(f"gain (it is {gain!r}; it must be a positive number)")
-    if lacking:
-        raise ValueError(
-            f"checkpoint {source}: its card lacks {', '.join(lacking)}. Use a checkpoint written "
-            "by python -m mechlearn.train or python -m mechlearn.export."
-        )
+    """ValueError, naming the file and the entry, unless a card can be run and trusted."""
+    file = FileEntries.of(card, f"checkpoint {source}: card", _REMEDY)
+    file.choice("kind", KINDS)
+    file.section("network")
+    schedule = file.section("schedule")
+    schedule.choice("kind", ("linear", "cosine"))
+    schedule.count("levels")
+    schedule.number("beta_end", schedule.number("beta_start", 0, 1), 1)
+    data = file.section("data")
+    if not data.words("contrasts"):
+        raise data.wrong("contrasts", [], "must name one at least")
+    data.count("size")
+    data.number("pixel_mm", 0, 100, above=True)
+    intensity = data.section("intensity")
+    if "percentiles" in intensity.held:
+        intensity.numbers("percentiles", (2,), 0, 100, ascending=True)
+    if "gain" in file.held:
+        file.number("gain", 0, above=True)

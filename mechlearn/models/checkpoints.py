@@ -19,7 +19,7 @@ from mechlearn.checks import one_of
 from mechlearn.diffusion.sampler import GuidedSampler
 from mechlearn.diffusion.sampler_spec import SamplerSpec
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.models.checkpoint_files import CARD_KEY, packaged, read_checkpoint
+from mechlearn.models.checkpoint_files import CARD_KEY, GUIDES, KINDS, packaged, read_checkpoint
 from mechlearn.models.exports.folder import local_path, read_member
 from mechlearn.models.network_targets import build_network
 from mechlearn.models.networks import predicted_noise
@@ -41,8 +41,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-GUIDES = ("regressor", "segmenter")
-KINDS = ("ddpm", *GUIDES, "label_segmenter")
+_SHOWN = 300  # characters of torch's list of weights
 TARGET = "tumour area / brain area of the axial slice"
 
 
@@ -148,13 +147,18 @@ def load_model(path: str | Path, *, demo_kind: str = "") -> LoadedModel:
         card, weights = read_member(source, role)
     else:
         card, weights = read_checkpoint(source)
-    module = build_network(card["network"])
+    try:
+        module = build_network(card["network"])
+    except ValueError as error:
+        raise ValueError(f"checkpoint {source}: {error}") from error
     weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"checkpoint {source}: its weights do not match the network of its card. {error}"
+            f"checkpoint {source}: its weights do not match the network of its card. "
+            f"{reason[:_SHOWN]}"
         ) from error
     name = str(source) if str(path) == "demo" else str(path)  # hub: not its cache
     return LoadedModel(module.eval().requires_grad_(False), card, name)

@@ -82,8 +82,8 @@ def build_network(spec: Mapping[str, Any]) -> nn.Module:
             )
     try:
         return network(**options)
-    except (TypeError, ValueError) as error:
-        reason = str(error).rstrip(".")
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(f"network {target}: {reason}. Correct its arguments.") from error
 
 

@@ -195,6 +195,7 @@ def _validates_after(trainer: pl.Trainer, batch_idx: int) -> bool:
 
 def all_metrics(trainer: pl.Trainer) -> dict[str, float]:
     """Losses and scores at the end of a run; those of the run it goes on from where it has none."""
-    before = [c.metrics for c in trainer.callbacks if isinstance(c, RecoveryCheckpoint)]
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    before = [c.metrics for c in callbacks if isinstance(c, RecoveryCheckpoint)]
     now = {key: float(value) for key, value in trainer.callback_metrics.items()}
     return {key: value for metrics in (*before, now) for key, value in metrics.items()}

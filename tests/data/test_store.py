@@ -224,7 +224,7 @@ def test_missing_store_says_how_to_make_one(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "store.json").write_text('{"format": 99, "spec": {}}')
-    with pytest.raises(ValueError, match="store format 99"):
+    with pytest.raises(ValueError, match="format=99"):
         SliceStore(tmp_path)
 
 

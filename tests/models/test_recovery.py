@@ -72,11 +72,12 @@ def as_read(batch):
     return batch
 
 
-def run(folder, *, levels, accumulate, kill_at=None, watch=None, resume=False, steps=12):
-    torch.manual_seed(3)  # of the first weights
-    module = DDPMModule(NETWORK, schedule=NoiseSchedule(levels=4), data=DATA, lr=1e-2, seed=7,
+def run(folder, *, levels, accumulate, kill_at=None, watch=None, resume=False, steps=12,
+        seed=7):
+    torch.manual_seed(seed)  # of the first weights
+    module = DDPMModule(NETWORK, schedule=NoiseSchedule(levels=4), data=DATA, lr=1e-2, seed=seed,
                         levels=levels, decay=True, warmup_steps=3)
-    draws = Draws([True] * 14, seed=1, contrasts=2)
+    draws = Draws([True] * 14, seed=seed, contrasts=2)
     batches = DrawBatches(draws, batch_size=4, batches=steps * accumulate)
     train = ResumableLoader(Pictures(), batch_sampler=batches, collate_fn=as_read)
     val = torch.utils.data.DataLoader(Pictures(), batch_size=7, collate_fn=as_read)
@@ -113,6 +114,16 @@ def test_killed_run_goes_on_as_if_it_had_not_been_killed(tmp_path, levels, accum
     assert rest == {k: losses[k] for k in rest}
     assert list(losses)[-1] in rest
     assert all(torch.equal(weights[k], resumed[k]) for k in weights)
+
+
+def test_equal_seeds_train_equal_weights_to_the_last_bit_and_others_do_not(tmp_path):
+    options = {"levels": "importance", "accumulate": 1, "steps": 6}
+    losses, weights = run(tmp_path / "one", **options)
+    again, same = run(tmp_path / "two", **options)
+    _, other = run(tmp_path / "three", **options, seed=8)
+    assert again == losses
+    assert all(torch.equal(weights[k], same[k]) for k in weights)
+    assert not any(torch.equal(weights[k], other[k]) for k in weights if weights[k].numel() > 1)
 
 
 def test_finished_run_can_be_made_longer(tmp_path):

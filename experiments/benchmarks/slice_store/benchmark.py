@@ -236,7 +236,7 @@ def run(cases: int, rounds: int, visits: int, for_s: float, work: Path) -> dict[
             result[f"{form.name}_kb_per_slice"] / result["nifti_kb_per_slice"]
         )
     result |= warm(stored, work / "formats", rounds)
-    result |= digests(len(stored), work / "formats", rounds)
+    result |= digests(store.root, rounds)
     for form in FORMATS:
         result[f"{form.name}_ratio_to_nibabel"] = result["nibabel_ms"] / result[f"{form.name}_ms"]
     result["store_ratio_to_nibabel_slice_alone"] = (

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from mechlearn.data.manifest import VisitRecord
 from mechlearn.data.splits import extend_splits, read_splits
-from mechlearn.data.store import FORMAT, UNFINISHED
+from mechlearn.data.store import UNFINISHED
 from mechlearn.data.store_spec import PrepareSpec, SplitSpec
 from mechlearn.data.validation.findings import Check, Finding
-from mechlearn.files import read_json
 
 __all__ = ["split_findings", "store_findings"]
 
@@ -86,12 +85,9 @@ def store_findings(store: Path, spec: PrepareSpec) -> Iterator[Finding]:
             yield STORE.of("", f"{store} holds {', '.join(foreign[:3])} and is no store")
         return
     try:
-        card = read_json(card_path)
-        if card.get("format") not in (1, FORMAT):
-            raise ValueError(f"format {card.get('format')!r}, this version reads {FORMAT}")
-        stored = PrepareSpec(**card["spec"]).as_dict()
-    except (ValueError, TypeError, KeyError) as error:
-        yield STORE.of("", f"store.json cannot be read: {error}", file=card_path)
+        stored = PrepareSpec.read(card_path).as_dict()
+    except ValueError as error:
+        yield STORE.of("", str(error), file=card_path)
         return
     asked = spec.as_dict()
     differ = {

@@ -1,4 +1,4 @@
-"""Validated reading of a population or prior file: type, finiteness, range and order of entries."""
+"""Validated reading of a JSON file or a card: type, finiteness, range and order of entries."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = ["FileEntries"]
 
+MOST = 1_000_000_000  # patients, pixels, levels
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -21,7 +22,7 @@ class FileEntries:
     """A JSON object of a file; every method reads one key or raises a ValueError that names it.
 
     Attributes:
-        source: path of the file, for messages.
+        source: the file for messages, with the key that it was given by.
         held: the object.
         remedy: last sentence of every error: how to make the file again.
         where: prefix of the object's keys within the file, such as `laws[0].`.
@@ -33,26 +34,27 @@ class FileEntries:
     where: str = ""
 
     @classmethod
-    def read(cls, path: str | Path, *, remedy: str) -> FileEntries:
-        """The object of a JSON file."""
+    def read(cls, path: str | Path, *, key: str, remedy: str) -> FileEntries:
+        """The object of a JSON file that was given by a key."""
+        source = f"{key}={path}"
         try:
             held = json.loads(Path(path).read_text())  # accepts NaN; `number` does not
         except ValueError as error:
-            raise ValueError(f"growth.population={path}: not JSON ({error}). {remedy}") from error
-        return cls.of(held, str(path), remedy)
+            raise ValueError(f"{source}: not JSON ({error}). {remedy}") from error
+        return cls.of(held, source, remedy)
 
     @classmethod
     def of(cls, held: Any, source: str, remedy: str) -> FileEntries:
         """An object that was read before."""
         if not isinstance(held, Mapping):
-            raise ValueError(f"growth.population={source}: must hold a JSON object. {remedy}")
+            raise ValueError(f"{source}: must be a JSON object. {remedy}")
         return cls(source, held, remedy)
 
     def wrong(self, key: str, value: Any, rule: str) -> ValueError:
         """The error of one key."""
         shown = repr(value)
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-        where = f"growth.population={self.source}: {self.where}{key}={shown}"
+        where = f"{self.source}: {self.where}{key}={shown}"
         return ValueError(f"{where}: {rule.rstrip()}. {self.remedy}")
 
     def value(self, key: str) -> Any:
@@ -67,7 +69,8 @@ class FileEntries:
                 raise self.wrong(key, self.held[key], f"is not known; known are {', '.join(keys)}")
 
     def equal(self, key: str, expected: Any) -> None:
-        if self.value(key) != expected:
+        value = self.value(key)
+        if value != expected or isinstance(value, bool) is not isinstance(expected, bool):
             raise self.wrong(key, self.value(key), f"must be {expected!r}")
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
@@ -89,7 +92,7 @@ class FileEntries:
 
     def count(self, key: str) -> int:
         """A whole number above zero."""
-        if self.number(key, 1) % 1:
+        if self.number(key, 1, MOST) % 1:
             raise self.wrong(key, self.value(key), "must be a whole number")
         return int(self.value(key))
 
@@ -100,7 +103,7 @@ class FileEntries:
         """An array of finite numbers in [low, high]."""
         value = self.value(key)
         try:
-            found = np.array(value, float) if isinstance(value, list) else np.zeros(())
+            found = np.array(value, float) if _are_numbers(value) else np.zeros(())
         except (TypeError, ValueError):
             found = np.zeros(())
         if found.shape != shape:
@@ -115,7 +118,7 @@ class FileEntries:
 
     def words(self, key: str) -> tuple[str, ...]:
         value = self.value(key)
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
             raise self.wrong(key, value, "must be a list of names")
         if len(set(value)) < len(value):
             raise self.wrong(key, value, "must not hold a name twice")
@@ -139,6 +142,13 @@ class FileEntries:
             FileEntries(self.source, v, self.remedy, f"{self.where}{key}[{i}].")
             for i, v in enumerate(value)
         ]
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether a value is a list, of lists where need be, that ends in numbers."""
+    return isinstance(value, (list, tuple)) and all(
+        _are_numbers(v) or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in value
+    )
 
 
 def _range(low: float, high: float, above: bool) -> str:
