@@ -14,7 +14,7 @@ def test_a_sweeper_gets_the_rows_numbers_in_its_order():
 
 def test_a_misspelt_objective_is_named_with_the_nearest_key():
     cfg = OmegaConf.create({"objectives": ["ssim_outsid"]})
-    with pytest.raises(ValueError, match="no number ssim_outsid; near are ssim_outside"):
+    with pytest.raises(ValueError, match="no number ssim_outsid; similar: ssim_outside"):
         _objectives(cfg, {"ssim_outside": 0.9, "job": "grid"})
 
 

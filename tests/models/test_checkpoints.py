@@ -59,7 +59,7 @@ def test_guide_of_another_grid_is_refused(tmp_path):
 
 
 def test_a_guide_is_no_denoiser(tmp_path):
-    with pytest.raises(ValueError, match="checkpoints.denoiser.*segmenter, expected ddpm"):
+    with pytest.raises(ValueError, match="checkpoints.denoiser.*segmenter; must be ddpm"):
         load_denoiser(checkpoint(tmp_path, "segmenter"))
 
 
