@@ -1,4 +1,4 @@
-"""Forecast how much and where a brain tumour grows, and what it will look like.
+"""Forecast how much and where a brain tumour grows, and draw possible future scans.
 
     import mechlearn as ml
     patient = ml.Patient.from_csv("visits.csv", "P01")
@@ -7,7 +7,7 @@
     result.growth_map.to_nifti("growth.nii.gz")
     result.report("forecast.html")
 
-Names are loaded when they are first used.
+Names are imported at their first use.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """`forecast` and `score` are functions here and commands of the same name.
+    """The package module; `forecast` and `score` are functions of it and also submodules.
 
-    Importing a command sets it as an attribute of the package; the function stays.
+    The import of a submodule sets an attribute of the package. Here the functions are kept.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

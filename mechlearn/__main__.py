@@ -12,14 +12,14 @@ COMMANDS = {
     "train": "train a denoiser, a regressor or a segmenter",
     "evaluate": "score models and growth models; grids and sweeps with -m",
     "forecast": "one patient to a day: volume, growth map, page",
-    "score": "score anybody's growth map beside simple baselines",
-    "collect": "gather the rows of a sweep",
-    "export": "a trained pair as a folder to pass on",
+    "score": "score the growth maps of any model beside baselines",
+    "collect": "collect the rows of a sweep",
+    "export": "a trained pair as one folder",
 }
 
 
 def main() -> None:
-    """Run the command that the first word names; exit status 2 for an unknown one."""
+    """Run the command named by the first argument; exit status 2 for an unknown one."""
     words = sys.argv[1:]
     if words[:1] == ["--version"]:
         sys.stdout.write(f"mechlearn {mechlearn.__version__}\n")
@@ -27,7 +27,7 @@ def main() -> None:
     if not words or words[0] in ("-h", "--help"):
         lines = [f"  {name:<10}{does}" for name, does in COMMANDS.items()]
         sys.stdout.write("\n".join(["mechlearn COMMAND KEY=VALUE ...", "", *lines, "",
-                                    "mechlearn COMMAND --help says more.", ""]))  # fmt: skip
+                                    "mechlearn COMMAND --help lists the keys.", ""]))  # fmt: skip
         return
     if words[0] not in COMMANDS:
         sys.stderr.write(

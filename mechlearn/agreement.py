@@ -1,4 +1,4 @@
-"""Dice of two masks and the score of a forecast by samples: each is written here once."""
+"""Dice coefficient of two masks, and CRPS of a forecast by samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["crps_sorted", "dice"]
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float | None:
-    """2 sum(min(a, b)) / (sum a + sum b) of masks or shares of one shape; None if both are empty.
+    """2 sum(min(a, b)) / (sum a + sum b) of masks or fractions in [0, 1]; None if both are empty.
 
     Example:
         >>> dice(np.array([True, True, False]), np.array([True, False, False])).__round__(3)

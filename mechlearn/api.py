@@ -58,18 +58,18 @@ class Patient(records.Patient):
         cls, path: str | Path, name: str | None = None, *,
         patients_table: str | Path | None = None, nifti: str | Path | None = None,
     ) -> Patient:  # fmt: skip
-        """Read a patient of a manifest (a row a visit, paths to files) or a table of volumes.
+        """Read a patient of a manifest (one row a visit, paths to files) or a table of volumes.
 
         Args:
             path: CSV file; its columns are in docs/own-data.md.
-            name: which patient; None where the file holds one.
-            patients_table: CSV of covariates and treatments, one row a patient; they sharpen the
-                size forecast.
-            nifti: folder into which cells that name the folder of a DICOM series are converted.
+            name: name of the patient; None if the file has only one.
+            patients_table: CSV of covariates and treatments, one row a patient; the size forecast
+                uses them.
+            nifti: output folder for NIfTI files of DICOM series named in the table.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a row that breaks a rule, several patients and no name, an unknown name; as
+            ValueError: an invalid row, several patients without a name, an unknown name; as
                 `data.dicom.convert_patient`.
         """
         found = patients.one_of_patients(patients.patients_of_table(path), name, str(path))
@@ -84,8 +84,8 @@ class Patient(records.Patient):
 
         Args:
             root: BIDS folder, images co-registered between sessions.
-            name: subject, with or without `sub-`; None where there is one.
-            label_scheme: what the labels of the segmentation mean.
+            name: subject, with or without `sub-`; None if there is only one.
+            label_scheme: scheme of the segmentation's labels.
             options: `seg`, `masks` and `space` of `find_bids`.
 
         Raises:
@@ -107,10 +107,10 @@ class Patient(records.Patient):
         """Read one visit from a folder with its contrasts and segmentation, as day 0.
 
         Args:
-            folder: NIfTI files named as BraTS, UCSF, UPENN or LUMIERE name them.
-            name: of the patient; None for the folder's name.
-            label_scheme: None where the labels say it themselves; see `data.patients`.
-            nifti: folder into which a folder of DICOM series is converted.
+            folder: NIfTI files with the names of BraTS, UCSF, UPENN or LUMIERE.
+            name: name of the patient; None for the folder's name.
+            label_scheme: None to recognize it from the labels; see `data.patients`.
+            nifti: output folder for NIfTI files, if `folder` has DICOM series.
 
         Raises:
             FileNotFoundError, ValueError: as `data.patients.patient_of_folder`.
@@ -122,7 +122,7 @@ class Patient(records.Patient):
 
     @classmethod
     def from_visits(cls, name: str, visits: Sequence[Visit], **known: Any) -> Patient:
-        """A patient from visits made in Python; `known`: radiotherapy, treatments, covariates."""
+        """A patient from Python objects; `known`: radiotherapy, treatments, covariates."""
         return cls(name, tuple(visits), **known)
 
 
@@ -149,16 +149,15 @@ def forecast(
     Args:
         patient: a patient, or the CSV of one.
         day: days since the first visit, "+60" for 60 days after the last visit, or a date such as
-            "2026-05-01" where the visits are dated. Several days give a list of forecasts by day,
+            "2026-05-01" if the visits have dates. Several days give a list of forecasts by day,
             all from the visits before the earliest day.
-        name: which patient of a CSV.
-        prior: what other patients teach; "auto" is the packaged prior of real gliomas, a path one
-            of your own.
-        where: order of growth; "auto" is the default of `spatial.volume_arrival`.
+        name: name of a patient of the CSV.
+        prior: population prior; "auto" is the packaged prior of real gliomas, otherwise a path.
+        where: method of the arrival map; "auto" is the default of `spatial.volume_arrival`.
 
     Raises:
         FileNotFoundError: no such CSV.
-        ValueError: input that breaks a rule; the message names it with the remedy.
+        ValueError: invalid input; the message names the problem and the remedy.
 
     Example:
         >>> visits = [Visit("a", 0.0, volumes_mm3={"whole": 9100.0}),
@@ -180,7 +179,7 @@ def forecast(
 
 
 def _with_truth(made: VolumeForecast, patient: records.Patient) -> Forecast:
-    """The forecast beside the visit on its day, which it does not see."""
+    """The forecast with the held-out visit on its day, if there is one."""
     there = tuple(v for v in patient.visits if v.day == made.day)
     if not there or (there[0].seg is None and not there[0].volumes_mm3):
         return Forecast(made)
@@ -189,13 +188,13 @@ def _with_truth(made: VolumeForecast, patient: records.Patient) -> Forecast:
 
 
 def score(pred: str | Path, *, truth: str | Path, last: str | Path, **options: Any) -> Any:
-    """Score anybody's NIfTI growth map or mask beside simple baselines.
+    """Score the NIfTI growth map or mask of any model beside baselines.
 
     Args:
         pred: probability map or mask.
         truth: segmentation of the later visit.
         last: segmentation of the last visit before the forecast.
-        options: of `evaluation.scoring.score`.
+        options: keyword arguments of `evaluation.scoring.score`.
 
     Raises:
         FileNotFoundError, ValueError: as `evaluation.scoring.score`.
@@ -209,7 +208,7 @@ def load_pretrained(
     denoiser: str | Path = "demo", guide: str | Path = "demo", *,
     sampler: SamplerSpec | str = "paper", device: str = "cpu",
 ) -> ModelBundle:
-    """Load a denoiser and a guide with the sampler built from both.
+    """Load a denoiser and a guide, and build the sampler.
 
     Args:
         denoiser, guide: checkpoint, exported folder, `hf://owner/name`, or `demo` for the packaged
@@ -218,8 +217,8 @@ def load_pretrained(
         device: torch device.
 
     Raises:
-        ValueError: no preset of that name; checkpoints that do not fit each other, or that are
-            not of mechlearn.
+        ValueError: no preset of that name; incompatible checkpoints, or checkpoints that
+            mechlearn did not write.
         ImportError: the extra `mechlearn[diffusion]` is not installed.
     """
     from mechlearn.evaluation.presets import SAMPLERS

@@ -1,4 +1,4 @@
-"""Gather a sweep's rows: python -m mechlearn.collect multirun/grid_search/2026-01-31_12-00-00."""
+"""Collect a sweep's rows: python -m mechlearn.collect multirun/grid_search/2026-01-31_12-00-00."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show(result: CollectResult, folder: str) -> None:
-    """Say what was found, and name every cell without a row."""
+    """Print the number of rows and every cell without a row."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -37,9 +37,9 @@ def show(result: CollectResult, folder: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 complete, 1 some cell failed or is missing, 2 no such folder."""
+    """Exit status: 0 complete, 1 a cell failed or is missing, 2 no such folder."""
     parser = argparse.ArgumentParser(prog="python -m mechlearn.collect", description=__doc__)
-    parser.add_argument("folder", help="output folder of a sweep, of one job, or above several")
+    parser.add_argument("folder", help="output folder of a sweep, of one job, or of several")
     parser.add_argument("--table", help="the CSV to write; FOLDER/table.csv by default")
     args = parser.parse_args(argv)
     from mechlearn.config.errors import reported

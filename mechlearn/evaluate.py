@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 def main(cfg: DictConfig) -> list[float]:
     """One job, one row.json in its output folder and one table on the terminal.
 
-    Everything cheap is checked first. A job whose equal has finished in the same folder is not run
-    again; its table is printed. Returns the row's values of `objectives`, for a sweeper.
+    Cheap checks come first. A job that has already finished in the same folder with the same
+    settings and code is not run again; its table is printed. Returns the row's values of
+    `objectives`, for a sweeper.
     """
     from mechlearn.config.evaluating import evaluate_and_show
 

@@ -1,4 +1,4 @@
-"""A trained pair to pass on: python -m mechlearn.export format=monai out=exports/mymodel."""
+"""Export a trained pair: python -m mechlearn.export format=monai out=exports/mymodel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hydra_command("export")
 def main(cfg: DictConfig) -> None:
-    """One folder with the weights and all that describes them; complete or not there at all."""
+    """Write one folder with the weights, their configuration and model card, atomically."""
     from rich.console import Console
 
     from mechlearn.config import exporting

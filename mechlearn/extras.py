@@ -1,4 +1,4 @@
-"""Which extra of `pip install` brings a package that is not there."""
+"""The extra of `pip install` that provides a missing package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTRA_OF: Mapping[str, str] = {
 
 
 def missing_extra(error: ImportError) -> str | None:
-    """What to install for a failed import, in one line; None for a package of no extra.
+    """One line with the install command for a failed import; None for a package of no extra.
 
     Example:
         >>> missing_extra(ModuleNotFoundError("No module named 'torch'", name="torch"))
@@ -38,7 +38,7 @@ def missing_extra(error: ImportError) -> str | None:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Name the extra where an import inside fails.
+    """Add the install command to the error of a failed import inside this context.
 
     Raises:
         ModuleNotFoundError: with the command that installs it.

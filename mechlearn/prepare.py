@@ -1,6 +1,6 @@
 """NIfTI -> slice store: python -m mechlearn.prepare data=brats data.root=/data/BraTS2023.
 
-With mode=check nothing is made: every visit is examined, and the exit status is 1 with an error.
+With mode=check nothing is written: every visit is checked; the exit status is 1 after an error.
 With align=FOLDER the visits of a table are co-registered into that folder, with strip=FOLDER a
 program of the user makes brain masks of them, and with segment=FOLDER such a program or the
 packaged segmenter makes segmentations.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @hydra_command("prepare")
 def main(cfg: DictConfig) -> None:
-    """Make or complete the store of `cfg.data` (finished visits are kept), or examine its source.
+    """Make or complete the store of `cfg.data` (finished visits are kept), or check its source.
 
     Raises:
         SystemExit: mode=check found an error.

@@ -11,16 +11,16 @@ from concurrent.futures import ProcessPoolExecutor
 
 __all__ = ["die_with", "worker_pool"]
 
-WATCH_S = 0.2  # between two looks whether the parent lives
+WATCH_S = 0.2  # seconds between two checks that the parent is alive
 
 
 def worker_pool(
     workers: int, *, method: str | None = None, begin: Callable[[], None] | None = None
 ) -> ProcessPoolExecutor:
-    """A pool of processes, each of which ends soon after this process is gone.
+    """A pool of processes that end soon after this process ends.
 
-    joblib's workers name a start method, `loky`, that their own children do not know, so a pool
-    inside a job of `launcher=joblib` would break. Here it falls back to the default of Python.
+    joblib's workers set the start method `loky`, which their child processes do not know. A pool
+    inside a job of `launcher=joblib` therefore uses the default start method of Python.
 
     Args:
         method: start method, such as `spawn`; None for the default.
@@ -42,13 +42,13 @@ def _begin(parent: int | None, begin: Callable[[], None] | None) -> None:
 
 
 def die_with(parent: int | None) -> None:
-    """End this worker process soon after its parent is gone.
+    """End this worker process soon after its parent ends.
 
-    The workers of a killed process would wait for work for ever and hold its locks.
+    Otherwise the workers of a killed process wait for work without end and keep its locks.
 
     Args:
-        parent: process id; None for the one that is the parent now (a fork server, which ends
-            when its own parent does).
+        parent: process id; None for the current parent (a fork server, which ends with its own
+            parent).
     """
     expected = os.getppid() if parent is None else parent
 

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with time to go on a terminal, log lines elsewhere."""
+"""Progress of long work: a bar with the remaining time on a terminal, otherwise log lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Advance(Protocol):
-    """Report `steps` more steps done, with a word on the last."""
+    """Report `steps` more finished steps, with a note on the last."""
 
     def __call__(self, steps: int = 1, *, note: str = "") -> None: ...
 
@@ -71,9 +71,9 @@ def duration(seconds: float) -> str:
 
 
 def countdown(what: str, *, log: logging.Logger) -> Callable[[int, int], None]:
-    """A function (done, total) that logs how much is done and how long the rest will take.
+    """A function (done, total) that logs the finished share and the estimated remaining time.
 
-    It writes the first report, the last one, and at most one every `LOG_EVERY_S` between them.
+    It logs the first call, the last call, and between them at most one every `LOG_EVERY_S`.
     """
     start = time.monotonic()
     last = -math.inf
@@ -92,7 +92,7 @@ def countdown(what: str, *, log: logging.Logger) -> Callable[[int, int], None]:
 
 
 def tracked(items: Sequence[T], what: str, *, log: logging.Logger) -> Iterator[T]:
-    """Yield the items; log how many are done and how long the rest will take."""
+    """Yield the items; log the number of finished items and the estimated remaining time."""
     report = countdown(what, log=log)
     for done, item in enumerate(items, start=1):
         yield item

@@ -1,4 +1,4 @@
-"""What a forecast gives back: sizes, maps, drawn scans, files and a page."""
+"""Results of a forecast: sizes, maps, drawn scans, files and a page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ML = 1000.0  # mm3
 
 @dataclass(frozen=True, eq=False)
 class GrowthMap(records.GrowthMap):
-    """A growth map (Z, H, W) in canonical order that knows the voxel grid of its scan."""
+    """A growth map (Z, H, W) in canonical order, with the voxel grid of its scan."""
 
     affine: np.ndarray = field(default_factory=lambda: np.eye(4))
 
@@ -39,11 +39,11 @@ class GrowthMap(records.GrowthMap):
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """The forecast of one patient; `details` holds every array behind it.
+    """The forecast of one patient; `details` has all arrays.
 
-    truth: the visit on the day of the forecast, where there is one; it was not used.
-    truth_mask: its tumour on the grid of the last scan, (Z, H, W) bool; None where there is none
-    or it lies on another grid.
+    truth: the held-out visit on the day of the forecast, or None.
+    truth_mask: its tumour on the grid of the last scan, (Z, H, W) bool; None without such a visit
+    or on another grid.
     """
 
     details: VolumeForecast
@@ -62,15 +62,15 @@ class Forecast:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader has to know, in sentences."""
+        """Warnings about the data and the forecast, one sentence each."""
         return self.details.warnings
 
     @property
     def growth_map(self) -> GrowthMap:
-        """P(voxel is tumour on the day); ValueError where only sizes are known."""
+        """P(voxel is tumour on the day); ValueError if only sizes are known."""
         made, scan = self.details.growth_map, self.details.scan
         if made is None or scan is None:
-            self.details.mask()  # says what is missing
+            self.details.mask()  # raises an error that names what is missing
             raise AssertionError("unreachable")
         values = {f.name: getattr(made, f.name) for f in fields(records.GrowthMap)}
         return GrowthMap(**values, affine=scan.affine)
@@ -96,17 +96,17 @@ class Forecast:
         seed: int = 0,
         keep: Path | None = None,
     ) -> DrawnScans:
-        """Draw tumour slices as they may look on the day; needs `mechlearn[diffusion]`.
+        """Draw possible scans of tumour slices on the day; needs `mechlearn[diffusion]`.
 
         Args:
-            count: slices, equally spaced over the present tumour.
-            quantiles: of the forecast volume.
-            checkpoint: denoiser that draws under labels; `demo` is the packaged one.
-            seed: of the noise.
-            keep: folder for finished slices; an interrupted drawing goes on from there.
+            count: number of slices, equally spaced over the present tumour.
+            quantiles: quantiles of the forecast volume.
+            checkpoint: label denoiser; `demo` is the packaged one.
+            seed: seed of the noise.
+            keep: folder for finished slices; an interrupted run continues from there.
 
         Returns:
-            Pictures with verdicts; `.write(folder)` writes NIfTI, `.problems` says what is wrong.
+            Drawn slices with verdicts; `.write(folder)` writes NIfTI, `.problems` lists faults.
         """
         with explained():
             from mechlearn.evaluation.forecast_scans import draw_scans
@@ -121,13 +121,13 @@ class Forecast:
         self, *, growth: GrowthSpec | None = None, change: CourseChange | None = None,
         **changes: Any,
     ) -> WhatIf:
-        """The forecast had radiotherapy been given otherwise; not evidence of what it would do.
+        """Counterfactual forecast with other radiotherapy; not evidence of a treatment effect.
 
         Args:
-            growth: growth model that the change is computed from; see `volume_what_if`.
-            change: what is otherwise; or its fields:
-            changes: `rt=False`, or `rt_start_day`, or `dose_gy` with `fractions`; `course` of
-                several.
+            growth: growth model of the counterfactual; see `volume_what_if`.
+            change: the changed radiotherapy, or instead its fields as keywords:
+            changes: `rt=False`, or `rt_start_day`, or `dose_gy` with `fractions`; `course` if
+                there are several.
 
         Raises:
             ValueError: the courses, the visits or the growth model do not allow the change.
@@ -146,11 +146,11 @@ class Forecast:
         """Write one self-contained HTML page.
 
         Args:
-            path: the file.
+            path: the HTML file.
             later: forecasts of the same patient for later days.
             drawn: drawn scans of the last day.
-            what_if: a counterfactual of the last day.
-            commands, settings: how the page is made again.
+            what_if: counterfactual of the last day.
+            commands, settings: command lines that write the page again, and the settings.
         """
         with explained():
             from mechlearn.report.volume_page import write_volume_page
@@ -172,7 +172,7 @@ class Forecast:
         return [self.details.section_mm2(v) for v in (self.size.median, *self.size.interval(0.95))]
 
     def row(self) -> dict[str, Any]:
-        """Figures of the day under the headings of the page's table."""
+        """One row of the page's table: heading -> figure of the day."""
         low, high = self.size.interval(0.95)
         sections = self.sections()
         out: dict[str, Any] = {
@@ -189,12 +189,12 @@ class Forecast:
 
 @dataclass(frozen=True, eq=False)
 class WhatIf:
-    """A counterfactual: `.result` is a forecast like any other, `.change` says what is otherwise.
+    """A counterfactual forecast; `.change` is the changed treatment in words.
 
     Attributes:
-        result: sizes, growth map and files under the change.
-        details: what it was computed from.
-        drawn: drawn scans of it, where they were asked for.
+        result: the forecast with the changed treatment.
+        details: the counterfactual volumes and maps, with the factual forecast.
+        drawn: drawn scans of the counterfactual, or None.
     """
 
     result: Forecast
@@ -203,15 +203,15 @@ class WhatIf:
 
     @property
     def change(self) -> str:
-        """What is otherwise, in words."""
+        """The changed treatment, in words."""
         return self.details.change.change
 
     def with_drawn(self, drawn: DrawnScans | None) -> WhatIf:
-        """The same with drawn scans of it, for the page."""
+        """A copy with drawn scans, for the page."""
         return replace(self, drawn=drawn)
 
     def shown(self, actual: DrawnScans | None) -> Any:
-        """For the page, beside what was drawn of the forecast as it was."""
+        """The section of the page, with drawn scans of the factual forecast."""
         from mechlearn.report.volume_page import ShownWhatIf
 
         return ShownWhatIf(
@@ -223,7 +223,7 @@ class WhatIf:
 def _shown_scan(
     days: Sequence[Forecast], drawn: DrawnScans | None, what_if: WhatIf | None
 ) -> Any:
-    """The last scan with its growth maps; None where only sizes are known."""
+    """The last scan with its growth maps; None if only sizes are known."""
     from mechlearn.report.viewer import DrawnVolume
     from mechlearn.report.volume_page import ShownScan
 
@@ -243,7 +243,7 @@ def _shown_scan(
 
 
 def _made_with(made: VolumeForecast, drawn: DrawnScans | None) -> dict[str, str]:
-    """Part -> what it is and what it was trained on, for the page."""
+    """Part -> source and training data, for the page."""
     out = {
         "size": f"prior: {made.size.population or 'none, this patient alone'}",
         "place": "arrival map from the last segmentation, the brain and the contrasts, without "
@@ -251,7 +251,7 @@ def _made_with(made: VolumeForecast, drawn: DrawnScans | None) -> dict[str, str]
     }  # fmt: skip
     if drawn is not None:
         card = drawn.model.card
-        trained = card.get("trained_on", "what its card does not say")
+        trained = card.get("trained_on", "data not named in its model card")
         out["drawn scans"] = (
             f"{Path(drawn.model.source).name} (weights {drawn.model.digest}), trained on {trained}"
         )
@@ -263,7 +263,7 @@ def _quantile(q: float) -> str:
 
 
 def _pictures(drawn: DrawnScans | None) -> list[Any]:
-    """One picture a drawn slice, for the page."""
+    """One figure a drawn slice, for the page."""
     if drawn is None:
         return []
     return [
@@ -274,13 +274,13 @@ def _pictures(drawn: DrawnScans | None) -> list[Any]:
 
 
 def _beside(drawn: DrawnScans | None, other: DrawnScans | None, change: str) -> list[Any]:
-    """The middle drawn slice at the median volume, as it was and under a change."""
+    """The middle drawn slice at the median volume, factual and counterfactual."""
     if drawn is None or other is None:
         return []
     zs = sorted(set(drawn.drawn) & set(other.drawn))
     z = zs[len(zs) // 2]
-    pair = {"as it was": drawn.drawn[z][0.5], "what if": other.drawn[z][0.5]}
-    words = f"Slice z={z} at the median volume, as it was, and what if: {change}."
+    pair = {"actual": drawn.drawn[z][0.5], "what if": other.drawn[z][0.5]}
+    words = f"Slice z={z} at the median volume: actual radiotherapy, and what if: {change}."
     words += " Red: tumour that was drawn."
     return [_picture(drawn.scans[z], pair, words)]
 

@@ -29,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 scored, 2 input that cannot be scored."""
+    """Exit status: 0 scored, 2 invalid input."""
     args = parser().parse_args(argv)
-    from mechlearn.config.errors import reported  # --help needs none of these
+    from mechlearn.config.errors import reported  # not needed for --help
     from mechlearn.config.scored import score_and_show, score_models_and_show
 
     with reported("score", status=2):

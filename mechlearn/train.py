@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hydra_command("train")
 def main(cfg: DictConfig) -> None:
-    """One training run; leaves checkpoints, metrics, model.pt and row.json in its folder."""
+    """One training run; writes checkpoints, metrics, model.pt and row.json into its folder."""
     from mechlearn.config.training import train_model
 
     train_model(cfg)

@@ -231,7 +231,7 @@ def _what_if(
     what_if: ShownWhatIf, factual: SizeForecast, scan: ShownScan | None
 ) -> Section:
     other = what_if.change.forecast
-    sizes = [("as it was", factual), (what_if.change.change, other)]
+    sizes = [("actual", factual), (what_if.change.change, other)]
     table = Table(
         ["radiotherapy", "day", "median (ml)", "95% interval (ml)"],
         [
@@ -242,7 +242,7 @@ def _what_if(
     )  # fmt: skip
     pictures = list(what_if.pictures)
     if scan is not None and what_if.growth_map is not None:
-        both = (("as it was", scan.growth_maps[-1]), (what_if.change.change, what_if.growth_map))
+        both = (("actual", scan.growth_maps[-1]), (what_if.change.change, what_if.growth_map))
         pictures = [
             Picture(p.content, f"Growth map, {name}.", p.alt)
             for name, m in both for p in [_planes(scan, m, name, scan_row=False)]
