@@ -4,7 +4,7 @@
 
 Sizes come from the packaged prior (other patients, another centre), below the 90th percentile as in
 the paper. Threshold and recalibration of each method are chosen by the other patients of its data
-set. Leaves maps.csv, methods.csv, gains.csv, sizes.csv, table.md, result.json and leaderboard.html.
+set. Leaves maps.csv, sizes.csv, table.md, result.json and leaderboard.html.
 """
 
 from __future__ import annotations
