@@ -22,9 +22,9 @@ class FileEntries:
     """A JSON object of a file; every method reads one key or raises a ValueError that names it.
 
     Attributes:
-        source: the file for messages, with the key that it was given by.
+        source: key and file name, for messages.
         held: the object.
-        remedy: last sentence of every error: how to make the file again.
+        remedy: last sentence of every error, on how to write the file again.
         where: prefix of the object's keys within the file, such as `laws[0].`.
     """
 
@@ -145,7 +145,7 @@ class FileEntries:
 
 
 def _are_numbers(value: Any) -> bool:
-    """Whether a value is a list, of lists where need be, that ends in numbers."""
+    """Whether a value is a number list, possibly nested."""
     return isinstance(value, (list, tuple)) and all(
         _are_numbers(v) or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in value
     )

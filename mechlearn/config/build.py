@@ -1,4 +1,4 @@
-"""From a composed config to the library's objects: specs are values, the rest is instantiated."""
+"""Objects of the library from a composed config."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ PREVIEWS = "mechlearn.models.previews.PreviewCallback"
 
 
 def noise_schedule(cfg: DictConfig) -> NoiseSchedule:
-    """`cfg.schedule` as the library's frozen value."""
+    """The noise schedule of `cfg.schedule`."""
     return NoiseSchedule(**{str(k): v for k, v in plain_values(cfg.schedule).items()})
 
 
 def build_module(
     cfg: DictConfig, *, data: dict[str, Any], trained_on: str = ""
 ) -> NoisedModule:
-    """The LightningModule of `cfg.model`; `data` is the card of the slices it is trained on, which
-    `trained_on` describes."""
+    """The LightningModule of `cfg.model`; `data` is the card of the training slices, see
+    `trained_on`."""
     model = plain_values(cfg.model)
     kind, network = model.pop("kind"), model.pop("network")
-    model.pop("ema_decay")  # of the averaging callback
+    model.pop("ema_decay")  # an argument of the averaging callback
     of_ddpm = {k: model.pop(k) for k in ("vlb_weight", "label_dropout")}
     adversarial = {k: model.pop(k) for k in ("adversarial_l2", "adversarial_smooth_px")}
     options: dict[str, Any] = {
@@ -87,7 +87,7 @@ def build_module(
 
 
 def load_init(cfg: DictConfig) -> LoadedModel:
-    """The checkpoint whose weights training starts from; ValueError if it is of another kind."""
+    """The checkpoint with the initial weights; ValueError if it is of another kind."""
     check_there("init", cfg.init)
     start = load_model(cfg.init, demo_kind=cfg.model.kind)
     if start.kind != cfg.model.kind:
@@ -96,13 +96,13 @@ def load_init(cfg: DictConfig) -> LoadedModel:
 
 
 def check_there(key: str, source: str) -> None:
-    """FileNotFoundError naming the key of a checkpoint that is not there."""
+    """Raise FileNotFoundError with the key, if there is no such checkpoint."""
     if source != "demo" and "://" not in source and not Path(source).expanduser().exists():
         raise FileNotFoundError(f"{key}={source}: no such checkpoint. Give its path, or demo.")
 
 
 def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
-    """Loaders over a store, as `cfg.data.loader` says, with no more workers than CPU cores."""
+    """Loaders of a store from `cfg.data.loader`, with at most one worker a CPU core."""
     contrasts = None if cfg.data.contrasts is None else list(cfg.data.contrasts)
     loader = plain_values(cfg.data.loader)
     loader["augment"] = OmegaConf.to_object(cfg.data.loader.augment)
@@ -113,7 +113,7 @@ def build_datamodule(cfg: DictConfig, store: SliceStore) -> SliceDataModule:
 
 
 def build_callbacks(cfg: DictConfig) -> list[Callback]:
-    """`cfg.callbacks` in their order; an entry of null is left out."""
+    """The callbacks of `cfg.callbacks` in order, without null entries."""
     built = []
     for name, node in cfg.callbacks.items():
         if node is None or (not cfg.trainer.enable_progress_bar and name == "progress"):
@@ -122,9 +122,9 @@ def build_callbacks(cfg: DictConfig) -> list[Callback]:
         if node.get("_target_") == PREVIEWS:
             values["sampler"] = sampler_spec(cfg)
         if name in ("checkpoint", "last") and (resumed := resume_path(cfg)) is not None:
-            # Lightning forgets the best checkpoint so far where the folder changes.
+            # Lightning loses the best checkpoint if the folder changes.
             values["dirpath"] = str(resumed.parent)
-        # Hydra would turn a spec among its own arguments into a config node.
+        # Not through Hydra, which converts a spec among its arguments into a config node.
         built.append(instantiate(node, _partial_=True)(**values))
     return built
 
@@ -156,7 +156,7 @@ def _container(value: Any) -> Any:
 
 
 def resume_path(cfg: DictConfig) -> Path | None:
-    """The checkpoint to go on from: none, the newest of this experiment, or the given one.
+    """The checkpoint to resume from: none, the newest of this experiment, or the given one.
 
     Raises:
         FileNotFoundError: the given path does not exist.

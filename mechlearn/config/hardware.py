@@ -1,4 +1,4 @@
-"""Precision and devices follow the machine."""
+"""Default precision, devices and loader workers for this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch
 __all__ = ["cpu_multiplies_bf16", "device_count", "loader_workers", "resolve_device",
            "resolve_devices", "resolve_precision"]
 
-MOST_DEVICES = 1024  # of one machine
+MOST_DEVICES = 1024  # upper limit for one machine
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether this CPU has bf16 matrix instructions (AMX or AVX512-BF16); False if unknown.
 
-    Without them bf16 is emulated and far slower than float32, so it must never be a blind default.
+    Without them bf16 is emulated and much slower than float32.
     """
     if not cpuinfo.is_file():
         return False
@@ -28,10 +28,10 @@ def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def resolve_device(accelerator: str = "auto") -> str:
-    """`auto` -> the best device there is: cuda, mps or cpu; `gpu` -> cuda.
+    """`auto` -> the first available of cuda, mps, cpu; `gpu` -> cuda.
 
     Raises:
-        ValueError: a device that this machine has not.
+        ValueError: a device that this machine does not have.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(),
              "cpu": True}  # fmt: skip
@@ -47,7 +47,7 @@ def resolve_device(accelerator: str = "auto") -> str:
 
 
 def resolve_precision(precision: str | int, *, accelerator: str = "auto") -> str:
-    """`auto` -> bf16-mixed where the hardware multiplies bf16, else 32-true; others as given."""
+    """`auto` -> bf16-mixed if the hardware supports bf16, else 32-true; other values unchanged."""
     if precision != "auto":
         return str(precision)
     device = resolve_device(accelerator)
@@ -59,7 +59,7 @@ def resolve_precision(precision: str | int, *, accelerator: str = "auto") -> str
 
 
 def device_count(devices: Any) -> int | None:
-    """How many devices `trainer.devices` asks for; None where only the machine knows (auto, -1).
+    """Number of devices in `trainer.devices`; None for auto and -1, all devices of the machine.
 
     Raises:
         ValueError: neither a number, a list of numbers nor auto; more than any machine has.
@@ -81,19 +81,19 @@ def device_count(devices: Any) -> int | None:
 
 
 def resolve_devices(devices: Any, *, accelerator: str = "auto", strategy: str = "auto") -> Any:
-    """`auto` -> all GPUs, or one CPU process, or two of them under `ddp`; others as given."""
+    """`auto` -> all GPUs, or one CPU process (two with `ddp`); other values unchanged."""
     if devices == "auto" and resolve_device(accelerator) == "cpu":
         return 2 if strategy.startswith("ddp") else 1
     return int(devices) if isinstance(devices, str) and devices.strip().isdigit() else devices
 
 
 def loader_workers(asked: int, *, processes: int = 1) -> int:
-    """`asked`, or the CPU cores that each training process has here if they are fewer.
+    """The smaller of `asked` and the number of CPU cores for each training process.
 
-    More workers than cores make loading slower, not faster.
+    More workers than cores make loading slower.
 
     Args:
-        asked: `data.loader.num_workers`; 0 loads in the training process itself.
+        asked: `data.loader.num_workers`; 0 for loading in the training process.
         processes: training processes on this machine.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,4 +1,4 @@
-"""From a data config to a slice store: found, prepared, or generated."""
+"""The slice store of a data config: open it, prepare it, or generate phantoms."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ KINDS = ("phantom", *ADAPTERS, "manifest")
 
 
 def data_config(cfg: DictConfig) -> DataConfig:
-    """`cfg.data` as its dataclass, every value checked."""
+    """`cfg.data` as a `DataConfig`, with all values checked."""
     data = OmegaConf.to_object(cfg.data)
     assert isinstance(data, DataConfig)
-    if not DOTTED.fullmatch(data.kind):  # otherwise the path of an adapter of the user's own
+    if not DOTTED.fullmatch(data.kind):  # otherwise the import path of the user's adapter
         one_of("data.kind", data.kind, KINDS)
     return data
 
@@ -61,7 +61,7 @@ def _roots(data: DataConfig) -> list[Path]:
 
 
 def store_root(cfg: DictConfig) -> Path:
-    """Folder of the store; without a name it is called after the manifest's place and the grid."""
+    """Folder of the store; without a name it is named by the manifest's path and the grid."""
     data = data_config(cfg)
     name = data.name
     if name is None and data.manifest is not None:
@@ -79,11 +79,11 @@ def store_root(cfg: DictConfig) -> Path:
 
 
 def check_source(cfg: DictConfig) -> None:
-    """Refuse a source that is not there, before anything is read.
+    """Check that the source exists, before anything is read.
 
     Raises:
-        ValueError: data.root or data.manifest is not given; an option that the data set has not.
-        FileNotFoundError: it does not exist.
+        ValueError: data.root or data.manifest is missing; an option that the adapter does not have.
+        FileNotFoundError: the folder or manifest does not exist.
     """
     data = data_config(cfg)
     if data.kind == "manifest":
@@ -110,7 +110,7 @@ def check_source(cfg: DictConfig) -> None:
 
 
 def _adapter_options(data: DataConfig) -> dict[str, Any]:
-    """Arguments of the adapter besides the roots; ValueError for one that it does not take."""
+    """Arguments of the adapter without the roots; ValueError for an unknown argument."""
     given = {"label_scheme": data.label_scheme, "tables": data.tables}
     options = {key: value for key, value in given.items() if value is not None}
     accepted = list(inspect.signature(adapter_of(data.kind)).parameters)
@@ -119,7 +119,7 @@ def _adapter_options(data: DataConfig) -> dict[str, Any]:
     if unknown:
         raise ValueError(
             f"data.options.{unknown[0]}: data={data.kind} has the options "
-            f"{', '.join(own) or 'none'}. Leave it out or mend its name."
+            f"{', '.join(own) or 'none'}. Leave it out or correct its name."
         )
     if "tables" in options and "tables" not in accepted:
         raise ValueError(
@@ -129,9 +129,9 @@ def _adapter_options(data: DataConfig) -> dict[str, Any]:
 
 
 def check_store(cfg: DictConfig) -> None:
-    """Refuse to go on without a prepared store, with the command that makes it.
+    """Check that the store is prepared; the error has the command that prepares it.
 
-    A phantom cohort needs none: it is generated on first use.
+    A phantom cohort is generated at the first use instead.
     """
     data, root = data_config(cfg), store_root(cfg)
     if data.kind == "phantom" or (root / "store.json").is_file():
@@ -155,10 +155,10 @@ def open_store(
     splits: Collection[str] | None = None,
     patients: Collection[str] | None = None,
 ) -> SliceStore:
-    """The store of `cfg.data`; a phantom cohort is generated as far as it is needed.
+    """The store of `cfg.data`; missing patients of a phantom cohort are generated.
 
     Args:
-        splits, patients: of a phantom cohort, all by default.
+        splits, patients: part of a phantom cohort, all by default.
     """
     check_store(cfg)
     if cfg.data.kind != "phantom":
@@ -179,14 +179,14 @@ def make_store(
     patients: Collection[str] | None = None,
     skip: Collection[str] = (),
 ) -> SliceStore:
-    """Prepare `cfg.data`; resumable. Jobs that want the same store wait for one another.
+    """Prepare `cfg.data`; resumable. A lock prevents two jobs from preparing one store at once.
 
     Args:
-        splits, patients: of a phantom cohort, all by default.
-        skip: PATIENT/SESSION of visits that are left out, and taken out where they are in.
+        splits, patients: part of a phantom cohort, all by default.
+        skip: PATIENT/SESSION of visits to leave out, or to remove from an existing store.
 
     Raises:
-        ValueError: a visit to skip that is not there; all that `prepare` refuses.
+        ValueError: a visit to skip that does not exist; as `prepare`.
     """
     check_source(cfg)
     data, root = data_config(cfg), store_root(cfg)
@@ -223,7 +223,7 @@ def make_store(
 
 
 def _given_splits(manifest: str | None, patients: Collection[str] | None) -> dict[str, str] | None:
-    """splits.json beside the manifest; a forecast of some patients needs none and may ignore it."""
+    """splits.json beside the manifest; with `patients`, an invalid or incomplete one is ignored."""
     if manifest is None:
         return None
     try:
@@ -247,16 +247,16 @@ def source_records(
     """The visits of a source, in the order of its names or rows.
 
     Args:
-        manifest: of the manifest's and the phantom's kind; None for the others.
+        manifest: file of the kinds `manifest` and `phantom`; None for the others.
         patients: only these.
-        missing: None refuses visits that cannot be used; a list takes what is wrong with them. A
-            manifest's files are then not looked for.
+        missing: None raises an error for an unusable visit; a list receives the messages instead,
+            and the files of a manifest are not checked.
     """
     if manifest is None:
         find = adapter_of(data.kind)
         records = find(_roots(data), missing=missing, **_adapter_options(data))
         return [r for r in records if patients is None or r.patient in patients]
-    # Absolute, because the store remembers its sources wherever it is opened later.
+    # Absolute, because the store records its sources and can be opened from another folder.
     path = Path(manifest).expanduser().absolute()
     records = read_manifest(path, check_files=missing is None, missing=missing)
     return [r for r in records if patients is None or r.patient in patients]
@@ -271,5 +271,5 @@ def phantom_patients(cfg: DictConfig, split: str, limit: int | None) -> list[str
 
 
 def fitting_slices(store: SliceStore, models: ModelBundle) -> SliceStore:
-    """The opened slices with the contrasts of the models, which `check_grid` has asked for."""
+    """The opened slices with only the contrasts of the models; see `check_grid`."""
     return SliceStore(store.root, contrasts=models.denoiser.contrasts)

@@ -1,4 +1,4 @@
-"""What a training run can be refused for in seconds, before data is read."""
+"""Checks of a training run that take seconds, before data is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_devices", "check_train"]
 
 
 def check_train(cfg: DictConfig) -> None:
-    """All that a training run can be refused for."""
+    """All checks of a training run."""
     one_of("model.kind", cfg.model.kind, KINDS)
     check_devices(cfg)
     spec, schedule = sampler_spec(cfg), noise_schedule(cfg)
@@ -40,7 +40,7 @@ def check_train(cfg: DictConfig) -> None:
 
 
 def check_devices(cfg: DictConfig) -> None:
-    """Refuse several devices in a sweep: each process would start the whole sweep again."""
+    """Raise for several devices in a sweep, because each process starts the whole sweep again."""
     devices = cfg.trainer.devices
     plain = OmegaConf.to_container(devices) if OmegaConf.is_config(devices) else devices
     number = device_count(plain)
@@ -56,7 +56,7 @@ def check_devices(cfg: DictConfig) -> None:
 
 
 def _check_partner(cfg: DictConfig) -> None:
-    """The other half of the pair in the previews must have been trained on this schedule."""
+    """Check that the partner model of the previews has the same noise schedule."""
     previews = cfg.callbacks.get("previews")
     partner = previews.get("partner") if previews is not None else None
     if partner is None:

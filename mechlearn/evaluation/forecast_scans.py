@@ -43,7 +43,7 @@ from mechlearn.spatial.label_transport import CAVITY
 __all__ = ["QUANTILES", "DrawnScans", "draw_scans"]
 
 log = logging.getLogger(__name__)
-LEAST_OF_LARGEST = 0.25  # of the largest tumour area: smaller ones do not show how it looks
+LEAST_OF_LARGEST = 0.25  # minimum area of a drawn slice, as a share of the largest tumour area
 LEAST_FOUND = 0.3  # overlap of mask and segmentation: .88 and more on 11 patients, .03 mirrored
 QUANTILES = (0.5, 0.9)  # of the forecast volume
 
@@ -53,11 +53,11 @@ class DrawnScans:
     """Drawn slices of one forecast.
 
     Attributes:
-        forecast: what was drawn.
+        forecast: the volume forecast.
         visit: the last visit on the model's grid.
-        scans: z -> the slice that was drawn from.
-        drawn: z -> quantile -> picture with its verdict.
-        model: that drew them.
+        scans: z -> slice of the last scan.
+        drawn: z -> quantile -> drawn slice with its verdict.
+        model: the denoiser.
     """
 
     forecast: VolumeForecast
@@ -99,11 +99,11 @@ class DrawnScans:
 
     @property
     def quantiles(self) -> list[float]:
-        """Of the forecast volume, ascending."""
+        """Quantiles of the forecast volume, ascending."""
         return sorted({q for row in self.drawn.values() for q in row})
 
     def volumes(self, quantile: float) -> dict[str, np.ndarray]:
-        """Contrast -> last scan with its drawn slices in place, (Z, H, W), in its intensities."""
+        """Contrast -> last scan with drawn slices inserted, (Z, H, W), intensities of the scan."""
         source = self.forecast.scan
         assert source is not None
         out = {}
@@ -127,7 +127,7 @@ class DrawnScans:
         ]  # fmt: skip
 
     def _on_source(self, image: np.ndarray, z: int, k: int, before: np.ndarray) -> np.ndarray:
-        """One contrast of a drawn slice, (H, W), where it differs from the scan it started from."""
+        """One contrast of a drawn slice, (H, W), changed only where it differs from the scan."""
         row = self.visit.zs.index(z)
         changed = image - self.scans[z].image[k]
         brain = self.visit.brain[row][None]
@@ -148,25 +148,25 @@ def draw_scans(
     seed: int = 0,
     keep: Path | None = None,
 ) -> DrawnScans:
-    """Draw tumour slices of the last visit as they may look on the forecast day.
+    """Draw possible scans of tumour slices of the last visit on the forecast day.
 
     Args:
-        forecast: of a patient with images.
-        model: of `scan_drawing.load_drawer`.
-        count: slices, equally spaced over those with a fair part of the tumour: what new tumour
-            looks like is taken from the slice itself.
-        quantiles: of the forecast volume, in (0, 1).
-        seed: of the noise.
-        keep: folder for finished slices; an interrupted drawing goes on from there.
+        forecast: volume forecast of a patient with images.
+        model: denoiser of `scan_drawing.load_drawer`.
+        count: number of slices, equally spaced over those with enough tumour, because the
+            intensities of new tumour are taken from the same slice.
+        quantiles: quantiles of the forecast volume, in (0, 1).
+        seed: seed of the noise.
+        keep: folder for finished slices; an interrupted run continues from there.
 
     Raises:
-        ValueError: no images, a contrast that the model needs and the visit lacks.
+        ValueError: no images, or the visit lacks a contrast of the model.
     """
     in_range("draw", count, 1, 1000)
     for q in quantiles:
         in_range("quantile", q, 0.0, 1.0)
     if forecast.scan is None:
-        forecast.mask()  # says what is missing
+        forecast.mask()  # raises an error that names what is missing
     spec = PrepareSpec(
         size=model.size, pixel_mm=model.pixel_mm, contrasts=model.contrasts,
         percentiles=tuple(model.intensity["percentiles"]), min_brain_mm2=0.0,
@@ -190,7 +190,7 @@ def _pictures(
     scan: AxialSlice, targets: Sequence[np.ndarray], model: LoadedModel, seed: int,
     keep: Path | None,
 ) -> list[DrawnSlice]:
-    """A slice drawn under its targets, or what an earlier, interrupted run has kept of it."""
+    """A slice drawn at its targets, or read from the folder of an interrupted run."""
     if keep is None:
         return draw_slices(scan, targets, model=model, seed=seed)
     total = hashlib.sha256(f"{model.digest} {seed} {scan.slice_id} {code_digest()}".encode())
@@ -214,7 +214,7 @@ def _pictures(
 
 
 def _other_place(scans: Sequence[AxialSlice]) -> list[str]:
-    """A sentence where the segmenter finds the tumour elsewhere than the given masks."""
+    """A warning if the segmenter finds the tumour elsewhere than the given masks."""
     first = scans[0] if scans else None
     segmenter = first and packaged_segmenter(first.contrasts, first.spacing_mm[0])
     share = share_found(scans, model=segmenter) if segmenter else None
