@@ -35,7 +35,7 @@ def test_what_a_hostile_file_does_is_noticed(tmp_path, monkeypatch, code, kind):
 @pytest.mark.slow
 def test_faults_lose_nothing_and_bad_inputs_are_answered_in_one_line(tmp_path):
     line = [sys.executable, str(HERE / "faults.py"), str(tmp_path), "--kills", "4", "--flips", "12",
-            "--commands", "1", "--disks", "0"]  # fmt: skip
+            "--commands", "1", "--disks", "0", "--hostile", "4"]  # fmt: skip
     paths = os.pathsep.join(filter(None, [str(HERE.parents[2]), os.environ.get("PYTHONPATH")]))
     subprocess.run(line, check=True, env={**os.environ, "PYTHONPATH": paths})
     result = json.loads((tmp_path / "result.json").read_text())

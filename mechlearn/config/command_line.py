@@ -6,7 +6,8 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mechlearn.config import errors
@@ -94,10 +95,9 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
             failed.append(error)  # returned, because Hydra prints a line about raised errors
             return None
 
-    asked_for = os.environ.get(errors.FULL_TRACE)
-    os.environ[errors.FULL_TRACE] = "1"  # Hydra then raises errors unchanged
     try:
-        outcome = run(noted)()
+        with _full_errors():
+            outcome = run(noted)()
     except HydraException as error:
         if started:
             raise
@@ -111,14 +111,23 @@ def _run(name: str, task: Callable[[DictConfig], Any], asked: list[str]) -> Any:
             f"{error.filename}: the output folder cannot be made ({reason}). Give another one: "
             "paths.outputs=FOLDER."
         ) from error
-    finally:
-        if asked_for is None:
-            del os.environ[errors.FULL_TRACE]
-        else:
-            os.environ[errors.FULL_TRACE] = asked_for
     if failed:
         raise failed[0]
     return outcome
+
+
+@contextmanager
+def _full_errors() -> Iterator[None]:
+    """Hydra raises errors unchanged."""
+    before = os.environ.get(errors.FULL_TRACE)
+    os.environ[errors.FULL_TRACE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[errors.FULL_TRACE]
+        else:
+            os.environ[errors.FULL_TRACE] = before
 
 
 def _is_sweep(words: list[str]) -> bool:

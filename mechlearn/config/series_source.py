@@ -13,8 +13,8 @@ from mechlearn.checks import one_of
 from mechlearn.config.growth_config import PACKAGED, growth_spec
 from mechlearn.config.stores import check_store, data_config, open_store
 from mechlearn.data.patients_table import complete
-from mechlearn.data.selection import spread
-from mechlearn.data.size_table import read_series, store_series
+from mechlearn.data.selection import spread, store_series
+from mechlearn.data.size_table import read_series
 from mechlearn.evaluation.job import CohortSeries
 from mechlearn.evaluation.task_spec import TaskSpec
 from mechlearn.phantom.phantom_sizes import tracked_series

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from mechlearn.checks import finite
 from mechlearn.data.courses import RT_DURATION_DAYS
 from mechlearn.data.store import SliceRow, SliceStore
-from mechlearn.records import AxialSlice, LongitudinalSlice
+from mechlearn.records import AxialSlice, LongitudinalSlice, SizeSeries
 
 __all__ = [
     "equally_spaced",
@@ -21,6 +21,7 @@ __all__ = [
     "pair_rows",
     "pairs",
     "spread",
+    "store_series",
 ]
 
 T = TypeVar("T")
@@ -180,3 +181,42 @@ def pairs(
     """
     rows = pair_rows(store, split, count=count, min_area_mm2=min_area_mm2, min_growth=min_growth)
     return [(store.read(before, surroundings=True), store.read(after)) for before, after in rows]
+
+
+def store_series(
+    store: SliceStore,
+    split: str | None,
+    *,
+    count: int = 5,
+    min_growth: float | None = 0.10,
+    min_area_mm2: float = 0.0,
+    rt_duration_days: float = RT_DURATION_DAYS,
+    patients: Collection[str] | None = None,
+) -> list[SizeSeries]:
+    """The paper's growth slices of a slice store, from the index alone: no image is read.
+
+    Args:
+        store: its patients' visits must be dated and co-registered.
+        split: train, val, test, or None for all patients.
+        count, min_growth, min_area_mm2: see `growing`.
+        rt_duration_days: of a course of which only the end is known.
+        patients: only these of the split.
+
+    Raises:
+        ValueError: a patient that is not in the split, or a visit without a day.
+    """
+    names = store.patients(split)
+    absent = sorted(set(patients or ()) - set(names))
+    if absent:
+        raise ValueError(
+            f"{store.root}: no patient {absent[0]!r} in split={split}; it holds {len(names)} "
+            f"patients, such as {names[:3]}. Mend the name or give split=None."
+        )
+    return [
+        store.timeline(patient, z, rt_duration_days=rt_duration_days)
+        for patient in names
+        if patients is None or patient in patients
+        for z in growth_zs(
+            store, patient, count=count, min_growth=min_growth, min_area_mm2=min_area_mm2
+        )
+    ]

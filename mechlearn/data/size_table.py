@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count as counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mechlearn.checks import one_of
 from mechlearn.data.compartments import COMPARTMENT_OF, with_companions
@@ -22,10 +21,7 @@ from mechlearn.data.day_cells import days_from_dates, never_a_day
 from mechlearn.data.tables import cell, number, read_rows, whole_number, write_rows
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
-if TYPE_CHECKING:
-    from mechlearn.data.store import SliceStore
-
-__all__ = ["COLUMNS", "UNITS", "SeriesTable", "read_series", "store_series", "write_series"]
+__all__ = ["COLUMNS", "UNITS", "SeriesTable", "read_series", "write_series"]
 
 log = logging.getLogger(__name__)
 
@@ -259,44 +255,3 @@ def _cells(row: SizeRow, column: str) -> dict[str, str]:
     visit = {"day": row.visit.day, "session": row.visit.session, column: row.visit.size}
     return {"patient": row.patient, "slice": row.slice, **treatment,
             **{key: cell(value) for key, value in visit.items()}}  # fmt: skip
-
-
-def store_series(
-    store: SliceStore,
-    split: str | None,
-    *,
-    count: int = 5,
-    min_growth: float | None = 0.10,
-    min_area_mm2: float = 0.0,
-    rt_duration_days: float = RT_DURATION_DAYS,
-    patients: Collection[str] | None = None,
-) -> list[SizeSeries]:
-    """The paper's growth slices of a slice store, from the index alone: no image is read.
-
-    Args:
-        store: its patients' visits must be dated and co-registered.
-        split: train, val, test, or None for all patients.
-        count, min_growth, min_area_mm2: see `selection.growing`.
-        rt_duration_days: of a course of which only the end is known.
-        patients: only these of the split.
-
-    Raises:
-        ValueError: a patient that is not in the split, or a visit without a day.
-    """
-    from mechlearn.data.selection import growth_zs
-
-    names = store.patients(split)
-    absent = sorted(set(patients or ()) - set(names))
-    if absent:
-        raise ValueError(
-            f"{store.root}: no patient {absent[0]!r} in split={split}; it holds {len(names)} "
-            f"patients, such as {names[:3]}. Mend the name or give split=None."
-        )
-    return [
-        store.timeline(patient, z, rt_duration_days=rt_duration_days)
-        for patient in names
-        if patients is None or patient in patients
-        for z in growth_zs(
-            store, patient, count=count, min_growth=min_growth, min_area_mm2=min_area_mm2
-        )
-    ]

@@ -11,8 +11,8 @@ The modules in the order of their imports; a module imports only from modules li
     fit, bootstrap                least squares and intervals, the paper's way
     profile_likelihood, identifiability    which parameters the visits fix
     population_prior, posterior_draws      the prior of one model from a cohort; posterior draws
-    ensemble, ensemble_fit        several models, their weights and calibration; fitted to a cohort
-    file_entries, population_file          a file's entries, checked; an ensemble from a file
+    ensemble, ensemble_weights, ensemble_fit    several models, weighted, calibrated, from a cohort
+    population_file               an ensemble from a file
     ensemble_forecast             growth=pooled, and one model under a population
     series_checks                 upper limits of days, doses and sizes
     size_history, cohort_ratio, gompertz_diffusion, residual_model    parts of a size prior

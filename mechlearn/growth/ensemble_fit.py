@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from mechlearn.checks import in_range
 from mechlearn.growth.ensemble import (
@@ -20,6 +19,7 @@ from mechlearn.growth.ensemble import (
     shares,
     thinned,
 )
+from mechlearn.growth.ensemble_weights import ensemble_weights, mean_distance
 from mechlearn.growth.growth_model import GrowthModel
 from mechlearn.growth.growth_spec import ENSEMBLE_MODELS
 from mechlearn.growth.models import get_growth_model
@@ -27,14 +27,12 @@ from mechlearn.growth.population_prior import PopulationPrior, fit_population_pr
 from mechlearn.growth.posterior_draws import drawn
 from mechlearn.records import SizeSeries
 
-__all__ = ["fit_ensemble", "folds", "ensemble_weights", "size_floor"]
+__all__ = ["fit_ensemble", "folds", "size_floor"]
 
 logger = logging.getLogger(__name__)
 
 _FLOOR_PERCENTILES, _FLOOR_SLICES = (1, 5, 10, 25), 400
 _FLOOR_LAWS = ("carry_forward", "exponential")
-_LEAST_WEIGHT = 0.02  # a smaller weight becomes 0: such a member hardly changes a forecast
-_EQUAL_PATIENTS = 10.0  # strength of the penalty towards equal weights, in patients
 
 
 def folds(patients: Sequence[str], count: int, seed: int) -> np.ndarray:
@@ -108,7 +106,7 @@ def _relative_crps(timelines: Sequence[SizeSeries], samples: np.ndarray) -> floa
     ordered = np.sort(np.minimum(samples, cap), axis=1)
     near = np.abs(ordered - truth[:, None]).mean(axis=1)
     kept = largest > 0
-    return float(np.mean((near - 0.5 * _mean_distance(ordered, ordered))[kept] / largest[kept]))
+    return float(np.mean((near - 0.5 * mean_distance(ordered, ordered))[kept] / largest[kept]))
 
 
 def fit_ensemble(
@@ -247,58 +245,3 @@ def _last_held_out(
         truth.append(last.size)
         ends.append([timeline.visits[0].day, last.day])
     return seen, np.array(truth), np.array(ends)
-
-
-def ensemble_weights(
-    samples: np.ndarray, truth: np.ndarray, scale: np.ndarray, patients: Sequence[str]
-) -> np.ndarray:
-    """Weights (L,) that minimise the ensemble's mean CRPS, with a penalty towards equal ones.
-
-    For a mixture CRPS = sum_i w_i E|X_i - y| - 1/2 sum_ij w_i w_j E|X_i - X_j|, a convex quadratic
-    form on the simplex (Gneiting and Raftery 2007).
-
-    Args:
-        samples: (L, S, n) forecasts of L growth models.
-        truth: (S,) sizes.
-        scale: (S,), divides the scores, so that large tumours do not dominate the mean.
-        patients: (S,) names; every patient has the same weight.
-    """
-    laws, _, n = samples.shape
-    _, which, counts = np.unique(np.asarray(patients), return_inverse=True, return_counts=True)
-    share = 1 / counts[which] / scale
-    share = share / counts.size
-    ordered = np.sort(samples, axis=2)
-    far = np.array([(np.abs(s - truth[:, None]).mean(axis=1) * share).sum() for s in ordered])
-    between = np.empty((laws, laws))
-    for i in range(laws):
-        for j in range(i + 1):
-            between[i, j] = between[j, i] = (_mean_distance(ordered[i], ordered[j]) * share).sum()
-    equal = np.full(laws, 1 / laws)
-    pull = _EQUAL_PATIENTS / counts.size * float(far.mean()) / 2
-
-    def loss(w: np.ndarray) -> float:
-        return float(far @ w - 0.5 * w @ between @ w + pull * np.sum((w - equal) ** 2))
-
-    found = minimize(
-        loss, equal, method="SLSQP", bounds=[(0.0, 1.0)] * laws,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
-        options={"ftol": 1e-12, "maxiter": 500},
-    )  # fmt: skip
-    if not found.success:
-        logger.warning("ensemble weights: %s; equal weights are taken", found.message)
-        found.x = equal
-    weights = np.where(found.x < _LEAST_WEIGHT, 0.0, found.x)
-    logger.info("ensemble of %d growth models, %d patients: loss %.5g, with equal weights %.5g",
-                laws, counts.size, loss(found.x), loss(equal))  # fmt: skip
-    return weights / weights.sum()
-
-
-def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """E|X - Y| of sorted samples (S, n) and (S, m), from their empirical distributions."""
-    both = np.concatenate([a, b], axis=1)
-    order = np.argsort(both, axis=1, kind="stable")
-    values = np.take_along_axis(both, order, 1)
-    mine = np.cumsum(order < a.shape[1], axis=1)[:, :-1] / a.shape[1]
-    theirs = np.cumsum(order >= a.shape[1], axis=1)[:, :-1] / b.shape[1]
-    apart = mine * (1 - theirs) + theirs * (1 - mine)
-    return np.asarray((np.diff(values, axis=1) * apart).sum(axis=1))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mechlearn.data.selection import growing, growth_slices
-from mechlearn.data.size_table import read_series, store_series, write_series
+from mechlearn.data.selection import growing, growth_slices, store_series
+from mechlearn.data.size_table import read_series, write_series
 from mechlearn.records import Radiotherapy, SizeReading, SizeSeries
 
 COURSE = Radiotherapy(14.1, 56.0, 60.0, 30)

@@ -11,8 +11,9 @@ from scipy.special import ndtri
 
 from mechlearn.growth import posterior_draws
 from mechlearn.growth.ensemble import Calibration, Ensemble, Spread, shares, thinned
-from mechlearn.growth.ensemble_fit import ensemble_weights, fit_ensemble, folds
+from mechlearn.growth.ensemble_fit import fit_ensemble, folds
 from mechlearn.growth.ensemble_forecast import members_for
+from mechlearn.growth.ensemble_weights import ensemble_weights
 from mechlearn.growth.growth_spec import GrowthSpec
 from mechlearn.growth.population_file import load_ensemble
 from mechlearn.growth.quantiles import weighted_quantiles

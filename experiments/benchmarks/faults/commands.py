@@ -43,7 +43,7 @@ GRID = ["data.prepare.size=32", "data.prepare.pixel_mm=2.0", "data.prepare.min_b
 TINY = [
     "model.network.channels=[8,16]", "model.network.attention_levels=[false,true]",
     "+model.network.norm_num_groups=4", "model.network.stem=1", "model.warmup_steps=0",
-    "trainer.max_steps=12", "trainer.val_check_interval=6", "data.loader.val_slices=4",
+    "trainer.max_steps=6", "trainer.val_check_interval=3", "data.loader.val_slices=4",
     "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "data.loader.batch_size=2",
     "data.loader.num_workers=0", "callbacks=bare", "callbacks.last.every_n_steps=1",
 ]  # fmt: skip
@@ -79,7 +79,7 @@ def typed(place: Path) -> dict[str, Command]:
         "forecast, slices": ("forecast", [*patient, *pair, *SAMPLER, "mode=slices", "count=1",
                                           "maps.nodes=2", "hydra.run.dir=out",
                                           "data.prepare.min_brain_mm2=50"], "out"),
-        "export": ("export", [*pair, "out=out", "hydra.run.dir=run"], "out"),
+        "export": ("export", [*pair, "sampler=fast", "out=out", "hydra.run.dir=run"], "out"),
         "collect": ("collect", ["sweep"], "sweep"),
     }  # fmt: skip
     return {k: Command(name, tuple(words), result) for k, (name, words, result) in jobs.items()}

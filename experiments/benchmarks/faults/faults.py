@@ -30,6 +30,7 @@ import numpy as np
 from cohort import cohort
 from commands import Bench, full_disks_of_commands, kills_of_commands
 from hostile import count as count_hostile
+from hostile import samples
 from inputs import rows as bad_inputs
 from inputs import write as write_table
 
@@ -264,6 +265,7 @@ def main() -> None:
     parser.add_argument("--commands", type=int, default=20, help="kills of each whole command")
     parser.add_argument("--disks", type=int, default=5, help="full disks of each whole command")
     parser.add_argument("--flips", type=int, default=60, help="of each kind of file")
+    parser.add_argument("--hostile", type=int, default=1, help="every so many of a kind of samples")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.WARNING)
@@ -282,7 +284,7 @@ def main() -> None:
                 found = stop(bench, count, draw)
                 print(stop.__name__, dict(found), flush=True)  # noqa: T201
                 total.update(found)
-        hostile = count_hostile(Path(scratch))
+        hostile = count_hostile(Path(scratch), samples(args.hostile))
         print("hostile", dict(hostile), flush=True)  # noqa: T201
         total.update(hostile)
         inputs = bad_inputs(Path(scratch))

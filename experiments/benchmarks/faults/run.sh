@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../../.."
 out=outputs/experiments/benchmarks/faults
 
 case "$profile" in
-  smoke) numbers=(--kills 4 --flips 12 --commands 1 --disks 0) ;;
+  smoke) numbers=(--kills 4 --flips 12 --commands 1 --disks 0 --hostile 4) ;;
   full) numbers=(--kills 20 --flips 60 --commands 8 --disks 3) ;;
   *) echo "faults: profile '$profile': must be smoke or full" >&2; exit 2 ;;
 esac
