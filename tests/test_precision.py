@@ -51,7 +51,7 @@ def test_sampler(kind: str) -> None:
             spec=SamplerSpec(nl=100, steps=4, scale="50k"), pixel_mm=denoiser.pixel_mm,
         )  # fmt: skip
         encoding, mask = sampler.encode(image.to(kept)), brain.to(kept)
-        asked = BatchTarget(torch.tensor([0.05], dtype=kept), mask, None, None, None)
+        asked = BatchTarget(torch.tensor([0.05], dtype=kept), mask)
         made[kept] = sampler.denoise(encoding, asked, brain=mask)
         free = sampler.denoise(encoding, None, brain=mask)
     guided = made[torch.float64]

@@ -175,5 +175,5 @@ def test_placement_survives_json():
 
 @pytest.mark.parametrize(("size", "pixel"), [(4, 1.0), (64, 0.0), (64, -1.0)])
 def test_impossible_grid_is_refused(size, pixel):
-    with pytest.raises(ValueError, match="grid"):
+    with pytest.raises(ValueError, match=r"grid|pixel_mm=\S+: must be a positive number"):
         SliceGrid(size, pixel)
