@@ -311,7 +311,7 @@ def test_a_volume_forecast_of_several_patients_names_the_key(
     assert "p1, p2, p3, p4, p5" in err
 
 
-def test_forecast_without_a_population_tells_what_the_visits_fix_and_what_if(
+def test_forecast_without_a_population_has_identifiability_and_what_if(
     command: Command, pair: list[str], manifest: Path, tmp_path: Path
 ) -> None:
     treated = tmp_path / "treated.csv"

@@ -29,7 +29,7 @@ def test_packaged_pair_is_exported_with_its_recipe(composed: Callable[..., DictC
     assert load_guide(out).digest == load_guide(kind="regressor").digest
 
 
-def test_recipe_is_the_forecasts_unless_told(composed: Callable[..., DictConfig]) -> None:
+def test_recipe_is_that_of_forecast_by_default(composed: Callable[..., DictConfig]) -> None:
     assert composed("export").sampler == composed("forecast").sampler
 
 

@@ -35,7 +35,7 @@ def test_a_file_counts_by_its_content(composed: Compose, sizes: Path, tmp_path: 
     assert changed_parts(one, mark_of(composed, f"task.series={copy}")) == ["task"]
 
 
-def test_a_finished_job_is_left_alone_unless_told(composed: Compose, tmp_path: Path) -> None:
+def test_a_finished_job_is_skipped_by_default(composed: Compose, tmp_path: Path) -> None:
     cfg = composed("evaluate")
     write_row(tmp_path / "run", {FINGERPRINT: "task=1", "n": 3})
     assert finished_before(cfg, "task=1") == {FINGERPRINT: "task=1", "n": 3}

@@ -124,7 +124,7 @@ class Cohort:
         ]  # fmt: skip
 
 
-def test_data_are_told_in_counts() -> None:
+def test_data_are_summarized_by_counts() -> None:
     summary = tracking.data_summary(Cohort())  # type: ignore[arg-type]
     train = {k: v for k, v in summary["splits"]["train"].items() if k != "digest"}
     assert train == {"patients": 1, "visits": 2, "slices": 4, "slices_with_tumour": 2}

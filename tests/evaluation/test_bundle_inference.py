@@ -215,7 +215,7 @@ def test_brain_mask_says_what_is_brain(models, scan, tmp_path):
     assert torch.equal(masked.generations[3].image, stripped.generations[3].image)
 
 
-def test_guide_that_sees_no_tumour_anywhere_is_told(models, scan, tmp_path):
+def test_guide_without_predicted_tumour_is_reported(models, scan, tmp_path):
     with pytest.raises(ValueError, match=r"slices=largest.*by the guide.*slice numbers"):
         inference(models, tmp_path, scan, seg=False, min_area_mm2=1e9).run()
 

@@ -21,7 +21,7 @@ def test_a_date_needs_dated_visits() -> None:
         days_of(["2026-06-30"], PATIENT)
 
 
-def test_a_day_stands_once() -> None:
+def test_a_day_given_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="given twice"):
         days_of(["+60", 90], PATIENT)
 

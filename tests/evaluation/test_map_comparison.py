@@ -158,7 +158,7 @@ def test_swept_settings_name_the_maps_of_one_sampler(tmp_path):
         "no_change", "arrival_order", "dynamic (encode=noise)", "dynamic (encode=invert)"}
 
 
-def test_baselines_of_other_size_forecasts_are_told_apart(tmp_path):
+def test_baselines_of_other_size_forecasts_are_distinguished(tmp_path):
     rows = [{"cell": g, "guidance": "labels", "split": "test", "growth": g, "law": g}
             for g in ("ode", "gompertz")]  # fmt: skip
     assert "arrival_order (growth=ode)" in boards_of(tmp_path, *rows)

@@ -19,7 +19,7 @@ def test_row_holds_scales_as_numbers_and_all_levels_as_steps(sampler):
     assert (row["scale"], row["effective_scale"], row["steps"]) == (50000.0, 1234.0, 100)
 
 
-def test_row_tells_when_a_prior_of_ones_own_was_fitted_again(sampler, tmp_path):
+def test_row_changes_when_a_user_prior_is_fitted_again(sampler, tmp_path):
     path = tmp_path / "prior.json"
     sampler.spec.guidance, sampler.spec.order = "labels", str(path)
     rows = []

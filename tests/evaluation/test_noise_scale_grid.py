@@ -107,7 +107,7 @@ def test_share_of_a_request_that_is_hardly_one_is_not_told(run_grid, synthetic):
         1.0, abs=0.15)
 
 
-def test_change_is_told_apart_inside_and_outside(run_grid, pairs, synthetic):
+def test_change_is_separate_inside_and_outside(run_grid, pairs, synthetic):
     class Drifting(synthetic.FakeSampler):
         """Brightens one pixel far from the tumour by 2 in every contrast, does nothing else."""
 

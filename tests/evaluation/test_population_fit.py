@@ -69,7 +69,7 @@ def test_the_cohorts_rate_is_found(run):
     assert typical["growth_rate"][0] == pytest.approx(0.01, rel=0.2)
 
 
-def test_typical_parameters_are_told(cohort, tmp_path, caplog):
+def test_typical_parameters_are_logged(cohort, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="mechlearn.evaluation.population_fit"):
         run_population(cohort, out_dir=tmp_path, laws=("exponential",), n_folds=2,
                        floor=FLOOR)
@@ -94,7 +94,7 @@ def test_no_patient_is_named_in_the_file(run):
     assert '"P3"' not in (run[1] / "population.json").read_text()
 
 
-def test_a_population_made_again_is_told_from_the_old_one(run, cohort, tmp_path):
+def test_a_population_fitted_again_has_another_digest(run, cohort, tmp_path):
     run_population(cohort[:-1], out_dir=tmp_path, laws=LAWS, n_folds=3, floor=FLOOR)
     old, new = (load_ensemble(f / "population.json") for f in (run[1], tmp_path))
     assert fingerprint_of(old) == fingerprint_of(load_ensemble(run[1] / "population.json"))

@@ -44,7 +44,7 @@ def test_commas_inside_brackets_do_not_split(tmp_path):
     assert len(cells) == 12
 
 
-def test_rows_failures_and_gaps_are_told_apart(tmp_path):
+def test_rows_failures_and_gaps_are_distinguished(tmp_path):
     root = _sweep(tmp_path, ["sampler.nl=100,200,300,400"])
     write_row(_job(root, 0, ["sampler.nl=100"]), {"ssim_outside": 0.9, "noise_level": 100})
     write_failure(_job(root, 1, ["sampler.nl=200"]), ValueError("sampler.nl=200: too much"))

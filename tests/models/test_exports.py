@@ -108,7 +108,7 @@ def test_a_folder_of_two_does_not_say_which_is_wanted(exports):
         load_model(exports["safetensors"])
 
 
-def test_regressor_in_a_pair_is_told_from_a_segmenter(pair, tmp_path):
+def test_regressor_in_a_pair_is_distinguished_from_a_segmenter(pair, tmp_path):
     guide = model(tmp_path, "regressor")
     out = export_pair(pair[0], guide, tmp_path / "out", layout="safetensors",
                       spec=ExportSpec("tiny-pair"))

@@ -40,7 +40,7 @@ def fit(folder: Path, module: Poisoned) -> pl.Trainer:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("at", [0, 5])
-def test_step_and_batch_are_told(tmp_path, at, value):
+def test_error_names_step_and_batch(tmp_path, at, value):
     with pytest.raises(ValueError, match=rf"at step {at + 1}, batch {at} of this pass"):
         fit(tmp_path, Poisoned(at, value))
 

@@ -27,7 +27,7 @@ def test_regressor_takes_any_image_size():
         assert regressor(torch.randn(1, 4, size, size), torch.tensor([3])).shape == (1,)
 
 
-def test_denoiser_can_be_told_whether_there_is_tumour():
+def test_denoiser_can_be_conditioned_on_tumour_presence():
     torch.manual_seed(0)
     denoiser = Denoiser(4, classes=2, **SMALL)
     for parameter in denoiser.parameters():  # its last layer begins at zero

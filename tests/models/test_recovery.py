@@ -181,7 +181,7 @@ def test_no_step_is_in_a_checkpoint_before_it_is_logged(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_leaves_a_checkpoint_of_that_step(tmp_path, number):
+def test_a_stop_signal_writes_a_checkpoint_of_that_step(tmp_path, number):
     class Stop(pl.Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             if batch_idx == 4:  # no checkpoint is due here

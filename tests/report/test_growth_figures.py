@@ -107,7 +107,7 @@ def test_an_undefined_score_leaves_a_gap():
     assert png(figure).startswith(b"\x89PNG")
 
 
-def test_rows_of_one_law_are_told_apart_by_what_differs():
+def test_rows_of_one_growth_model_are_named_by_their_settings():
     rows = [_row("ode"), _row("pooled", population="phantom"), _row("pooled", population="a.json")]
     assert method_labels(rows) == ["ode", "pooled population=phantom", "pooled population=a.json"]
 

@@ -28,7 +28,7 @@ def test_every_picture_is_an_svg(patient):
     assert all(b"<svg" in p.content[:300] for p in section.pictures)
 
 
-def test_what_if_is_told_with_its_interval_and_what_it_is_not(patient, untreated):
+def test_what_if_has_its_interval_and_a_warning(patient, untreated):
     text = " ".join(slice_section(**vars(patient), what_if=untreated).paragraphs)
     low, high = untreated.forecast.interval()
     assert f"What if: no radiotherapy: {untreated.forecast.median:.0f} mm²" in text
