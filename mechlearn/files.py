@@ -94,19 +94,19 @@ def _lives(process: int) -> bool:
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write bytes, at once or not at all; returns the path."""
+    """Write bytes atomically; returns the path."""
     with replacing(path) as partial:
         partial.write_bytes(content)
     return Path(path)
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write text as UTF-8, at once or not at all; returns the path."""
+    """Write text as UTF-8 atomically; returns the path."""
     return write_bytes(path, text.encode())
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write a compressed NumPy archive (`.npz`), at once or not at all; returns the path."""
+    """Write a compressed NumPy archive (`.npz`) atomically; returns the path."""
     import numpy as np  # not at the top: every command imports this module
 
     with replacing(path) as partial, partial.open("wb") as stream:
@@ -115,7 +115,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
 
 
 def write_json(path: Path, card: Any, *, indent: int | None = 1, digest: bool = False) -> None:
-    """Write JSON, at once or not at all; NaN is refused.
+    """Write JSON atomically; NaN is refused.
 
     Args:
         path: of the file.

@@ -52,9 +52,9 @@ def courses(
 ) -> tuple[Radiotherapy, ...]:
     """The distinct courses on a patient's rows, by day of start.
 
-    Rows of one start are one course; what one of them leaves empty another may know. A row that
-    gives only an end belongs to the course of that end, and is else a course of its own which
-    began `rt_duration_days` earlier. A row that gives no day belongs to the one course there is.
+    Rows with the same start are one course, and fill each other's empty cells. A row with only an
+    end belongs to the course with that end; without one it is a further course that began
+    `rt_duration_days` earlier. A row without a day belongs to the only course.
 
     Args:
         rows: of one patient.

@@ -1,9 +1,9 @@
 """Which slice is trained on next: an endless list that is a function of the seed alone.
 
-Draw number d is slice d mod n of pass d // n over the data; each pass has an order, mirror images
-and left-out contrasts of its own. Nothing depends on the number of processes, on loader workers or
-on when a run was interrupted: W ranks of batch size B read the draws that one process of batch size
-W * B reads, and a resumed run goes on with the draw after the last.
+Draw number d is slice d mod n of pass d // n over the data; each pass has another order, other
+mirror images and other left-out contrasts. Nothing depends on the number of processes, on loader
+workers or on when a run was interrupted: W ranks of batch size B read the draws that one process of
+batch size W * B reads, and a resumed run goes on with the draw after the last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tissue of the MNI152 template on a scan's grid, for masks in an atlas space without images.
 
 The template (grey and white matter, brain mask at 1 mm) travels inside nilearn's wheel; nothing is
-downloaded. Masks of BraTS lie in the space of the SRI24 atlas, which has a grid of its own and is
+downloaded. Masks of BraTS lie in the space of the SRI24 atlas, which has another grid and is
 brought to MNI152 by an affine map.
 """
 

@@ -45,8 +45,8 @@ def run_on_table(
         out: folder for PATIENT/SESSION-brain_mask.nii.gz or -seg.nii.gz and visits.csv. What is
             there already is checked and kept.
         command: runs without a shell. In it the words below (alone, or behind `=`) are replaced
-            by files. INPUT stands for the T1 with contrast agent (or the first of the other
-            contrasts that the visit has), T1N, T1C, T2W and T2F for each contrast, OUTPUT for the
+            by files: INPUT by the T1 with contrast agent (or the first of the other
+            contrasts that the visit has), T1N, T1C, T2W and T2F by each contrast, OUTPUT by the
             file that the program writes: a mask or a skull-stripped image, or labels.
         makes: `brain_mask` or `seg`. For `seg` the images are masked first where the table has a
             brain mask.

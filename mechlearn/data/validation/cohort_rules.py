@@ -30,7 +30,7 @@ SAME_BRAIN = Check(
     "Compare them by eye: it may be one patient with other intensities.",
 )  # fmt: skip
 REPEATED = Check(
-    "image repeated at another visit", "warning", "each visit has images of its own",
+    "image repeated at another visit", "warning", "each visit must have different images",
     "Take the right file of each visit, or drop the copy.",
 )  # fmt: skip
 REPEATED_SEG = Check(

@@ -35,7 +35,7 @@ OTHER_GRID = Check(
     "Co-register and resample the file to its siblings; if only its header is wrong, copy theirs.",
 )  # fmt: skip
 COPIED = Check(
-    "one image as two contrasts", "error", "each contrast is an image of its own",
+    "one image as two contrasts", "error", "each contrast must be a different image",
     "Find the file that was copied over and restore it.",
 )  # fmt: skip
 TWO_FORMS = Check(
