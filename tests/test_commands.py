@@ -330,7 +330,7 @@ def test_forecast_without_a_population_has_identifiability_and_what_if(
     assert status == 0, err
     page, row = (tmp_path / "job" / "forecast.html").read_text(), row_of(tmp_path / "job")
     assert "<details>" in page
-    assert "law gompertz_rt, 4 visit(s)" in page
+    assert "growth model gompertz_rt, 4 visit(s)" in page
     assert "What if: radiotherapy from day 40 instead of 20" in page
     assert row["what_if_low_mm2"] <= row["what_if_median_mm2"] <= row["what_if_high_mm2"]
 
