@@ -97,7 +97,8 @@ def load_models(
     if spec.guidance == "labels":
         if spec.order != "travel":
             load_prior(spec.order)  # raises here for a wrong file, before anything is generated
-        drawer, reader = load_drawer(denoiser), load_guide(guide, kind=guide_kind)
+        drawer = load_drawer(denoiser, key="checkpoints.denoiser")
+        reader = load_guide(guide, kind=guide_kind)
         return ModelBundle(drawer, reader, LabelSampler(drawer, reader, spec))
     pair = load_denoiser(denoiser), load_guide(guide, kind=guide_kind)
     return ModelBundle(*pair, build_sampler(*pair, spec, device=device))

@@ -86,13 +86,13 @@ class DrawnSlice:
     verdict: DrawnVerdict = field(repr=False)
 
 
-def load_drawer(path: str | Path = "demo") -> LoadedModel:
-    """Load a denoiser with label conditioning; ValueError for one without."""
+def load_drawer(path: str | Path = "demo", *, key: str = "checkpoints.drawer") -> LoadedModel:
+    """Load a denoiser with label conditioning; ValueError, which names `key`, for others."""
     model = load_model(path, demo_kind="ddpm_labels" if str(path) == "demo" else "ddpm")
     if not hasattr(model.module, "label_channels"):
         raise ValueError(
-            f"checkpoints.denoiser={path}: this denoiser has no label conditioning. Train one with "
-            "+experiment=ddpm_labels, use the packaged one (demo), or use sampler=fast."
+            f"{key}={path}: this denoiser has no label conditioning. Train one with "
+            "+experiment=ddpm_labels, use the packaged one (demo), or evaluate it with sampler=fast."
         )
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
