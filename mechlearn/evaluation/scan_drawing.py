@@ -92,7 +92,8 @@ def load_drawer(path: str | Path = "demo", *, key: str = "checkpoints.drawer") -
     if not hasattr(model.module, "label_channels"):
         raise ValueError(
             f"{key}={path}: this denoiser has no label conditioning. Train one with "
-            "+experiment=ddpm_labels, use the packaged one (demo), or evaluate it with sampler=fast."
+            "+experiment=ddpm_labels, take the packaged one (demo), or evaluate it with "
+            "sampler=fast."
         )
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
