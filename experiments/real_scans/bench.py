@@ -34,10 +34,10 @@ from mechlearn.config.recipes import conf_dir
 from mechlearn.data.store import SliceStore
 from mechlearn.diffusion.label_sampling import window_of
 from mechlearn.diffusion.sampler import SamplerSpec
+from mechlearn.evaluation.label_segmenter import load_label_segmenter
 from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.evaluation.rows import Row, write_table
 from mechlearn.evaluation.scan_drawing import draw_slice, load_drawer
-from mechlearn.evaluation.segmentation import load_label_segmenter
 from mechlearn.metrics.realism import brain_range, drawn_realism, intensity_distance
 from mechlearn.metrics.structural_similarity import ssim_map
 from mechlearn.models.checkpoints import LoadedModel

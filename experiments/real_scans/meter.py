@@ -9,8 +9,8 @@ import numpy as np
 from mechlearn.agreement import dice
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store import SliceStore
+from mechlearn.evaluation.label_segmenter import segmented, tumour_area_mm2
 from mechlearn.evaluation.rows import Row
-from mechlearn.evaluation.segmentation import segmented, tumour_area_mm2
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.models.label_networks import FOUND_LABELS
 from mechlearn.records import AxialSlice

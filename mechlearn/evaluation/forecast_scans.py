@@ -24,6 +24,7 @@ from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.volumes import PreparedVisit, prepare_visit
 from mechlearn.evaluation.finished import code_digest
+from mechlearn.evaluation.label_segmenter import packaged_segmenter, share_found, tumour_area_mm2
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.scan_drawing import (
     DrawnSlice,
@@ -31,7 +32,6 @@ from mechlearn.evaluation.scan_drawing import (
     draw_slices,
     growing_room,
 )
-from mechlearn.evaluation.segmentation import packaged_segmenter, share_found, tumour_area_mm2
 from mechlearn.evaluation.volume_forecast import VolumeForecast
 from mechlearn.files import write_arrays
 from mechlearn.models.checkpoints import LoadedModel

@@ -18,13 +18,13 @@ from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store_spec import PrepareSpec
 from mechlearn.data.tables import header_of, write_rows
 from mechlearn.data.volumes import PreparedVisit, read_visit, to_grid
-from mechlearn.evaluation.scan_drawing import load_drawer
-from mechlearn.evaluation.scan_guard import judge_scan, scan_statistics
-from mechlearn.evaluation.segmentation import (
+from mechlearn.evaluation.label_segmenter import (
     label_probabilities,
     load_label_segmenter,
     without_specks,
 )
+from mechlearn.evaluation.scan_drawing import load_drawer
+from mechlearn.evaluation.scan_guard import judge_scan, scan_statistics
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.progress import tracked
 from mechlearn.records import AxialSlice

@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--commands", type=int, default=20, help="kills of each whole command")
     parser.add_argument("--disks", type=int, default=5, help="full disks of each whole command")
     parser.add_argument("--flips", type=int, default=60, help="of each kind of file")
-    parser.add_argument("--hostile", type=int, default=1, help="every so many of a kind of samples")
+    parser.add_argument("--hostile", type=int, default=1, help="one of every N samples of a kind")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.WARNING)

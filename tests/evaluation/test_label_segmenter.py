@@ -10,7 +10,7 @@ import torch
 
 from mechlearn.agreement import dice
 from mechlearn.diffusion.schedule import NoiseSchedule
-from mechlearn.evaluation.segmentation import (
+from mechlearn.evaluation.label_segmenter import (
     label_probabilities,
     load_label_segmenter,
     packaged_segmenter,
