@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["binary", "combine", "join_masks", "split_masks", "support"]
+__all__ = ["absolute_cell", "binary", "combine", "join_masks", "split_masks", "support"]
 
 PART = re.compile(r"\s*(\d+)=(.+?)\s*")
 UNCERTAIN = (0.1, 0.9)  # shares of a mask's largest value that no binary mask holds
@@ -105,3 +105,10 @@ def combine(masks: Mapping[int, Path], read: Callable[[Path], np.ndarray]) -> np
     if labels is None:
         raise ValueError("masks={}: name one mask at least.")
     return labels
+
+
+def absolute_cell(home: Path, text: str) -> str:
+    """A table's cell, a path from the folder `home` or a mask for each label, with whole paths."""
+    if masks := split_masks(text):
+        return join_masks({label: absolute_cell(home, file) for label, file in masks.items()})
+    return str((home / Path(text).expanduser()).resolve())

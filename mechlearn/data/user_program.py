@@ -17,7 +17,7 @@ from scipy import ndimage
 from mechlearn.checks import one_of
 from mechlearn.data.align import REFERENCES, SAME_GRID_MM, table_of_visits
 from mechlearn.data.labels import SCHEMES, to_canonical
-from mechlearn.data.masks import join_masks, split_masks
+from mechlearn.data.masks import absolute_cell
 from mechlearn.data.nifti_input import open_volume
 from mechlearn.data.tables import header_of, write_rows
 from mechlearn.files import replacing
@@ -69,7 +69,7 @@ def run_on_table(
         one_of("label_scheme", label_scheme or "", tuple(SCHEMES))
     done = []
     for where, cells in tracked(table_of_visits(path), f"making {makes}", log=log):
-        files = {c: _absolute(path.parent, cells[c])
+        files = {c: absolute_cell(path.parent, cells[c])
                  for c in (*CONTRASTS, *MAKES) if cells.get(c) and c != makes}  # fmt: skip
         made = out / cells["patient"] / f"{cells['session']}-{makes}.nii.gz"
         kept = made.is_file()
@@ -85,13 +85,6 @@ def run_on_table(
                                                  else {})})  # fmt: skip
     columns = dict.fromkeys([*header_of(path), *(key for row in done for key in row)])
     return write_rows(out / "visits.csv", tuple(columns), done)
-
-
-def _absolute(home: Path, text: str) -> str:
-    """A cell with a path, or with a mask a label."""
-    if masks := split_masks(text):
-        return join_masks({label: _absolute(home, file) for label, file in masks.items()})
-    return str((home / Path(text).expanduser()).resolve())
 
 
 def _last(word: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mechlearn.data.align import table_of_visits
 from mechlearn.data.manifest import VisitRecord
+from mechlearn.data.masks import absolute_cell
 from mechlearn.data.nifti import save_volume
 from mechlearn.data.nifti_input import open_volume
 from mechlearn.data.selection import equally_spaced
@@ -85,7 +85,7 @@ def segment_table(path: str | Path, out: str | Path) -> tuple[Path, list[Segment
             cells |= {"seg": str(file.resolve()), "label_scheme": SCHEME}
         for column in ("seg", "brain_mask", *model.contrasts):
             if cells.get(column):
-                cells[column] = os.path.relpath((path.parent / cells[column]).resolve(), out)
+                cells[column] = absolute_cell(path.parent, cells[column])
     columns = list(dict.fromkeys((*header, "seg", "label_scheme")))
     return write_rows(out / "visits.csv", columns, rows), found
 
@@ -169,6 +169,6 @@ def _record(cells: Mapping[str, str], home: Path, model: LoadedModel) -> VisitRe
     brain = cells.get("brain_mask")
     return VisitRecord(
         cells["patient"], cells["session"],
-        {c: home / cells[c] for c in model.contrasts}, Path(), SCHEME,
-        brain_mask=home / brain if brain else None,
+        {c: Path(absolute_cell(home, cells[c])) for c in model.contrasts}, Path(), SCHEME,
+        brain_mask=Path(absolute_cell(home, brain)) if brain else None,
     )  # fmt: skip

@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> Path:
     spot = ((place - np.array([2, 12, 3]).reshape(3, 1, 1, 1)) ** 2).sum(0) < 64
     noise = np.random.default_rng(0).normal(0, 8, SHAPE)
     rows = [",".join(["patient,session,day,seg,label_scheme", *CONTRASTS])]
-    for session, day, mask in (("v1", 0, ""), ("v2", 60, "v2-seg.nii.gz")):
+    for session, day, mask in (("v1", 0, ""), ("v2", 60, "2=v2-seg.nii.gz")):
         cells = ["P", session, str(day), mask, "brats2023" if mask else ""]
         for contrast in CONTRASTS:
             bright = {"t2w": 260, "t2f": 320}.get(contrast, -60)
