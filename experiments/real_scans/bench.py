@@ -1,6 +1,7 @@
 """Pictures of real scans beside their baselines: a band grown again, and tumours grown larger.
 
     bench.py STORE OUT [--known STORE] [--split test] [--slices N] [--guided N] [--bands]
+             [--inpainted W]
 
 `--known` holds the validation patients: the classifier of real and drawn patches learns from them,
 and the segmenter is scored on them as well. LPIPS is measured where its wheel is installed
@@ -37,28 +38,29 @@ from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.evaluation.label_segmenter import load_label_segmenter
 from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.evaluation.rows import Row, write_table
-from mechlearn.evaluation.scan_drawing import draw_slice, load_drawer
+from mechlearn.evaluation.scan_drawing import draw_slice, first_guess, load_drawer
 from mechlearn.metrics.realism import brain_range, drawn_realism, intensity_distance
 from mechlearn.metrics.structural_similarity import ssim_map
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.records import CONTRASTS, AxialSlice, GuidanceTarget
-from mechlearn.spatial.first_guess import first_guess, nearest_texture, random_values
+from mechlearn.spatial.first_guess import GuessSpec, nearest_texture, random_values
 
 log = logging.getLogger("real_scans")
 FACTORS = (1.25, 1.5, 2.0)
 Method = Callable[[AxialSlice, Task], np.ndarray]
 
 
-def methods(model_path: str, seed: int) -> dict[str, Method]:
+def methods(model_path: str, seed: int, spec: GuessSpec | None = None) -> dict[str, Method]:
     """Name -> picture of a task, (C, H, W)."""
     model = load_drawer(model_path)
 
     def labels(scan: AxialSlice, task: Task) -> np.ndarray:
         shown = replace(scan, image=task.scan, labels=task.before)
-        return draw_slice(shown, task.after, model=model, seed=seed).image
+        return draw_slice(shown, task.after, model=model, seed=seed, guess=spec).image
 
     def guess(scan: AxialSlice, task: Task) -> np.ndarray:
-        return first_guess(task.scan, task.before, task.after, scan.brain)[0]
+        shown = replace(scan, image=task.scan, labels=task.before)
+        return first_guess(shown, task.after, model=model, spec=spec)[0]
 
     rng = np.random.default_rng(seed)
     return {
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("--guided", type=int, default=0, help="slices for the guided baselines")
     parser.add_argument("--bands", action="store_true", help="no growth: bands grown again alone")
     parser.add_argument("--model", default="demo")
+    parser.add_argument("--inpainted", type=float, help="weight of the inpainter, 0 to 1")
     parser.add_argument("--meter", default="demo", help="segmenter that measures sizes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -172,7 +175,8 @@ def main() -> None:
     store = SliceStore(args.store)
     patients = store.patients(None if args.split == "all" else args.split)
     scans = slices(store, patients, args.slices)
-    ways, alike_of = methods(args.model, args.seed), Perceptual.find()
+    spec = GuessSpec() if args.inpainted is None else GuessSpec(inpainted=args.inpainted)
+    ways, alike_of = methods(args.model, args.seed, spec), Perceptual.find()
     known = SliceStore(args.known) if args.known else None
     meter = load_label_segmenter(args.meter)
     factors = () if args.bands else FACTORS

@@ -57,7 +57,7 @@ def build_module(
     model = plain_values(cfg.model)
     kind, network = model.pop("kind"), model.pop("network")
     model.pop("ema_decay")  # an argument of the averaging callback
-    of_ddpm = {k: model.pop(k) for k in ("vlb_weight", "label_dropout")}
+    of_ddpm = {k: model.pop(k) for k in ("vlb_weight", "label_dropout", "parts")}
     adversarial = {k: model.pop(k) for k in ("adversarial_l2", "adversarial_smooth_px")}
     options: dict[str, Any] = {
         "schedule": noise_schedule(cfg), "data": data, "seed": cfg.seed, "lr": cfg.optimizer.lr,
@@ -77,12 +77,14 @@ def build_module(
         log.warning("init=%s is not used: the run goes on from its own checkpoint", cfg.init)
     elif cfg.init is not None:
         start = load_init(cfg)
-        if start.card["network"] != module.card["network"]:
+        mine, theirs = module.card["network"], start.card["network"]
+        if theirs not in (mine, {k: v for k, v in mine.items() if k != "inpainter"}):
             raise ValueError(
-                f"init={cfg.init}: its network is {start.card['network']}, this run's is "
-                f"{module.card['network']}. Take the model group it was trained with."
+                f"init={cfg.init}: its network is {theirs}, this run's is {mine}. Take the model "
+                "group it was trained with."
             )
-        module.network.load_state_dict(start.module.state_dict())
+        weights = start.module.state_dict()
+        module.network.load_state_dict({**module.network.state_dict(), **weights})
     return module
 
 

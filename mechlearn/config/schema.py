@@ -95,6 +95,7 @@ class ModelConfig:
     ema_decay: float = 0.9999
     vlb_weight: float = 0.001  # only ddpm
     label_dropout: float = 0.1  # only ddpm with a label map: share of images without one
+    parts: list[str] = field(default_factory=lambda: ["denoiser", "inpainter"])  # that are trained
     adversarial_l2: float = 0.0  # only guides: L2 norm of adversarial perturbations of a slice
     adversarial_smooth_px: float = 0.0  # half of these use the gradient smoothed as in sampling
     levels: str = "uniform"  # or importance, by past losses (Nichol & Dhariwal)

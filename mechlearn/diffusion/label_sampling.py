@@ -58,7 +58,7 @@ class LabelSamplingSpec:
     solver: str = "ddim"
     label_weight: float = 1.0
     keep_low: float = 1.0
-    low_px: float = 1.0
+    low_px: float = 0.7
     seam_px: float = 1.0
     margin_px: int = 16
     precision: str = "float32"

@@ -18,7 +18,9 @@ from mechlearn.metrics.realism import drawn_realism
 from mechlearn.models.checkpoints import LoadedModel, load_model
 from mechlearn.models.label_networks import label_map
 from mechlearn.records import AxialSlice
-from mechlearn.spatial.first_guess import GuessSpec, first_guess
+from mechlearn.spatial.first_guess import GuessSpec, seen_anatomy
+from mechlearn.spatial.first_guess import first_guess as continued
+from mechlearn.spatial.hidden_tumour import faded_px, known_pixels
 from mechlearn.spatial.label_transport import transported_labels
 from mechlearn.spatial.mass_effect import pushed
 from mechlearn.spatial.resolution import as_blurred, blur_px, noise_to_add
@@ -30,11 +32,13 @@ __all__ = [
     "GuardLimits",
     "draw_slice",
     "draw_slices",
+    "first_guess",
     "growing_room",
     "judge_picture",
     "load_drawer",
 ]
 
+SEEN_PX = 32  # around the changed region, for the inpainter
 FLUID_BLUR_MM = 0.75  # small, to separate CSF and tissue at the scale of pixels
 
 
@@ -203,12 +207,52 @@ def _pushed(scan: AxialSlice, labels: np.ndarray, share: float) -> AxialSlice:
     return replace(scan, image=image.astype(np.float32), labels=carried)
 
 
+def first_guess(
+    scan: AxialSlice, labels: np.ndarray, *, model: LoadedModel, spec: GuessSpec | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The slice with other labels as it is expected, and the region that changes.
+
+    Args:
+        scan: prepared slice with labels. labels: target labels, (H, W).
+        model: from `load_drawer`; without an inpainter the tumour is continued alone.
+        spec: settings; the defaults if None.
+
+    Returns:
+        (C, H, W) float32 in [-1, 1], and (H, W) bool.
+    """
+    spec = spec or GuessSpec()
+    guess, region = continued(scan.image, scan.labels, labels, scan.brain, spec=spec)
+    region &= scan.brain
+    if model.module.inpainter is None or spec.inpainted == 0:
+        return guess, region
+    may_change = growing_room(scan) | (labels > 0) & scan.brain  # CSF around a tumour stays
+    faded = faded_px(scan.image, scan.labels, scan.brain, faint_share=spec.faint_share)
+    known = known_pixels(
+        scan.labels, labels, may_change, border_px=faded, outer_px=spec.outer_px if faded else 0.0
+    )
+    if (known == 1).all():
+        return guess, region
+    leaves = scan.brain & (scan.labels > 0) & (labels == 0)
+    painted = np.where(leaves, guess, scan.image)
+    window = window_of(torch.from_numpy(known < 1), margin_px=SEEN_PX)
+    image, wanted, brain, certain = (
+        window.of(torch.from_numpy(x))[None]
+        for x in (painted, labels.astype(np.int64), scan.brain[None], known[None])
+    )
+    with torch.inference_mode():
+        made = model.module.inpainter(image, label_map(wanted, brain), certain)  # type: ignore[operator]
+    window.of(torch.from_numpy(painted))[:] = made[0]
+    seen = seen_anatomy(scan.image, scan.brain & (scan.labels == 0), spec)
+    painted += np.where((known < 1) & (labels > 0), seen, 0.0).astype(np.float32)
+    mixed = spec.inpainted * painted.clip(-1, 1) + (1 - spec.inpainted) * guess
+    return mixed.astype(np.float32), region | (known < 1)
+
+
 def _drawn(
     scan: AxialSlice, labels: np.ndarray, model: LoadedModel, spec: LabelSamplingSpec,
     guess: GuessSpec, seed: int,
 ) -> np.ndarray:
-    painted, region = first_guess(scan.image, scan.labels, labels, scan.brain, spec=guess)
-    region &= scan.brain
+    painted, region = first_guess(scan, labels, model=model, spec=guess)
     if not region.any():
         return scan.image.copy()
     images, masks = torch.from_numpy(np.stack([scan.image, painted])), torch.from_numpy(

@@ -1,4 +1,4 @@
-"""Networks of label maps: a denoiser that sees one, and a segmenter that finds one."""
+"""Networks of label maps: a denoiser and an inpainter that see one, and a segmenter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from torch.nn import functional as F
 
 from mechlearn.spatial.intensity import BACKGROUND
 
-__all__ = ["FOUND_LABELS", "LABEL_CHANNELS", "LabelDenoiser", "LabelSegmenter", "label_map"]
+__all__ = [
+    "FOUND_LABELS",
+    "LABEL_CHANNELS",
+    "LabelDenoiser",
+    "LabelInpainter",
+    "LabelSegmenter",
+    "label_map",
+]
 
 LABEL_CHANNELS = ("core", "oedema", "enhancing", "cavity", "brain")
 FOUND_LABELS = ("none", *LABEL_CHANNELS[:3])  # of a segmenter; a cavity is no tumour
@@ -44,6 +51,8 @@ class LabelDenoiser(nn.Module):
         width: channels at full resolution.
         channels, attention_levels, num_res_blocks, num_head_channels, norm_num_groups: of the
             U-Net, whose first level works at half of the resolution.
+        inpainter: features of the `LabelInpainter` that makes first guesses, a network of its own
+            in the same file; None for none.
 
     Without a label map the network is the unconditional denoiser: it was trained with the labels
     left out in a share of the images.
@@ -59,9 +68,11 @@ class LabelDenoiser(nn.Module):
         num_res_blocks: int = 1,
         num_head_channels: int | None = None,
         norm_num_groups: int = 8,
+        inpainter: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.contrasts, self.label_channels = contrasts, len(LABEL_CHANNELS)
+        self.inpainter = LabelInpainter(contrasts, features=inpainter) if inpainter else None
         seen = contrasts + self.label_channels
         self.read = nn.Conv2d(seen, width, 3, padding=1)
         self.down = nn.Conv2d(width, channels[0], 4, stride=2, padding=1)
@@ -128,8 +139,67 @@ class LabelSegmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Background, where a contrast is `BACKGROUND`, stays at 0."""
         brain = (image > BACKGROUND).to(image.dtype)
-        count = brain.sum((2, 3), keepdim=True).clamp_min(1)
-        centred = (image - (image * brain).sum((2, 3), keepdim=True) / count) * brain
-        spread = ((centred**2).sum((2, 3), keepdim=True) / count).sqrt().clamp_min(0.02)
-        out: Tensor = self.unet(centred / spread)
+        mean, spread = _mean_and_spread(image, brain)
+        out: Tensor = self.unet((image - mean) * brain / spread)
         return out
+
+
+class LabelInpainter(nn.Module):
+    """The image to expect in a hidden region, under a label map: (B, C, H, W) -> (B, C, H, W).
+
+    Hidden pixels start from the mean of the visible pixels of their label; MONAI's BasicUNet adds
+    what the surroundings and the labels tell. Like the segmenter it works on contrasts with mean 0
+    and standard deviation 1 over the visible brain.
+
+    Args:
+        contrasts: C.
+        features: channels of the five levels, from full resolution down, and of the last layers.
+
+    H and W are multiples of 16.
+    """
+
+    def __init__(
+        self, contrasts: int = 4, *, features: Sequence[int] = (24, 24, 48, 96, 160, 24)
+    ) -> None:
+        super().__init__()
+        self.unet = BasicUNet(
+            spatial_dims=2, in_channels=contrasts + len(LABEL_CHANNELS) + 1,
+            out_channels=contrasts, features=tuple(features),
+        )  # fmt: skip
+        for parameter in self.unet.final_conv.parameters():
+            nn.init.zeros_(parameter)  # starts at the means
+
+    def forward(self, image: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+        """The image with hidden and doubtful pixels as expected.
+
+        Args:
+            image: (B, C, H, W) in [-1, 1]; values of hidden pixels are not used.
+            labels: (B, 5, H, W) of `label_map`, of the whole image.
+            known: (B, 1, H, W), 1 for known pixels, 0 for hidden ones, .5 for doubtful ones, whose
+                values are shown and may be changed.
+        """
+        shown = (labels[:, -1:] > 0).to(image.dtype) * (known > 0)
+        sure = shown * (known >= 1)
+        centre, spread = _mean_and_spread(image, sure)
+        seen = (image - centre) / spread * (known > 0)
+        start = seen + (known <= 0) * _means_by_label(seen, labels, sure)
+        change = self.unet(torch.cat([start, labels.to(image.dtype), known], 1))
+        return torch.where(known < 1, (start + change).float() * spread + centre, image)
+
+
+def _mean_and_spread(image: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each contrast over `shown`, (B, C, 1, 1) each."""
+    count = shown.sum((2, 3), keepdim=True).clamp_min(1)
+    mean = (image * shown).sum((2, 3), keepdim=True) / count
+    variance = ((image - mean) ** 2 * shown).sum((2, 3), keepdim=True) / count
+    return mean, variance.sqrt().clamp_min(0.02)
+
+
+def _means_by_label(seen: Tensor, labels: Tensor, shown: Tensor) -> Tensor:
+    """Mean over the visible pixels of each pixel's label, 0 for a label that is not visible."""
+    tissue = labels[:, -1:] - labels[:, :-1].sum(1, keepdim=True)
+    parts = torch.cat([labels[:, :-1], tissue.clamp(0, 1)], 1).to(seen.dtype)
+    weights = (parts * shown).flatten(2)  # (B, 5, N)
+    sums = torch.einsum("bkn,bcn->bkc", weights, seen.flatten(2))
+    means = sums / weights.sum(2).clamp_min(1)[..., None]
+    return torch.einsum("bkhw,bkc->bchw", parts, means)

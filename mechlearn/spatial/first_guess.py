@@ -1,7 +1,7 @@
 """First guess of an image with a changed tumour, from which the denoiser generates a scan.
 
-In every contrast the intensity of a tumour changes gradually at its outline: at depth d (pixels
-inside the outline) a pixel has the share
+`first_guess` continues the tumour. In every contrast the intensity of a tumour changes gradually at
+its outline: at depth d (pixels inside the outline) a pixel has the share
 
     s(d) = 1 - edge exp(-(d - 1) / fade_px)    in the tumour, 0 outside
 
@@ -9,6 +9,10 @@ of the difference between the surrounding tissue and the deep tumour. Where the 
 pixel moves by the change of this share towards the painted intensity: the intensities of its label
 continued smoothly, plus the texture of the tumour mirrored at the old border, plus the damped
 anatomical detail of the old tissue (gyri are visible through oedema).
+
+An inpainter (`models.label_networks`) paints what `spatial.hidden_tumour` leaves open. It is nearer
+to the truth on scans like its training scans, the continuation on others, and their mean is nearer
+than both.
 """
 
 from __future__ import annotations
@@ -22,7 +26,13 @@ from mechlearn.checks import in_range, positive
 from mechlearn.spatial.tissue import without_tumour
 from mechlearn.spatial.travel import blurred_inside
 
-__all__ = ["GuessSpec", "first_guess", "nearest_texture", "random_values"]
+__all__ = [
+    "GuessSpec",
+    "first_guess",
+    "nearest_texture",
+    "random_values",
+    "seen_anatomy",
+]
 
 _SEEN = 0.05  # smaller changes of the share s(d) are ignored
 _REACHED = 0.03  # least weight of known pixels in the Gaussian, as a share of the largest
@@ -43,6 +53,11 @@ class GuessSpec:
             oedema.
         deep_px: depth in the label from which its intensities are taken, if enough of it is left.
         smooth_px: standard deviation of the narrowest Gaussian of the continuation.
+        inpainted: weight of the inpainter's image; the rest is that of the continuation.
+        faint_share: the border of the old tumour is inpainted as deep as it has less than this
+            share of the difference between the tumour's inside and the tissue around.
+        outer_px: width of the margin around the new tumour that is inpainted with it where the
+            border of the old one is faint, because pixels at such a border are partly tumour.
     """
 
     edge: float | tuple[float, ...] = (0.5, 0.45, 0.45, 0.34)
@@ -52,6 +67,9 @@ class GuessSpec:
     anatomy_px: float = 3.0
     deep_px: int = 2
     smooth_px: float = 1.5
+    inpainted: float = 0.5
+    outer_px: float = 1.0
+    faint_share: float = 0.65
 
     def __post_init__(self) -> None:
         for value in np.ravel(self.edge):
@@ -59,6 +77,9 @@ class GuessSpec:
         for value in np.ravel(self.anatomy):
             in_range("sampler.labels.guess.anatomy", float(value), 0.0, 1.0)
         in_range("sampler.labels.guess.texture", self.texture, 0.0, 2.0)
+        in_range("sampler.labels.guess.inpainted", self.inpainted, 0.0, 1.0)
+        in_range("sampler.labels.guess.outer_px", self.outer_px, 0.0, 10.0)
+        in_range("sampler.labels.guess.faint_share", self.faint_share, 0.0, 1.0)
         in_range("sampler.labels.guess.deep_px", self.deep_px, 0, 50)
         positive("sampler.labels.guess.fade_px", self.fade_px)
         positive("sampler.labels.guess.anatomy_px", self.anatomy_px)
@@ -99,7 +120,7 @@ def first_guess(
     gain = np.where(new - old > _SEEN, gain, 0.0)  # the deep tumour does not change
     gain = np.where((before > 0) & relabelled, 1.0, gain)
     changed = (gain > 0).any(0) & brain
-    seen = _anatomy(image, (before == 0) & brain, spec)
+    seen = seen_anatomy(image, (before == 0) & brain, spec)
     for label in np.unique(after[changed]):
         own, here = before == label, changed & (after == label)
         if own.any():
@@ -116,7 +137,7 @@ def _by_contrast(values: float | tuple[float, ...], contrasts: int) -> np.ndarra
     return np.broadcast_to(given, (contrasts,))[:, None, None]
 
 
-def _anatomy(image: np.ndarray, tissue: np.ndarray, spec: GuessSpec) -> np.ndarray:
+def seen_anatomy(image: np.ndarray, tissue: np.ndarray, spec: GuessSpec) -> np.ndarray:
     """Weighted fine detail of the tissue, (C, H, W), 0 elsewhere."""
     fine = np.stack([v - blurred_inside(v, tissue, spec.anatomy_px, (1, 1)) for v in image])
     return np.where(tissue, _by_contrast(spec.anatomy, len(image)) * fine, 0.0)

@@ -10,6 +10,7 @@ from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.evaluation.scan_drawing import (
     draw_slice,
     draw_slices,
+    first_guess,
     growing_room,
     judge_picture,
     load_drawer,
@@ -17,11 +18,13 @@ from mechlearn.evaluation.scan_drawing import (
 from mechlearn.models.checkpoints import LoadedModel, make_card
 from mechlearn.models.network_targets import build_network
 from mechlearn.records import CONTRASTS, AxialSlice
+from mechlearn.spatial.first_guess import GuessSpec
 
 SIDE = 96
 NETWORK = {
     "_target_": "mechlearn.models.label_networks.LabelDenoiser", "contrasts": 4, "width": 8,
     "channels": [8, 16], "attention_levels": [False, False], "norm_num_groups": 4,
+    "inpainter": [8, 8, 8, 8, 8, 8],
 }
 
 
@@ -123,6 +126,39 @@ def test_black_bands_and_stripes_of_any_method_are_named(scan):
 def test_another_grid_is_refused(scan, model):
     with pytest.raises(ValueError, match="Prepare the scan on the model's grid"):
         draw_slice(replace(scan, spacing_mm=(1.0, 1.0)), disc(16), model=model)
+
+
+def test_what_leaves_is_the_tissue_around_and_beyond_the_change_nothing_is_painted(scan, model):
+    smaller = np.where(disc(6), 2, 0).astype(np.uint8)
+    guess, region = first_guess(scan, smaller, model=model)
+    assert region[disc(10) & ~disc(6)].all()
+    assert guess[3, disc(9) & ~disc(7)] == pytest.approx(-0.3, abs=0.05)
+    assert np.array_equal(guess[:, ~region], scan.image[:, ~region])
+
+
+def test_a_first_guess_does_not_see_what_it_replaces(scan, model):
+    """Values of pixels that become tumour have no influence but by the weighted anatomy."""
+    grown = np.where(disc(16), 2, 0).astype(np.uint8)
+    other = scan.image.copy()
+    other[:, disc(16) & ~disc(11)] = 0.4
+    blind = GuessSpec(anatomy=0.0, inpainted=1.0)
+    first, second = (
+        first_guess(replace(scan, image=image), grown, model=model, spec=blind)[0]
+        for image in (scan.image, other)
+    )
+    assert np.array_equal(first[:, disc(16) & ~disc(11)], second[:, disc(16) & ~disc(11)])
+
+
+def test_a_denoiser_without_an_inpainter_continues_the_tumour_alone(scan, model):
+    grown = np.where(disc(16), 2, 0).astype(np.uint8)
+    network = {k: v for k, v in NETWORK.items() if k != "inpainter"}
+    plain = replace(model, module=build_network(network).eval())
+    alone = first_guess(scan, grown, model=plain)
+    unmixed = first_guess(scan, grown, model=model, spec=GuessSpec(inpainted=0.0))
+    mixed = first_guess(scan, grown, model=model)
+    assert all(np.array_equal(a, b) for a, b in zip(alone, unmixed, strict=True))
+    assert not np.array_equal(mixed[0], alone[0])
+    assert draw_slice(scan, grown, model=plain).labels[disc(16)].all()
 
 
 def test_a_denoiser_without_labels_is_refused():

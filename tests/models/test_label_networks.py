@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import pytest
 import pytorch_lightning as pl
 import torch
 
 from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.models.checkpoints import make_card
 from mechlearn.models.ddpm import DDPMModule
-from mechlearn.models.label_networks import LABEL_CHANNELS, LabelDenoiser, label_map
+from mechlearn.models.label_inpainting import inpainting_error
+from mechlearn.models.label_networks import (
+    LABEL_CHANNELS,
+    LabelDenoiser,
+    LabelInpainter,
+    label_map,
+)
 from mechlearn.models.label_segmentation import LabelSegmentationModule
 from mechlearn.models.network_targets import build_network
 
@@ -52,6 +59,74 @@ def test_training_leaves_the_labels_out_of_a_share_of_the_draws():
     assert make_card("ddpm", SPEC, NoiseSchedule(), card)["network"] == SPEC
 
 
+def test_the_inpainter_keeps_known_pixels_and_does_not_use_hidden_ones():
+    network = LabelInpainter(2, features=(8, 8, 8, 8, 8, 8)).eval()
+    batch = _bright_oedema()
+    labels = label_map(batch["labels"], torch.ones(4, 1, 32, 32))
+    known = torch.ones(4, 1, 32, 32)
+    known[:, :, 6:12, 8:20], known[:, :, 12:14, 8:20] = 0.0, 0.5
+    made = network(batch["image"], labels, known)
+    sure = (known == 1).expand_as(made)
+    assert torch.equal(made[sure], batch["image"][sure])
+    other = torch.where(known == 0, 0.9, batch["image"])
+    assert torch.equal(network(other, labels, known)[(known < 1).expand_as(made)],
+                       made[(known < 1).expand_as(made)])
+    doubted = torch.where(known == 0.5, 0.9, batch["image"])
+    assert not torch.equal(network(doubted, labels, known), made)
+
+
+def test_a_scanners_gain_and_offset_pass_through_the_inpainter():
+    network = LabelInpainter(2, features=(8, 8, 8, 8, 8, 8)).eval()
+    batch = _bright_oedema()
+    labels = label_map(batch["labels"], torch.ones(4, 1, 32, 32))
+    known = torch.ones(4, 1, 32, 32)
+    known[:, :, 6:12, 8:20] = 0.0
+    made = network(batch["image"], labels, known)
+    other = network(0.5 * batch["image"] + 0.2, labels, known)
+    torch.testing.assert_close(other, 0.5 * made + 0.2, atol=1e-4, rtol=1e-4)
+
+
+def test_the_parts_of_a_denoiser_are_trained_together_or_alone(tmp_path):
+    spec = {**SPEC, "inpainter": [8, 8, 8, 8, 8, 8]}
+    card = {"contrasts": ["t1n", "t2f"], "size": 32, "pixel_mm": 1.5, "intensity": {}}
+    batch = {**_bright_oedema(), "present": torch.ones(4, 2), "draw": [0, 1, 2, 3],
+             "brain": torch.ones(4, 1, 32, 32)}
+    for parts in (["inpainter"], ["denoiser"], ["denoiser", "inpainter"]):
+        torch.manual_seed(0)
+        module = DDPMModule(
+            spec, schedule=NoiseSchedule(), data=card, lr=0.01, parts=parts, label_dropout=0.0
+        )
+        before = {k: v.clone() for k, v in module.network.state_dict().items()}
+        trainer = _trainer(tmp_path, max_steps=12)
+        loader = torch.utils.data.DataLoader([batch] * 12, batch_size=None)
+        trainer.fit(module, loader, torch.utils.data.DataLoader([batch], batch_size=None))
+        moved = {k.split(".")[0] == "inpainter" for k, v in module.network.state_dict().items()
+                 if not torch.equal(v, before[k])}
+        assert moved == {part == "inpainter" for part in parts}
+        assert ("val/mae_t2f" in trainer.callback_metrics) == ("inpainter" in parts)
+        assert ("val/mse" in trainer.callback_metrics) == ("denoiser" in parts)
+    with pytest.raises(ValueError, match="nothing is trained"):
+        DDPMModule(SPEC, schedule=NoiseSchedule(), data=card, parts=["inpainter"])
+
+
+def test_training_lowers_the_error_in_hidden_tumour(tmp_path):
+    torch.manual_seed(0)
+    spec = {**SPEC, "inpainter": [8, 8, 8, 8, 8, 8]}
+    card = {"contrasts": ["t1n", "t2f"], "size": 32, "pixel_mm": 1.5, "intensity": {}}
+    module = DDPMModule(spec, schedule=NoiseSchedule(), data=card, lr=0.01, parts=["inpainter"])
+    batches = []
+    for i in range(150):
+        batch = _bright_oedema()
+        edge = batch["labels"][:, None] * torch.linspace(-0.4, 0.4, 32)  # brighter to the right
+        batches.append({**batch, "image": batch["image"] + edge, "present": torch.ones(4, 2),
+                        "draw": [4 * i + k for k in range(4)], "brain": torch.ones(4, 1, 32, 32)})
+    first = inpainting_error(module.inpainter, batches[0], seed=9).mean()
+    trainer = _trainer(tmp_path, max_steps=150)
+    trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))
+    last = inpainting_error(module.inpainter, batches[0], seed=9).mean()
+    assert last < 0.75 * first
+
+
 SEGMENTER = {
     "_target_": "mechlearn.models.label_networks.LabelSegmenter", "contrasts": 2,
     "features": [8, 8, 8, 8, 8, 8], "dropout": 0.0,
@@ -72,15 +147,19 @@ def test_training_on_labels_lowers_the_validation_loss(tmp_path):
     card = {"contrasts": ["t1n", "t2f"], "size": 32, "pixel_mm": 1.5, "intensity": {}}
     module = LabelSegmentationModule(SEGMENTER, schedule=NoiseSchedule(), data=card, lr=0.01)
     batch = _bright_oedema()
-    trainer = pl.Trainer(
-        max_steps=30, val_check_interval=15, check_val_every_n_epoch=None, accelerator="cpu",
-        default_root_dir=tmp_path, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-    )
+    trainer = _trainer(tmp_path, max_steps=30)
     loader = torch.utils.data.DataLoader([batch] * 30, batch_size=None)
     trainer.fit(module, loader, torch.utils.data.DataLoader([batch], batch_size=None))
     assert trainer.callback_metrics["val/dice_tumour"] > 0.8
     assert trainer.callback_metrics["val/dice_oedema"] > 0.8
+
+
+def _trainer(folder, *, max_steps):
+    return pl.Trainer(
+        max_steps=max_steps, val_check_interval=max_steps // 2, check_val_every_n_epoch=None,
+        accelerator="cpu", default_root_dir=folder, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )
 
 
 def _bright_oedema():

@@ -8,6 +8,7 @@ from mechlearn.spatial.first_guess import (
     first_guess,
     nearest_texture,
     random_values,
+    seen_anatomy,
 )
 from mechlearn.spatial.label_transport import transported_labels
 
@@ -31,6 +32,17 @@ def scan() -> np.ndarray:
     for value, label in ((0.6, 2), (0.9, 3), (0.1, 1)):
         image[:, tumour() == label] = value
     return image
+
+
+def test_fine_detail_of_tissue_is_seen_by_its_weight_and_nothing_of_the_tumour():
+    image = scan()
+    image[:, 20:22, 33:37] -= 0.3  # a dark sulcus in the way of the tumour
+    tissue = tumour() == 0
+    half, none = (seen_anatomy(image, tissue, GuessSpec(anatomy=w)) for w in (0.5, (0.5, 0.0)))
+    assert -0.15 < half[0, 20, 34] < -0.05
+    assert np.array_equal(none[0], half[0])
+    assert not none[1].any()
+    assert not half[:, ~tissue].any()
 
 
 def test_equal_labels_change_nothing():
