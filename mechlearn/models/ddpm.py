@@ -120,13 +120,13 @@ class DDPMModule(NoisedModule):
         return errors.mean()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        total = torch.zeros((), device=batch["image"].device)
+        """Logs `val/loss`, by which the best checkpoint is chosen: the denoiser's where it is
+        trained, because its training is the less stable one."""
         values = {}
         if self.inpainter is not None:
-            total = total + self._inpainting(batch, "val", seed=self.seed + VALIDATION)
+            values["val/loss"] = self._inpainting(batch, "val", seed=self.seed + VALIDATION)
         if self.denoises:
             loss, _ = self._losses(batch, validation=True)
-            total = total + loss.total(self.vlb_weight).mean()
-            values = {"val/mse": loss.mse.mean(), "val/vlb_bits_per_dim": loss.vlb.mean()}
-        values["val/loss"] = total
+            values["val/loss"] = loss.total(self.vlb_weight).mean()
+            values |= {"val/mse": loss.mse.mean(), "val/vlb_bits_per_dim": loss.vlb.mean()}
         self.log_dict(values, batch_size=len(batch["image"]), sync_dist=True)

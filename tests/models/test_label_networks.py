@@ -105,6 +105,14 @@ def test_the_parts_of_a_denoiser_are_trained_together_or_alone(tmp_path):
         assert moved == {part == "inpainter" for part in parts}
         assert ("val/mae_t2f" in trainer.callback_metrics) == ("inpainter" in parts)
         assert ("val/mse" in trainer.callback_metrics) == ("denoiser" in parts)
+        logged = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        if "denoiser" in parts:  # the best checkpoint is chosen by the denoiser
+            assert logged["val/loss"] == pytest.approx(
+                logged["val/mse"] + 0.001 * logged["val/vlb_bits_per_dim"], rel=1e-4
+            )
+        else:
+            maes = [logged[f"val/mae_{name}"] for name in ("t1n", "t2f")]
+            assert logged["val/loss"] == pytest.approx(sum(maes) / 2, rel=1e-4)
     with pytest.raises(ValueError, match="nothing is trained"):
         DDPMModule(SPEC, schedule=NoiseSchedule(), data=card, parts=["inpainter"])
 
