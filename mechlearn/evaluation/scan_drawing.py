@@ -223,7 +223,8 @@ def first_guess(
     spec = spec or GuessSpec()
     guess, region = continued(scan.image, scan.labels, labels, scan.brain, spec=spec)
     region &= scan.brain
-    if model.module.inpainter is None or spec.inpainted == 0:
+    inpainter = getattr(model.module, "inpainter", None)
+    if inpainter is None or spec.inpainted == 0:
         return guess, region
     may_change = growing_room(scan) | (labels > 0) & scan.brain  # CSF around a tumour stays
     faded = faded_px(scan.image, scan.labels, scan.brain, faint_share=spec.faint_share)
@@ -240,7 +241,7 @@ def first_guess(
         for x in (painted, labels.astype(np.int64), scan.brain[None], known[None])
     )
     with torch.inference_mode():
-        made = model.module.inpainter(image, label_map(wanted, brain), certain)  # type: ignore[operator]
+        made = inpainter(image, label_map(wanted, brain), certain)
     window.of(torch.from_numpy(painted))[:] = made[0]
     seen = seen_anatomy(scan.image, scan.brain & (scan.labels == 0), spec)
     painted += np.where((known < 1) & (labels > 0), seen, 0.0).astype(np.float32)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mechlearn.models.label_networks import LabelInpainter, label_map
+from mechlearn.models.label_networks import LabelInpainter, label_map, mean_and_spread
 from mechlearn.spatial.hidden_tumour import inpainting_task
 
 __all__ = ["inpainting_error"]
@@ -43,9 +43,7 @@ def inpainting_error(network: LabelInpainter, batch: dict[str, Any], *, seed: in
     tissue = brain * (batch["labels"] == 0)[:, None]
     start = image + share * (_around(image, tissue) - image)
     made = network(start, label_map(batch["labels"], brain), known)
-    count = brain.sum((2, 3), keepdim=True).clamp_min(1)
-    mean = (image * brain).sum((2, 3), keepdim=True) / count
-    spread = (((image - mean) ** 2 * brain).sum((2, 3), keepdim=True) / count).sqrt()
+    _, spread = mean_and_spread(image, brain)
     asked = (known < 1) * batch["present"][:, :, None, None]
     errors = (made - image).abs() * asked / spread.clamp_min(0.1)
     total: Tensor = errors.sum((0, 2, 3)) / asked.sum((0, 2, 3)).clamp_min(1)

@@ -19,6 +19,7 @@ __all__ = [
     "LabelInpainter",
     "LabelSegmenter",
     "label_map",
+    "mean_and_spread",
 ]
 
 LABEL_CHANNELS = ("core", "oedema", "enhancing", "cavity", "brain")
@@ -139,7 +140,7 @@ class LabelSegmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Background, where a contrast is `BACKGROUND`, stays at 0."""
         brain = (image > BACKGROUND).to(image.dtype)
-        mean, spread = _mean_and_spread(image, brain)
+        mean, spread = mean_and_spread(image, brain)
         out: Tensor = self.unet((image - mean) * brain / spread)
         return out
 
@@ -180,14 +181,14 @@ class LabelInpainter(nn.Module):
         """
         shown = (labels[:, -1:] > 0).to(image.dtype) * (known > 0)
         sure = shown * (known >= 1)
-        centre, spread = _mean_and_spread(image, sure)
+        centre, spread = mean_and_spread(image, sure)
         seen = (image - centre) / spread * (known > 0)
         start = seen + (known <= 0) * _means_by_label(seen, labels, sure)
         change = self.unet(torch.cat([start, labels.to(image.dtype), known], 1))
         return torch.where(known < 1, (start + change).float() * spread + centre, image)
 
 
-def _mean_and_spread(image: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_spread(image: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each contrast over `shown`, (B, C, 1, 1) each."""
     count = shown.sum((2, 3), keepdim=True).clamp_min(1)
     mean = (image * shown).sum((2, 3), keepdim=True) / count
