@@ -38,7 +38,8 @@ from mechlearn.diffusion.sampler import SamplerSpec
 from mechlearn.evaluation.label_segmenter import load_label_segmenter
 from mechlearn.evaluation.model_pair import flair_threshold_of, generate, load_models
 from mechlearn.evaluation.rows import Row, write_table
-from mechlearn.evaluation.scan_drawing import draw_slice, first_guess, load_drawer
+from mechlearn.evaluation.scan_drawing import draw_slice, load_drawer
+from mechlearn.evaluation.slice_guess import first_guess
 from mechlearn.metrics.realism import brain_range, drawn_realism, intensity_distance
 from mechlearn.metrics.structural_similarity import ssim_map
 from mechlearn.models.checkpoints import LoadedModel

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mechlearn.data.selection import equally_spaced
 from mechlearn.data.store import SliceStore
-from mechlearn.evaluation.scan_drawing import growing_room
+from mechlearn.evaluation.slice_guess import growing_room
 from mechlearn.records import AxialSlice
 from mechlearn.spatial.label_transport import transported_labels
 from mechlearn.spatial.regions import dilate_to_area

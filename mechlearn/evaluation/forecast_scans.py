@@ -30,8 +30,8 @@ from mechlearn.evaluation.scan_drawing import (
     DrawnSlice,
     DrawnVerdict,
     draw_slices,
-    growing_room,
 )
+from mechlearn.evaluation.slice_guess import growing_room
 from mechlearn.evaluation.volume_forecast import VolumeForecast
 from mechlearn.files import write_arrays
 from mechlearn.models.checkpoints import LoadedModel

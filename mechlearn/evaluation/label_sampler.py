@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mechlearn.diffusion.label_sampling import LabelSamplingSpec
 from mechlearn.diffusion.sampler import SamplerSpec, member_seed
-from mechlearn.evaluation.scan_drawing import DrawnSlice, draw_slices, growing_room
+from mechlearn.evaluation.scan_drawing import DrawnSlice, draw_slices
+from mechlearn.evaluation.slice_guess import growing_room
 from mechlearn.models.checkpoints import LoadedModel
 from mechlearn.records import AxialSlice, Generation, GuidanceTarget
 from mechlearn.spatial.arrival_order import order_from

@@ -14,17 +14,15 @@ from mechlearn.diffusion.label_sampling import LabelSamplingSpec, draw_under_lab
 from mechlearn.diffusion.sampler import member_seed
 from mechlearn.evaluation.rows import Row
 from mechlearn.evaluation.scan_guard import ScanVerdict, judge_scan, scan_statistics
+from mechlearn.evaluation.slice_guess import first_guess, growing_room
 from mechlearn.metrics.realism import drawn_realism
 from mechlearn.models.checkpoints import LoadedModel, load_model
 from mechlearn.models.label_networks import label_map
 from mechlearn.records import AxialSlice
-from mechlearn.spatial.first_guess import GuessSpec, seen_anatomy
-from mechlearn.spatial.first_guess import first_guess as continued
-from mechlearn.spatial.hidden_tumour import faded_px, known_pixels
+from mechlearn.spatial.first_guess import GuessSpec
 from mechlearn.spatial.label_transport import transported_labels
 from mechlearn.spatial.mass_effect import pushed
 from mechlearn.spatial.resolution import as_blurred, blur_px, noise_to_add
-from mechlearn.spatial.travel import tissue_shares
 
 __all__ = [
     "DrawnSlice",
@@ -32,14 +30,9 @@ __all__ = [
     "GuardLimits",
     "draw_slice",
     "draw_slices",
-    "first_guess",
-    "growing_room",
     "judge_picture",
     "load_drawer",
 ]
-
-SEEN_PX = 32  # around the changed region, for the inpainter
-FLUID_BLUR_MM = 0.75  # small, to separate CSF and tissue at the scale of pixels
 
 
 @dataclass(frozen=True)
@@ -188,15 +181,6 @@ def _labels(scan: AxialSlice, target: np.ndarray) -> np.ndarray:
     return np.where(scan.brain, target, 0).astype(np.uint8)
 
 
-def growing_room(scan: AxialSlice) -> np.ndarray:
-    """Pixels where tumour is possible: brain without CSF, and the tumour, (H, W) bool."""
-    _, fluid = tissue_shares(
-        scan.image, scan.brain, scan.tumour, contrasts=scan.contrasts,
-        spacing_mm=scan.spacing_mm, blur_mm=FLUID_BLUR_MM,
-    )  # fmt: skip
-    return np.asarray(scan.brain & ((fluid < 0.5) | (scan.labels > 0)))
-
-
 def _pushed(scan: AxialSlice, labels: np.ndarray, share: float) -> AxialSlice:
     """The slice with tissue displaced by the target tumour."""
     if share == 0:
@@ -205,48 +189,6 @@ def _pushed(scan: AxialSlice, labels: np.ndarray, share: float) -> AxialSlice:
         scan.image, scan.labels, labels, scan.brain, share=share, pixel_mm=scan.spacing_mm[0]
     )
     return replace(scan, image=image.astype(np.float32), labels=carried)
-
-
-def first_guess(
-    scan: AxialSlice, labels: np.ndarray, *, model: LoadedModel, spec: GuessSpec | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The slice with other labels as it is expected, and the region that changes.
-
-    Args:
-        scan: prepared slice with labels. labels: target labels, (H, W).
-        model: from `load_drawer`; without an inpainter the tumour is continued alone.
-        spec: settings; the defaults if None.
-
-    Returns:
-        (C, H, W) float32 in [-1, 1], and (H, W) bool.
-    """
-    spec = spec or GuessSpec()
-    guess, region = continued(scan.image, scan.labels, labels, scan.brain, spec=spec)
-    region &= scan.brain
-    inpainter = getattr(model.module, "inpainter", None)
-    if inpainter is None or spec.inpainted == 0:
-        return guess, region
-    may_change = growing_room(scan) | (labels > 0) & scan.brain  # CSF around a tumour stays
-    faded = faded_px(scan.image, scan.labels, scan.brain, faint_share=spec.faint_share)
-    known = known_pixels(
-        scan.labels, labels, may_change, border_px=faded, outer_px=spec.outer_px if faded else 0.0
-    )
-    if (known == 1).all():
-        return guess, region
-    leaves = scan.brain & (scan.labels > 0) & (labels == 0)
-    painted = np.where(leaves, guess, scan.image)
-    window = window_of(torch.from_numpy(known < 1), margin_px=SEEN_PX)
-    image, wanted, brain, certain = (
-        window.of(torch.from_numpy(x))[None]
-        for x in (painted, labels.astype(np.int64), scan.brain[None], known[None])
-    )
-    with torch.inference_mode():
-        made = inpainter(image, label_map(wanted, brain), certain)
-    window.of(torch.from_numpy(painted))[:] = made[0]
-    seen = seen_anatomy(scan.image, scan.brain & (scan.labels == 0), spec)
-    painted += np.where((known < 1) & (labels > 0), seen, 0.0).astype(np.float32)
-    mixed = spec.inpainted * painted.clip(-1, 1) + (1 - spec.inpainted) * guess
-    return mixed.astype(np.float32), region | (known < 1)
 
 
 def _drawn(

@@ -1,7 +1,7 @@
 """First guess of an image with a changed tumour, from which the denoiser generates a scan.
 
-`first_guess` continues the tumour. In every contrast the intensity of a tumour changes gradually at
-its outline: at depth d (pixels inside the outline) a pixel has the share
+`continued_tumour`: in every contrast the intensity of a tumour changes gradually at its outline. At
+depth d (pixels inside the outline) a pixel has the share
 
     s(d) = 1 - edge exp(-(d - 1) / fade_px)    in the tumour, 0 outside
 
@@ -28,7 +28,7 @@ from mechlearn.spatial.travel import blurred_inside
 
 __all__ = [
     "GuessSpec",
-    "first_guess",
+    "continued_tumour",
     "nearest_texture",
     "random_values",
     "seen_anatomy",
@@ -91,7 +91,7 @@ class GuessSpec:
         return np.where(tumour, 1 - _by_contrast(self.edge, contrasts) * fading, 0.0)
 
 
-def first_guess(
+def continued_tumour(
     image: np.ndarray,
     before: np.ndarray,
     after: np.ndarray,

@@ -10,11 +10,10 @@ from mechlearn.diffusion.schedule import NoiseSchedule
 from mechlearn.evaluation.scan_drawing import (
     draw_slice,
     draw_slices,
-    first_guess,
-    growing_room,
     judge_picture,
     load_drawer,
 )
+from mechlearn.evaluation.slice_guess import first_guess, growing_room
 from mechlearn.models.checkpoints import LoadedModel, make_card
 from mechlearn.models.network_targets import build_network
 from mechlearn.records import CONTRASTS, AxialSlice

@@ -5,7 +5,7 @@ import pytest
 
 from mechlearn.spatial.first_guess import (
     GuessSpec,
-    first_guess,
+    continued_tumour,
     nearest_texture,
     random_values,
     seen_anatomy,
@@ -46,14 +46,14 @@ def test_fine_detail_of_tissue_is_seen_by_its_weight_and_nothing_of_the_tumour()
 
 
 def test_equal_labels_change_nothing():
-    guess, region = first_guess(scan(), tumour(), tumour(), BRAIN)
+    guess, region = continued_tumour(scan(), tumour(), tumour(), BRAIN)
     assert np.array_equal(guess, scan())
     assert not region.any()
 
 
 def test_deep_new_oedema_takes_the_patients_own_intensity():
     after = transported_labels(tumour(), disc(18), BRAIN)
-    guess, region = first_guess(scan(), tumour(), after, BRAIN, spec=GuessSpec(edge=0.4))
+    guess, region = continued_tumour(scan(), tumour(), after, BRAIN, spec=GuessSpec(edge=0.4))
     ring = disc(12) & ~disc(11)
     assert guess[:, ring] == pytest.approx(0.6, abs=0.03)
     assert region[ring].all()
@@ -61,13 +61,13 @@ def test_deep_new_oedema_takes_the_patients_own_intensity():
 
 def test_the_outline_fades_to_the_tissue_around():
     after = transported_labels(tumour(), disc(15), BRAIN)
-    guess, _ = first_guess(scan(), tumour(), after, BRAIN, spec=GuessSpec(edge=0.4, texture=0))
+    guess, _ = continued_tumour(scan(), tumour(), after, BRAIN, spec=GuessSpec(edge=0.4, texture=0))
     assert guess[0, 20, 5] == pytest.approx(-0.5 + 0.6 * 1.1, abs=0.05)
 
 
 def test_what_leaves_is_the_tissue_around_and_beyond_it_nothing_changes():
     after = transported_labels(tumour(), disc(5), BRAIN)
-    guess, region = first_guess(scan(), tumour(), after, BRAIN)
+    guess, region = continued_tumour(scan(), tumour(), after, BRAIN)
     assert guess[:, disc(10) & ~disc(8)] == pytest.approx(-0.5, abs=0.02)
     assert np.array_equal(guess[:, ~region], scan()[:, ~region])
 
@@ -78,7 +78,7 @@ def test_anatomy_is_seen_through_new_oedema():
     after = transported_labels(tumour(), disc(18), BRAIN)
     contrast = []
     for weight in (0.0, 0.5):
-        guess, _ = first_guess(image, tumour(), after, BRAIN,
+        guess, _ = continued_tumour(image, tumour(), after, BRAIN,
                                spec=GuessSpec(edge=0.0, texture=0.0, anatomy=weight))
         contrast.append(float(guess[0, 17, 34] - guess[0, 20, 34]))
     assert contrast[0] == pytest.approx(0.0, abs=0.02)
@@ -87,7 +87,7 @@ def test_anatomy_is_seen_through_new_oedema():
 
 def test_each_contrast_fades_by_its_own_share():
     after = transported_labels(tumour(), disc(15), BRAIN)
-    guess, _ = first_guess(scan(), tumour(), after, BRAIN,
+    guess, _ = continued_tumour(scan(), tumour(), after, BRAIN,
                            spec=GuessSpec(edge=(0.2, 0.6), texture=0.0, anatomy=0.0))
     assert guess[0, 20, 5] - guess[1, 20, 5] == pytest.approx(0.4 * 1.1, abs=0.05)
 
@@ -95,7 +95,7 @@ def test_each_contrast_fades_by_its_own_share():
 def test_the_depth_of_the_tumour_is_left_as_it_is():
     image = scan() + np.random.default_rng(0).normal(0, 0.05, (2, 41, 41)).astype(np.float32)
     after = transported_labels(tumour(), disc(16), BRAIN, inner=0.0)
-    guess, region = first_guess(image, tumour(), after, BRAIN)
+    guess, region = continued_tumour(image, tumour(), after, BRAIN)
     assert np.array_equal(guess[:, disc(5)], image[:, disc(5)])
     assert not region[disc(5)].any()
 
@@ -105,7 +105,7 @@ def test_a_tiny_source_is_continued_however_far():
     before[20, 20], after[5:36, 5:36] = 2, 2
     image = scan()
     image[:, 20, 20] = 0.7
-    guess, _ = first_guess(image, before, after, BRAIN, spec=GuessSpec(edge=0.0, texture=0.0))
+    guess, _ = continued_tumour(image, before, after, BRAIN, spec=GuessSpec(edge=0.0, texture=0.0))
     assert guess[:, 6, 6] == pytest.approx(0.7, abs=1e-3)
 
 
